@@ -1,0 +1,80 @@
+"""Everything that streamtag raises on purpose, as one tree.
+
+StreamtagError
+├── OptionError            a value that was asked for cannot be used (also a ValueError)
+├── ModelError
+│   ├── UnknownModelError  no model of that name (also a ValueError)
+│   ├── WeightsMissingError  the architecture is known, its weights are not installed
+│   ├── WeightsDamagedError  a weights file that does not read, or does not fit
+│   └── CheckpointError    a published checkpoint that cannot be imported
+├── AudioFileError         a file that cannot be read as sound
+│   └── TooShortError      shorter than one patch, and asked not to repeat it
+├── DeviceError            no device, no sound system, or a device that failed
+├── SinkError              an output that cannot be opened or written
+└── FeedError              push after the end, or samples in a shape or rate that does not fit
+
+The message of each says what was wrong, with what, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class StreamtagError(Exception):
+    """Base of all errors that streamtag raises on purpose."""
+
+
+class OptionError(StreamtagError, ValueError):
+    """A value that was asked for cannot be used."""
+
+
+class ModelError(StreamtagError):
+    """Something is wrong with a model or its weights."""
+
+
+class UnknownModelError(ModelError, ValueError):
+    """No model of that name."""
+
+
+class WeightsMissingError(ModelError):
+    """The architecture is known, but its weights are not installed."""
+
+
+class WeightsDamagedError(ModelError):
+    """A weights file that does not read, or does not fit its architecture."""
+
+
+class CheckpointError(ModelError):
+    """A published checkpoint that cannot be imported."""
+
+
+class AudioFileError(StreamtagError):
+    """A file that cannot be read as sound.
+
+    Parameters
+    ----------
+    path : the file.
+    reason : what is wrong with it, without the file's name.
+    """
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = str(path)
+        self.reason = reason
+
+
+class TooShortError(AudioFileError):
+    """A file shorter than one patch, where repeating it was not wanted."""
+
+
+class DeviceError(StreamtagError):
+    """No device, no sound system, or a device that failed."""
+
+
+class SinkError(StreamtagError):
+    """An output that cannot be opened or written."""
+
+
+class FeedError(StreamtagError, ValueError):
+    """Samples that cannot be taken: after the end, or of a shape that does not fit."""

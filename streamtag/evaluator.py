@@ -1,0 +1,175 @@
+"""From a stream of frames to judged windows: the interface, and the plain way of doing it.
+
+An evaluator takes frames in any chunking and, every `hop_frames` frames, judges the newest `window_frames` of them.
+Window w covers frames ``[w * hop_frames, w * hop_frames + window_frames)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamtag.networks.specs import N_MELS, ModelSpec
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What an evaluator says of n consecutive windows (fewer if some were skipped before them).
+
+    Attributes
+    ----------
+    first : number of the first of these windows.
+    taggram : float32 (n, tags), 0..1.
+    embedding : float32 (n, units).
+    """
+
+    first: int
+    taggram: Array
+    embedding: Array
+
+
+class Evaluator(Protocol):
+    """State of one stream. Not for several threads at once; several evaluators may run side by side."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model that judges."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What does the work, for people: `TensorFlow`, `sliding` ..."""
+        ...
+
+    @property
+    def window_frames(self) -> int:
+        """Frames of a window."""
+        ...
+
+    @property
+    def hop_frames(self) -> int:
+        """Frames between the starts of two windows."""
+        ...
+
+    @property
+    def due(self) -> int:
+        """Windows that are complete and neither judged nor skipped."""
+        ...
+
+    def push(self, frames: Array) -> None:
+        """Take frames: float32 (n, 96) log-mel, any n from 0."""
+        ...
+
+    def skip(self, windows: int) -> None:
+        """Give up the oldest `windows` of those that are due."""
+        ...
+
+    def take(self, limit: int) -> Judged:
+        """Judge the oldest windows that are due, `limit` of them at the most."""
+        ...
+
+    def repeat_to_window(self) -> bool:
+        """With less than one window taken, repeat its frames until one is due (musicnn's repeat-pad).
+
+        Returns whether there was anything to repeat.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget all frames; the next one is frame 0 again."""
+        ...
+
+    def warm_up(self) -> None:
+        """Compile and touch whatever would make the first window late."""
+        ...
+
+
+class PatchJudge(Protocol):
+    """What `PatchEvaluator` needs of a network: `networks.network.Network` is one."""
+
+    spec: ModelSpec
+    window_frames: int
+
+    def __call__(self, patches: Array) -> tuple[Array, Array]:
+        """(n, window, 96) patches to taggram (n, tags) and embedding (n, units)."""
+        ...
+
+    def warm_up(self) -> None:
+        """Make the first real call a quick one."""
+        ...
+
+
+class PatchEvaluator:
+    """Judges each window whole, whatever it shares with the one before.
+
+    Parameters
+    ----------
+    network : judges patches.
+    hop_frames : frames between the starts of two windows, at least 1.
+    """
+
+    def __init__(self, network: PatchJudge, hop_frames: int, name: str = "full patch") -> None:
+        self.spec = network.spec
+        self.window_frames = network.window_frames
+        self.hop_frames = hop_frames
+        self.name = name
+        self._network = network
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames; the next one is frame 0 again."""
+        self._frames: Array = np.empty((0, N_MELS), np.float32)
+        self._ahead = 0  # frames of the gap before the next window that have not come yet (hop > window)
+        self._next = 0
+
+    @property
+    def due(self) -> int:
+        """Windows that are complete and neither judged nor skipped."""
+        if self._ahead:
+            return 0
+        return max(0, (len(self._frames) - self.window_frames) // self.hop_frames + 1)
+
+    def push(self, frames: Array) -> None:
+        """Take frames: float32 (n, 96) log-mel."""
+        self._frames = np.concatenate((self._frames, frames))
+        self._drop(0)
+
+    def skip(self, windows: int) -> None:
+        """Give up the oldest `windows` of those that are due."""
+        self._next += windows
+        self._drop(windows * self.hop_frames)
+
+    def take(self, limit: int) -> Judged:
+        """Judge the oldest windows that are due, `limit` of them at the most."""
+        count = min(limit, self.due)
+        starts = range(0, count * self.hop_frames, self.hop_frames)
+        patches = np.empty((count, self.window_frames, N_MELS), np.float32)
+        for patch, start in zip(patches, starts, strict=True):
+            patch[:] = self._frames[start : start + self.window_frames]
+        taggram, embedding = self._network(patches)
+        first = self._next
+        self.skip(count)
+        return Judged(first, taggram, embedding)
+
+    def repeat_to_window(self) -> bool:
+        """With less than one window taken, repeat its frames until one is due (musicnn's repeat-pad)."""
+        if self._next or self.due or not len(self._frames):
+            return False
+        times = -(-self.window_frames // len(self._frames))
+        self._frames = np.tile(self._frames, (times, 1))[: self.window_frames]
+        return True
+
+    def warm_up(self) -> None:
+        """Make the first window a quick one."""
+        self._network.warm_up()
+
+    def _drop(self, frames: int) -> None:
+        """Let go of frames before the next window, also of those that are still to come."""
+        gone = min(self._ahead + frames, len(self._frames))
+        self._ahead += frames - gone
+        self._frames = self._frames[gone:]

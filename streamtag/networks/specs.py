@@ -1,0 +1,128 @@
+"""What is known of each published model before any weights are read."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+from streamtag.errors import OptionError, UnknownModelError
+from streamtag.networks.labels import MSD_LABELS, MTT_LABELS
+
+SAMPLE_RATE = 16_000
+"""Hz; what every published model was trained on."""
+N_FFT = 512
+HOP = 256
+"""Samples at 16 kHz between two frames: 16 ms."""
+N_MELS = 96
+PATCH_FRAMES = 187
+"""Frames in the 3 seconds that the models were trained on."""
+
+# The front end of musicnn, the same in all three sizes.
+TIMBRAL_BANDS = (38, 67)
+"""int(0.4 * 96) and int(0.7 * 96): how many mel bands a timbral filter spans."""
+TIMBRAL_FILTERS = 204
+"""int(1.6 * 128)."""
+TEMPORAL_FRAMES = (128, 64, 32)
+TEMPORAL_FILTERS = 51
+"""int(1.6 * 32)."""
+
+MTT = "MagnaTagATune"
+MSD = "Million Song Dataset"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One published model.
+
+    Attributes
+    ----------
+    name : musicnn's name of it.
+    family : which of the two architectures.
+    dataset : what it was trained on.
+    labels : its tags, in output order.
+    parameters : number of stored weights, moving averages included.
+    filters : mid-end filters (musicnn) or filters of every layer (vgg).
+    embedding_size : width of `penultimate` (musicnn) or of `pool5`, flattened (vgg).
+    roc_auc, pr_auc : as published, macro-averaged over the tags of the test set.
+    """
+
+    name: str
+    family: Literal["musicnn", "vgg"]
+    dataset: str
+    labels: tuple[str, ...]
+    parameters: int
+    filters: int
+    embedding_size: int
+    roc_auc: float
+    pr_auc: float
+
+    @property
+    def fixed_length(self) -> bool:
+        """Whether only patches of 187 frames fit (vgg flattens its last layer)."""
+        return self.family == "vgg"
+
+
+# Scores: the `experiment.result` file beside each published checkpoint.
+SPECS: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec("MTT_musicnn", "musicnn", MTT, MTT_LABELS, 792_079, 64, 200, 0.9066769123674747, 0.38310571748763617),
+        ModelSpec("MSD_musicnn", "musicnn", MSD, MSD_LABELS, 792_079, 64, 200, 0.8801927178090048, 0.28906431196994925),
+        ModelSpec(
+            "MSD_musicnn_big", "musicnn", MSD, MSD_LABELS, 7_993_819, 512, 500, 0.8841298349917005, 0.3002986500522167
+        ),
+        ModelSpec("MTT_vgg", "vgg", MTT, MTT_LABELS, 607_030, 128, 256, 0.9030268990308291, 0.382267685217377),
+        ModelSpec("MSD_vgg", "vgg", MSD, MSD_LABELS, 607_030, 128, 256, 0.8767615259520635, 0.28192480359001065),
+    )
+}
+
+
+def find_spec(name: str) -> ModelSpec:
+    """Look a model up by musicnn's name of it.
+
+    Raises
+    ------
+    UnknownModelError : no such model; the message names the nearest and lists all.
+    """
+    if name in SPECS:
+        return SPECS[name]
+    folded = {known.lower(): known for known in SPECS}
+    near = [folded[match] for match in difflib.get_close_matches(name.lower(), folded, n=2, cutoff=0.5)]
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise UnknownModelError(f"no model is called {name!r}.{hint} The models are {', '.join(SPECS)}.")
+
+
+def frames_in(seconds: float) -> int:
+    """Frames of a patch that is `seconds` long, as musicnn counts them.
+
+    librosa 0.7's ``time_to_frames(seconds, sr=16000, hop_length=256, n_fft=512) + 1``:
+    ``floor((int(seconds * 16000) - 256) / 256) + 1``, so that 3 seconds are 187 frames.
+
+    Raises
+    ------
+    OptionError : shorter than one frame.
+    """
+    frames = frames_between(seconds) + 1
+    if frames < 1:
+        raise OptionError(f"a patch of {seconds:g} s is shorter than one frame (0.016 s)")
+    return frames
+
+
+def frames_between(seconds: float) -> int:
+    """Frames between two patches whose starts are `seconds` apart, as musicnn counts them (its `input_overlap`)."""
+    return (int(seconds * SAMPLE_RATE) - N_FFT // 2) // HOP
+
+
+def check_window(spec: ModelSpec, window_frames: int) -> None:
+    """Refuse a patch length that the model cannot take.
+
+    Raises
+    ------
+    OptionError : a vgg model with anything but 187 frames.
+    """
+    if spec.fixed_length and window_frames != PATCH_FRAMES:
+        raise OptionError(
+            f"{spec.name} takes patches of 3 s only: set the window (input_length) to 3, "
+            "or use a musicnn model, which takes any length"
+        )
