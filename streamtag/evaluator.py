@@ -173,3 +173,16 @@ class PatchEvaluator:
         gone = min(self._ahead + frames, len(self._frames))
         self._ahead += frames - gone
         self._frames = self._frames[gone:]
+
+
+def make_evaluator(model: str, window_frames: int, hop_frames: int) -> Evaluator:
+    """The evaluator for a model: its weights loaded, its network built.
+
+    Raises
+    ------
+    OptionError : a window that the model cannot take.
+    ModelError : no such model, or something is wrong with its weights.
+    """
+    from streamtag.networks.network import Network
+
+    return PatchEvaluator(Network.load(model, window_frames), hop_frames)

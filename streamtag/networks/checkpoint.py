@@ -88,7 +88,8 @@ def read_checkpoint(path: Path, spec: ModelSpec) -> Tensors:
         stored = tuple(variables[published])
         if tuple(n for n in stored if n != 1) != tuple(n for n in shape if n != 1):
             raise CheckpointError(
-                f"{path}: not a checkpoint of {spec.name}: {published} has shape {stored}, and {shape} is needed for {key}"
+                f"{path}: not a checkpoint of {spec.name}: {published} has shape {stored}, "
+                f"and {shape} is needed for {key}"
             )
         try:
             value = reader.get_tensor(published)

@@ -90,8 +90,8 @@ def load_weights(name: str) -> Weights:
     if path is None:
         raise WeightsMissingError(
             f"the weights of {name} are not installed (looked in {', '.join(map(str, model_folders()))}). "
-            f"Get musicnn's source, which has them in musicnn/{name}/, and run: streamtag models import .../musicnn/{name}"
-            f" — or use one of {', '.join(installed_models())}"
+            f"Get musicnn's source, which has them in musicnn/{name}/, and run: "
+            f"streamtag models import PATH/TO/musicnn/{name} — or use one of {', '.join(installed_models())}"
         )
     return read_weights(path, spec)
 

@@ -1,0 +1,80 @@
+"""From the scores of single windows to what a show can follow: smoothing, on/off with hysteresis, top N."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamtag.errors import OptionError
+
+HYSTERESIS = 0.8
+"""A tag that is on goes off below this share of its threshold."""
+
+
+class Rolling:
+    """Rolling scores of one stream.
+
+    Parameters
+    ----------
+    labels : the tags.
+    top : how many are named, best first.
+    smooth : time constant in seconds of an exponential average (63 % of a step after this long); 0 for none.
+    threshold : score at which a tag switches on; it switches off below 0.8 times that.
+
+    Raises
+    ------
+    OptionError : a value out of range.
+    """
+
+    def __init__(self, labels: Sequence[str], *, top: int = 5, smooth: float = 1.0, threshold: float = 0.2) -> None:
+        if top < 1:
+            raise OptionError(f"top {top}: at least 1 tag must be named")
+        if not (math.isfinite(smooth) and smooth >= 0):
+            raise OptionError(f"smooth {smooth:g} s: 0 or more seconds are wanted")
+        if not 0 < threshold <= 1:
+            raise OptionError(f"threshold {threshold:g}: more than 0 and at most 1 is wanted")
+        self.labels = tuple(labels)
+        self.top = top
+        self.smooth = smooth
+        self.threshold = threshold
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past: the next scores are taken as they are, and all tags are off."""
+        self.scores: NDArray[np.float32] | None = None
+        self.on = np.zeros(len(self.labels), bool)
+
+    def update(self, raw: NDArray[np.float32], seconds: float) -> tuple[tuple[str, bool], ...]:
+        """Take the scores of the next window.
+
+        Parameters
+        ----------
+        raw : float32 (tags,).
+        seconds : since the window before, skipped ones included.
+
+        Returns
+        -------
+        The tags that switched, as (tag, is on now). `scores` is the new average.
+        """
+        if self.scores is None or self.smooth == 0:
+            self.scores = raw
+        else:
+            keep = np.float32(math.exp(-seconds / self.smooth))
+            self.scores = raw + keep * (self.scores - raw)
+        on = self.scores >= np.where(self.on, HYSTERESIS * self.threshold, self.threshold)
+        switched = tuple((self.labels[i], bool(on[i])) for i in np.flatnonzero(on != self.on))
+        self.on = on
+        return switched
+
+    def best(self) -> tuple[tuple[str, float], ...]:
+        """The top tags and their scores, best first."""
+        return () if self.scores is None else best_tags(self.labels, self.scores, self.top)
+
+
+def best_tags(labels: Sequence[str], scores: NDArray[np.float32], count: int) -> tuple[tuple[str, float], ...]:
+    """The `count` best tags and their scores, best first; ties as musicnn breaks them."""
+    order = scores.argsort()[::-1][:count]
+    return tuple((labels[i], float(scores[i])) for i in order)
