@@ -183,6 +183,7 @@ def make_evaluator(model: str, window_frames: int, hop_frames: int) -> Evaluator
     OptionError : a window that the model cannot take.
     ModelError : no such model, or something is wrong with its weights.
     """
-    from streamtag.networks.network import Network
+    from streamtag.networks.network import shared_network
 
-    return PatchEvaluator(Network.load(model, window_frames), hop_frames)
+    network = shared_network(model, window_frames)
+    return PatchEvaluator(network, hop_frames, name=f"full patch, {network.backend}")

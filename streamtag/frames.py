@@ -24,6 +24,7 @@ class TagFrame:
     scores : float32 (tags,), the rolling scores (smoothed), 0..1. Not to be written to.
     top : the best of `scores`, best first, as (tag, score).
     switched : tags that crossed their threshold at this hop, as (tag, is on now).
+    on : the tags that are on now.
     embedding : float32 (units,), the layer before the tags. Not to be written to.
     level_dbfs : level of the newest hop, RMS of the mono mix, 0 dBFS = full scale; -120 for silence.
     captured : when the newest sample was captured, in seconds of `time.monotonic()`; None where there is no clock.
@@ -36,6 +37,7 @@ class TagFrame:
     scores: NDArray[np.float32]
     top: tuple[tuple[str, float], ...]
     switched: tuple[tuple[str, bool], ...]
+    on: frozenset[str]
     embedding: NDArray[np.float32]
     level_dbfs: float
     captured: float | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -23,7 +23,8 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 def kernel(signature: str, fastmath: bool | set[str] = False) -> Callable[[Kernel], Kernel]:
     """Compile one signature, GIL released, cached on disk."""
-    return njit(signature, cache=True, nogil=True, error_model="numpy", fastmath=fastmath)
+    compiled = njit(signature, cache=True, nogil=True, error_model="numpy", fastmath=fastmath)
+    return cast(Callable[[Kernel], Kernel], compiled)
 
 
 # A sum may be reordered into vector lanes: the same lanes in the same order for each output, whatever the chunk.

@@ -129,12 +129,12 @@ class MelStream:
 
         if self._flushed:
             raise FeedError("samples after the end of the stream: call reset() before pushing a new one")
-        block = samples[:, None] if samples.ndim == 1 else samples
-        if block.ndim != 2 or block.shape[1] != self.channels:
+        shaped = samples[:, None] if samples.ndim == 1 else samples
+        if shaped.ndim != 2 or shaped.shape[1] != self.channels:
             raise FeedError(
                 f"samples of shape {samples.shape}: (n, {self.channels}) is wanted, for {self.channels} channels"
             )
-        block = np.ascontiguousarray(to_float32(block))
+        block = np.ascontiguousarray(to_float32(shaped))
         mono = np.empty(len(block), np.float32)
         self.nonfinite += mix_down(block, mono)
         self.samples_in += len(mono)

@@ -183,5 +183,6 @@ def to_float32(samples: NDArray[np.generic]) -> Array:
             return samples.astype(np.float32)
     if samples.dtype.type in FULL_SCALE:
         offset, scale = FULL_SCALE[samples.dtype.type]
-        return np.divide(samples.astype(np.float32) - np.float32(offset), np.float32(scale), dtype=np.float32)
+        scaled: Array = (samples.astype(np.float32) - np.float32(offset)) / np.float32(scale)
+        return scaled
     raise FeedError(f"samples of type {samples.dtype}: give int16, int32 or floating point")

@@ -207,6 +207,7 @@ class Tagger:
             scores=self._rolling.scores,
             top=self._rolling.best(),
             switched=switched,
+            on=frozenset(label for label, on in zip(self.labels, self._rolling.on, strict=True) if on),
             embedding=embedding,
             level_dbfs=self._level(end),
         )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from streamtag.errors import WeightsDamagedError
 from streamtag.networks.specs import N_MELS, ModelSpec, check_window
 from streamtag.networks.weights import Weights, load_weights
+from streamtag.quiet import stderr_held_unless_failing
 
 if TYPE_CHECKING:
     import keras
@@ -41,6 +41,7 @@ class Network:
         keras = import_keras()
         self.spec = weights.spec
         self.window_frames = window_frames
+        self.backend: str = keras.backend.backend()
         self._features = build(weights.spec, window_frames)
         set_weights(self._features, weights)
         named = self._features.output
@@ -77,6 +78,12 @@ class Network:
     def warm_up(self) -> None:
         """Judge one silent patch, so that the first real one is not late."""
         self(np.zeros((1, self.window_frames, N_MELS), np.float32))
+
+
+@lru_cache(maxsize=4)
+def shared_network(name: str, window_frames: int) -> Network:
+    """A network that is built once and used for many files and streams (errors: those of `Network.load`)."""
+    return Network.load(name, window_frames)
 
 
 def build(spec: ModelSpec, frames: int | None) -> keras.Model:
@@ -119,7 +126,7 @@ def import_keras() -> Any:
     """Import Keras, and TensorFlow under it unless another backend is configured, without its start-up chatter."""
     if "keras" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with _stderr_kept_unless_failing():
+        with stderr_held_unless_failing():
             import keras
 
             if keras.backend.backend() == "tensorflow":
@@ -132,7 +139,7 @@ def import_keras() -> Any:
 def import_tensorflow() -> Any:
     """Import TensorFlow itself, quietly."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _stderr_kept_unless_failing():
+    with stderr_held_unless_failing():
         import tensorflow
     return tensorflow
 
@@ -140,26 +147,3 @@ def import_tensorflow() -> Any:
 def _exact_tensorflow() -> None:
     """Full float32 on GPUs: TensorFloat-32 keeps 10 bits of the mantissa and moves tags by 1e-3."""
     import_tensorflow().config.experimental.enable_tensor_float_32_execution(False)
-
-
-@contextmanager
-def _stderr_kept_unless_failing() -> Iterator[None]:
-    """Hold back what C++ writes to file descriptor 2 while TensorFlow loads; show it if loading fails."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # started with stderr closed
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
-        sys.stderr.flush()
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            os.dup2(kept, 2)
-            held.seek(0)
-            os.write(2, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -1,0 +1,5 @@
+"""``python -m streamtag``: the command line."""
+
+from streamtag.cli import main
+
+main()

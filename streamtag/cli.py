@@ -1,0 +1,376 @@
+"""The command line: parse, build, run, print, exit status. No signal processing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from streamtag import __version__
+from streamtag.errors import ModelError, OptionError, StreamtagError, UnknownModelError
+from streamtag.networks.specs import SPECS, find_spec
+
+if TYPE_CHECKING:
+    from streamtag.engine import Session
+    from streamtag.offline import FileTags
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
+
+app = typer.Typer(
+    name="streamtag",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Hears music as it plays: tags and embeddings of any sound, live over OSC, or of files.",
+    epilog="Try it: streamtag live --input demo",
+)
+models_app = typer.Typer(
+    help="What is installed: labels, parameters, source, licence, sha256, scores as published.",
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+)
+app.add_typer(models_app, name="models")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Model = Annotated[str, typer.Option(help=f"One of {', '.join(SPECS)}.", metavar="NAME")]
+Window = Annotated[
+    float, typer.Option(help="Seconds of sound behind each result (vgg models: 3 only).", metavar="SECONDS")
+]
+
+
+class Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    if version:
+        print(f"streamtag {__version__}")
+        raise typer.Exit
+
+
+@app.command(
+    epilog="Examples: [bold]streamtag live --osc 127.0.0.1:9000[/bold] (default input) · "
+    "[bold]streamtag live --input Scarlett --channels 3,4 --osc 192.168.1.20:7000 --osc 127.0.0.1:9000[/bold] · "
+    "[bold]streamtag live --input song.mp3 --format json --embeddings > song.jsonl[/bold]"
+)
+def live(
+    model: Model = "MSD_musicnn",
+    input: Annotated[
+        str,
+        typer.Option(
+            help="What to hear: a device (index, name or part of it; see `streamtag devices`), a file, or `demo`.",
+            metavar="DEVICE|FILE|demo",
+        ),
+    ] = "default",
+    channels: Annotated[
+        str | None,
+        typer.Option(help="Channels to hear, from 1: for example 1,2. Their mean is tagged.", metavar="LIST"),
+    ] = None,
+    hop: Annotated[float, typer.Option(help="Seconds between results, at least 0.016.", metavar="SECONDS")] = 0.064,
+    window: Window = 3.0,
+    top: Annotated[int, typer.Option(help="How many tags to name.", min=1)] = 5,
+    smooth: Annotated[
+        float, typer.Option(help="Time constant of the scores; 0 for none.", metavar="SECONDS", min=0)
+    ] = 1.0,
+    threshold: Annotated[float, typer.Option(help="Score at which a tag switches on, 0 to 1.")] = 0.2,
+    osc: Annotated[
+        list[str] | None, typer.Option(help="Send OSC there; may be given several times.", metavar="HOST:PORT")
+    ] = None,
+    format: Annotated[
+        Literal["text", "json"] | None,
+        typer.Option(help="Lines on stdout. On a terminal the default is a live view; else text."),
+    ] = None,
+    embeddings: Annotated[bool, typer.Option("--embeddings", help="Put the embedding into the JSON lines.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
+    duration: Annotated[float | None, typer.Option(help="Stop after so long.", metavar="SECONDS", min=0)] = None,
+) -> None:
+    """Listen, and say what is heard, many times a second."""
+    from streamtag.engine import Session
+    from streamtag.sinks import Sink
+    from streamtag.sinks.background import Background
+    from streamtag.sinks.lines import JsonLines, TextLines
+    from streamtag.sinks.osc import OscSink, parse_destination
+
+    if embeddings and format != "json":
+        raise OptionError("--embeddings are written in JSON lines: add --format json (over OSC they are always sent)")
+    chosen = _channels(channels)
+    others: list[Sink] = [OscSink(*parse_destination(text)) for text in osc or []]
+    if format == "json":
+        screen: Sink = Background(JsonLines(sys.stdout, embeddings=embeddings))
+    elif format == "text" or not out.is_terminal:
+        screen = Background(TextLines(sys.stdout))
+    else:
+        from streamtag.sinks.terminal import TerminalView
+
+        screen = Background(TerminalView(out, others, top), waiting=1, count_drops=False)
+
+    signal.signal(signal.SIGTERM, _terminate)
+    with _preparing(model) as say:
+        from streamtag.sources import open_source
+        from streamtag.tagger import Tagger
+
+        source = open_source(input, channels=chosen, loop=loop)
+        say(f"loading {model}")
+        tagger = Tagger(model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold)
+        tagger.warm_up()
+    session = Session(source, tagger, [screen, *others])
+    status = 0
+    try:
+        session.start()
+        session.wait(duration)
+    except KeyboardInterrupt:
+        status = EXIT_INTERRUPTED
+    except Terminated:
+        status = EXIT_TERMINATED
+    except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
+        _forget_stdout()
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        session.stop()
+        _summary(session)
+    try:
+        session.wait()
+    except BrokenPipeError:
+        _forget_stdout()
+    raise typer.Exit(status)
+
+
+@app.command(
+    epilog="Examples: [bold]streamtag file song.mp3 --save out.tags[/bold] · "
+    "[bold]streamtag file ~/Music --format json > tags.jsonl[/bold] · "
+    "[bold]streamtag file 'set/*.flac' --hop 0.5 --taggram set.npz --embeddings set-emb.npz[/bold]"
+)
+def file(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, or quoted patterns.", metavar="PATH...")],
+    model: Model = "MTT_musicnn",
+    top: Annotated[int, typer.Option(help="How many tags to name.", min=1)] = 10,
+    window: Window = 3.0,
+    hop: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds between patches, to the nearest 0.016. Default: patches side by side.", metavar="SECONDS"
+        ),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(help="musicnn's input_overlap: as --hop, counted in frames as musicnn counts.", metavar="SECONDS"),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Append a line for each file, in musicnn's format.", metavar="FILE")
+    ] = None,
+    taggram: Annotated[
+        Path | None, typer.Option(help="Write the scores of every patch, as .npz.", metavar="FILE.npz")
+    ] = None,
+    embeddings: Annotated[
+        Path | None, typer.Option(help="Write the embedding of every patch, as .npz.", metavar="FILE.npz")
+    ] = None,
+    format: Annotated[
+        Literal["text", "json"], typer.Option(help="What to print: text, or a JSON object a line.")
+    ] = "text",
+    short: Annotated[
+        Literal["repeat", "error"],
+        typer.Option(help="A file shorter than the window: repeat it to length, or refuse it."),
+    ] = "repeat",
+    jobs: Annotated[int, typer.Option(help="Files to work on at a time; 0: one for each processor.", min=0)] = 0,
+) -> None:
+    """Tag files. One that cannot be read never stops the others; the exit status then is 1."""
+    from streamtag.batch import Batch, Geometry
+
+    spec = find_spec(model)
+    batch = Batch(
+        spec,
+        Geometry.chosen(spec, window, hop, overlap),
+        short=short,
+        jobs=jobs,
+        top=top,
+        save=save,
+        taggram=taggram,
+        embeddings=embeddings,
+    )
+    signal.signal(signal.SIGTERM, _terminate)
+    with _preparing(model):
+        batch.prepare(paths)
+    failed = 0
+    try:
+        for name, result in batch.run(err):
+            if isinstance(result, StreamtagError):
+                failed += 1
+                _print_failure(name, result, format)
+            else:
+                _print_tags(name, result, model, top, format)
+    finally:
+        batch.finish()
+    raise typer.Exit(EXIT_FAILED if failed else 0)
+
+
+@app.command()
+def devices() -> None:
+    """What can be listened to, and how to hear what this machine itself plays."""
+    from streamtag.sources.device import input_devices, monitor_help
+
+    found = input_devices()
+    table = Table(box=None, pad_edge=False)
+    for heading, right in (("index", True), ("name", False), ("channels", True), ("rate, Hz", True), ("system", False)):
+        table.add_column(heading, justify="right" if right else "left")
+    for device in found:
+        name = f"{device.name}  (default)" if device.default else device.name
+        table.add_row(str(device.index), name, str(device.channels), str(device.samplerate), device.host)
+    out.print(table if found else "No sound input here. `--input demo` and `--input FILE` need none.")
+    out.print(f"\n{monitor_help()}", markup=False)
+
+
+@models_app.callback()
+def models(
+    context: typer.Context,
+    labels: Annotated[
+        str | None, typer.Option(help="Print the labels of this model, one a line.", metavar="NAME")
+    ] = None,
+) -> None:
+    """What is installed: labels, parameters, source, licence, sha256, scores as published."""
+    from streamtag.networks.weights import find_weights, load_weights
+
+    if context.invoked_subcommand is not None:
+        return
+    if labels is not None:
+        print("\n".join(find_spec(labels).labels))
+        return
+    for name, spec in SPECS.items():
+        out.print(f"[bold]{name}[/bold]  {len(spec.labels)} tags of the {spec.dataset}, {spec.parameters:,} parameters")
+        out.print(f"  as published: ROC-AUC {spec.roc_auc:.4f}, PR-AUC {spec.pr_auc:.4f}")
+        if find_weights(name) is None:
+            out.print("  not installed: get musicnn's source and run: streamtag models import PATH/TO/musicnn/" + name)
+            continue
+        try:
+            weights = load_weights(name)
+        except ModelError as error:
+            out.print(f"  damaged: {error}", style="red", markup=False)
+            continue
+        known = weights.metadata
+        out.print(f"  source:  {known['source']}, sha256 {known['source_sha256']}", markup=False)
+        out.print(f"  licence: {known['licence']}", markup=False)
+        out.print(f"  weights: {weights.path}, sha256 of the tensors {known['tensors_sha256']}", markup=False)
+
+
+@models_app.command("import", epilog="Example: [bold]streamtag models import musicnn-0.1.0-py3-none-any.whl[/bold]")
+def import_(
+    path: Annotated[Path, typer.Argument(help="A checkpoint's folder, a folder of them, or the musicnn wheel.")],
+    model: Annotated[str | None, typer.Option(help="Import only this model.", metavar="NAME")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Where to write; default: your own data folder.", metavar="FOLDER")
+    ] = None,
+) -> None:
+    """Convert published musicnn checkpoints (TensorFlow 1) to streamtag's format."""
+    from streamtag.networks.weights import user_models_folder
+
+    only = None if model is None else find_spec(model).name
+    with _preparing("TensorFlow"):
+        from streamtag.networks.checkpoint import import_models
+
+        written = import_models(path, to or user_models_folder(), only)
+    for target in written:
+        out.print(f"{target.stem}: written to {target}", markup=False)
+
+
+# --- what the commands share --------------------------------------------------------------------------------------
+
+
+def _channels(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
+        raise OptionError(f"--channels {text!r}: numbers from 1 are wanted, with commas between: 1,2")
+    return tuple(int(part) for part in parts)
+
+
+@contextmanager
+def _preparing(what: str) -> Iterator[Callable[[str], None]]:
+    """Say on a terminal that there is something to wait for; the body may say what it is at."""
+    with err.status(f"starting {what} (the first start compiles kernels; later ones are quicker)") as status:
+        yield status.update
+
+
+def _summary(session: Session) -> None:
+    stats = session.stats
+    drops = "".join(f", {count} not taken by {name}" for name, count in stats.sink_drops.items() if count)
+    err.print(
+        f"{stats.seconds:.1f} s heard: {stats.hops} hops, {stats.hops_skipped} skipped, "
+        f"{stats.samples_lost} lost samples, {stats.overflows} overflows, latency p50 {stats.latency_p50:.1f} ms, p99 {stats.latency_p99:.1f} ms{drops} "
+        f"({session.tagger.engine})",
+        markup=False,
+    )
+
+
+def _print_tags(name: str, tags: FileTags, model: str, top: int, format: str) -> None:
+    best = tags.top(top)
+    if format == "json":
+        line = {
+            "file": name,
+            "model": model,
+            "seconds": round(tags.seconds, 3),
+            "patches": len(tags.taggram),
+            "top": [[tag, round(score, 4)] for tag, score in best],
+            "notes": list(tags.notes),
+        }
+        print(json.dumps(line), flush=True)
+        return
+    minutes, seconds = divmod(round(tags.seconds), 60)
+    patches = f"{len(tags.taggram)} patch{'es' if len(tags.taggram) != 1 else ''}"
+    print(f"{name}  ({minutes}:{seconds:02d}, {tags.samplerate} Hz, {tags.channels} ch, {patches})")
+    width = max(len(tag) for tag, _ in best)
+    for tag, score in best:
+        print(f"  {tag:{width}}  {score:.2f}  {'█' * round(score * 30)}")
+    for note in tags.notes:
+        print(f"  note: {note}")
+    print(flush=True)
+
+
+def _print_failure(name: str, error: StreamtagError, format: str) -> None:
+    if format == "json":
+        print(json.dumps({"file": name, "error": str(error)}), flush=True)
+    err.print(f"streamtag: {error}", style="red", markup=False)
+
+
+def _forget_stdout() -> None:
+    """Keep Python from complaining, at exit, about a stdout whose reader has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(error: BaseException, status: int) -> int:
+    what = "out of memory" if isinstance(error, MemoryError) else str(error)
+    err.print(f"streamtag: {what}", style="red", markup=False)
+    return status
+
+
+def main() -> None:
+    """Run the command line; every failure is a message and an exit status, never a traceback."""
+    status: int | None = 0
+    try:
+        app()
+    except (OptionError, UnknownModelError) as error:
+        status = _fail(error, EXIT_USAGE)
+    except (StreamtagError, OSError, MemoryError) as error:
+        status = _fail(error, EXIT_FAILED)
+    except KeyboardInterrupt:
+        status = EXIT_INTERRUPTED
+    except Terminated:
+        status = EXIT_TERMINATED
+    sys.exit(status)

@@ -1,0 +1,67 @@
+"""One line a hop, for pipes and files: text for people, JSON Lines for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import IO, Any
+
+from streamtag.frames import Stats, TagFrame
+from streamtag.sinks import SessionInfo
+
+
+class TextLines:
+    """``12.34 s  -18.2 dBFS  rock 0.43  pop 0.31``: seconds of audio, input level, the top tags and their scores."""
+
+    name = "text"
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.drops = 0
+        self._stream = stream
+
+    def open(self, info: SessionInfo) -> None:
+        """Nothing to do."""
+
+    def frame(self, frame: TagFrame) -> None:
+        """Write a line, at once."""
+        tags = "  ".join(f"{tag} {score:.2f}" for tag, score in frame.top)
+        print(f"{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {tags}", file=self._stream, flush=True)
+
+    def status(self, stats: Stats) -> None:
+        """Nothing to do: lines are frames."""
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._stream.flush()
+
+
+class JsonLines:
+    """One JSON object a hop: t (seconds of audio), top, level_dbfs, latency_ms; on request, the embedding."""
+
+    name = "json"
+
+    def __init__(self, stream: IO[str], *, embeddings: bool = False) -> None:
+        self.drops = 0
+        self._stream = stream
+        self._embeddings = embeddings
+
+    def open(self, info: SessionInfo) -> None:
+        """Nothing to do."""
+
+    def frame(self, frame: TagFrame) -> None:
+        """Write an object on a line, at once."""
+        line: dict[str, Any] = {
+            "t": round(frame.time, 3),
+            "top": [[tag, round(score, 4)] for tag, score in frame.top],
+            "level_dbfs": round(frame.level_dbfs, 1),
+            "latency_ms": round(frame.latency_ms, 1),
+        }
+        if self._embeddings:
+            line["embedding"] = [round(float(value), 6) for value in frame.embedding]
+        print(json.dumps(line), file=self._stream, flush=True)
+
+    def status(self, stats: Stats) -> None:
+        """Nothing to do: lines are frames."""
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._stream.flush()

@@ -1,0 +1,120 @@
+"""A steady view of a live session on a terminal. The only importer of rich's live display."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from streamtag.frames import SILENCE_DBFS, Stats, TagFrame
+from streamtag.sinks import SessionInfo, Sink
+
+BAR_CELLS = 32
+REDRAWS_PER_SECOND = 10
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+QUIETEST_SHOWN_DBFS = -60.0
+
+
+class TerminalView:
+    """Bars for the top tags, input level, hop rate, latency and losses. Wrap it in `Background`.
+
+    Parameters
+    ----------
+    console : where to draw.
+    others : the session's other sinks, whose losses are shown.
+    rows : how many tags are shown.
+    """
+
+    name = "terminal"
+
+    def __init__(self, console: Console, others: list[Sink], rows: int) -> None:
+        self.drops = 0
+        self._console = console
+        self._others = others
+        self._rows = rows
+        self._frame: TagFrame | None = None
+        self._stats: Stats | None = None
+        self._drawn = 0.0
+
+    def open(self, info: SessionInfo) -> None:
+        """Begin to draw."""
+        self._info = info
+        self._live = Live(console=self._console, auto_refresh=False, transient=False)
+        self._live.start()
+
+    def frame(self, frame: TagFrame) -> None:
+        """Show a frame, ten times a second at the most."""
+        self._frame = frame
+        if time.monotonic() - self._drawn >= 1 / REDRAWS_PER_SECOND:
+            self._draw()
+
+    def status(self, stats: Stats) -> None:
+        """Show the counters."""
+        self._stats = stats
+        self._draw()
+
+    def close(self) -> None:
+        """Leave the last picture standing."""
+        self._draw()
+        self._live.stop()
+
+    def _draw(self) -> None:
+        self._drawn = time.monotonic()
+        self._live.update(self._picture(), refresh=True)
+
+    def _picture(self) -> Group:
+        info = self._info
+        head = Text.assemble(
+            ("streamtag", "bold"),
+            f"  {info.model}  ·  {info.source}, {info.samplerate} Hz  ·  hop {info.hop * 1e3:.0f} ms",
+        )
+        return Group(head, Text(), *self._tags(), Text(), self._level(), *self._counters())
+
+    def _tags(self) -> list[Table | Text]:
+        if self._frame is None:
+            return [Text(f"listening: the first tags come after {self._info.window:.0f} s", style="dim")]
+        table = Table.grid(padding=(0, 1))
+        table.add_column(width=max(len(label) for label in self._info.labels))
+        table.add_column(width=BAR_CELLS)
+        for tag, score in self._frame.top[: self._rows]:
+            style = "bold green" if tag in self._frame.on else ""
+            table.add_row(Text(tag, style), Text(bar(score), style or "cyan"), f"{score:.2f}")
+        return [table]
+
+    def _level(self) -> Text:
+        level = SILENCE_DBFS if self._frame is None else self._frame.level_dbfs
+        share = 1 - level / QUIETEST_SHOWN_DBFS
+        colour = "red" if level > -1 else "yellow" if level > -6 else "green"
+        shown = "silence" if level <= SILENCE_DBFS else f"{level:6.1f} dBFS"
+        return Text.assemble("level  ", (bar(share), colour), f" {shown}")
+
+    def _counters(self) -> list[Text]:
+        stats = self._stats
+        if stats is None:
+            return []
+        minutes, seconds = divmod(int(stats.seconds), 60)
+        latency = f"latency {stats.latency_p50:.0f} ms (p99 {stats.latency_p99:.0f})" if stats.hops else "latency -"
+        parts = Text(f"{stats.state.value} {minutes}:{seconds:02d}  ·  {1 / self._info.hop:.1f} hops/s  ·  {latency}")
+        parts.append(f"  ·  load {100 * stats.load:.0f} %")
+        losses = Text()
+        for name, count in (
+            ("lost samples", stats.samples_lost),
+            ("overflows", stats.overflows),
+            ("skipped hops", stats.hops_skipped),
+            ("replaced samples", stats.nonfinite),
+        ):
+            losses.append(f"{name} {count}   ", style="bold red" if count else "dim")
+        lines = [parts, losses]
+        for sink in self._others:
+            lost = f", {sink.drops} not taken" if sink.drops else ""
+            lines.append(Text(f"→ {sink.name}{lost}", style="yellow" if sink.drops else "dim"))
+        return lines
+
+
+def bar(share: float) -> str:
+    """A bar of 0 to 32 cells for a share of 0..1, to the eighth of a cell."""
+    eighths = round(min(max(share, 0.0), 1.0) * BAR_CELLS * 8)
+    return "█" * (eighths // 8) + (EIGHTHS[eighths % 8] if eighths % 8 else "")

@@ -1,0 +1,74 @@
+"""Where samples come from: devices, files, the demo clip. A source writes into a ring, on a thread of its own."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Protocol
+
+from streamtag.ringbuffer import RingBuffer
+
+
+class Source(Protocol):
+    """Something that can be listened to.
+
+    Attributes
+    ----------
+    name : for people.
+    samplerate : Hz, known before `start`.
+    """
+
+    name: str
+    samplerate: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether no more samples will come; all that came are then in the ring."""
+        ...
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the source early, if anything did."""
+        ...
+
+    def start(self, ring: RingBuffer) -> None:
+        """Begin to write into the ring."""
+        ...
+
+    def stop(self) -> None:
+        """Stop writing; the ring is not touched after this returns."""
+        ...
+
+
+def demo_clip() -> Path:
+    """The music that ships with streamtag."""
+    return Path(str(files("streamtag"))) / "demo" / "demo.ogg"
+
+
+def open_source(given: str | int, *, channels: tuple[int, ...] | None = None, loop: bool = False) -> Source:
+    """A source by what a user calls it.
+
+    Parameters
+    ----------
+    given : ``demo``; the path of a file; ``default``; a device's index, its name or a part of it.
+    channels : which channels to hear, counted from 1; None for a device's first two, or all of a file's.
+    loop : start a file again at its end.
+
+    Raises
+    ------
+    DeviceError, AudioFileError : it cannot be opened; the message says why.
+    """
+    from streamtag.sources.file import FileSource
+
+    if given == "demo":
+        return FileSource(demo_clip(), channels=channels, loop=loop)
+    if isinstance(given, str) and _looks_like_file(given):
+        return FileSource(given, channels=channels, loop=loop)
+    from streamtag.sources.device import DeviceSource
+
+    return DeviceSource(given, channels=channels)
+
+
+def _looks_like_file(given: str) -> bool:
+    path = Path(given).expanduser()
+    return path.is_file() or len(path.parts) > 1 or path.suffix.lower() in {".wav", ".flac", ".mp3", ".ogg", ".m4a"}

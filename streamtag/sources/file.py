@@ -1,0 +1,111 @@
+"""A file as if it were being played: the same ring, the same clock, no audio hardware."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamtag.errors import AudioFileError, OptionError
+from streamtag.kernels import mix_down
+from streamtag.ringbuffer import RingBuffer
+from streamtag.sources.decode import AudioReader, open_audio
+
+BLOCK_SECONDS = 0.010
+"""What a sound card of low latency delivers at a time."""
+
+
+class FileSource:
+    """Plays a file into the ring in real time.
+
+    Parameters
+    ----------
+    path : any file that `streamtag.sources.decode` reads.
+    channels : which channels to hear, counted from 1; None for all.
+    loop : start again at the end.
+
+    Raises
+    ------
+    AudioFileError : the file cannot be read.
+    OptionError : the file has no such channel.
+    """
+
+    def __init__(self, path: str | Path, *, channels: tuple[int, ...] | None = None, loop: bool = False) -> None:
+        self._path = Path(path).expanduser()
+        self._reader = open_audio(self._path)
+        self.name = self._path.name
+        self.samplerate = self._reader.samplerate
+        self.note: str | None = None
+        self.error: BaseException | None = None
+        if channels and max(channels) > self._reader.channels:
+            self._reader.close()
+            raise OptionError(
+                f"{self._path} has {self._reader.channels} channels; channel {max(channels)} was asked for"
+            )
+        self._channels = None if channels is None else np.array(channels) - 1
+        self._loop = loop
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="streamtag-file", daemon=True)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end of the file is in the ring."""
+        return self._thread.ident is not None and not self._thread.is_alive()
+
+    def start(self, ring: RingBuffer) -> None:
+        """Begin to play."""
+        self._ring = ring
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop playing and close the file."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._reader.close()
+
+    def _run(self) -> None:
+        try:
+            self._play()
+        except Exception as error:  # handed to the engine, which raises it in the caller
+            self.error = error
+
+    def _play(self) -> None:
+        began = time.monotonic()
+        played = 0
+        for block in self._pieces():
+            played += len(block)
+            due = began + played / self.samplerate  # when a device would have delivered it
+            if self._stopping.wait(max(0.0, due - time.monotonic())):
+                return
+            chosen = block if self._channels is None else block[:, self._channels]
+            mono = np.empty(len(block), np.float32)
+            self._ring.nonfinite += mix_down(np.ascontiguousarray(chosen), mono)
+            self._ring.write(mono, due)
+
+    def _pieces(self) -> Iterator[NDArray[np.float32]]:
+        """The file in pieces of 10 ms, again and again if it loops."""
+        size = max(1, round(BLOCK_SECONDS * self.samplerate))
+        while True:
+            samples = 0
+            for block in self._reader.blocks():
+                samples += len(block)
+                yield from (block[start : start + size] for start in range(0, len(block), size))
+            self.note = self._reader.note
+            if not self._loop:
+                return
+            if not samples:
+                raise AudioFileError(self._path, "holds no samples")
+            self._reader.close()
+            self._reader = self._reopen()
+
+    def _reopen(self) -> AudioReader:
+        reader = open_audio(self._path)
+        if reader.samplerate != self.samplerate:
+            reader.close()
+            raise AudioFileError(self._path, f"changed from {self.samplerate} to {reader.samplerate} Hz while playing")
+        return reader
