@@ -1,0 +1,48 @@
+"""What a log-mel frame costs, part by part, and a second of resampling: ``python -m bench.frames``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from streamtag.kernels import log_mel, window_frames
+from streamtag.melstream import BLOCK, MelStream
+from streamtag.resampler import Resampler
+
+
+def best(work: Callable[[], object], repeats: int = 50) -> float:
+    """Seconds of the quickest of several runs."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def main() -> None:
+    """Print the table."""
+    noise = np.random.default_rng(0).standard_normal(48_000 * 10).astype(np.float32) * np.float32(0.1)
+    stream = MelStream(16_000)
+    windowed, spectra = stream._windowed, stream._spectra
+    logmel = np.empty((BLOCK, 96), np.float32)
+    parts = {
+        "window (Numba)": lambda: window_frames(noise, 256, stream._window, windowed),
+        "FFT, 512 points, float64 (NumPy)": lambda: np.fft.rfft(windowed, out=spectra),
+        "power, mel, log (Numba)": lambda: log_mel(spectra, stream._first, stream._offset, stream._weights, logmel),
+    }
+    print("microseconds a frame:")
+    for name, work in parts.items():
+        print(f"  {name:36} {best(work) / BLOCK * 1e6:6.2f}")
+    whole = best(lambda: stream.push(noise[:160_000]), 10) / (160_000 / 256) * 1e6
+    print(f"  {'MelStream.push, all in all':36} {whole:6.2f}")
+    print("milliseconds for a second of mono input, resampled to 16 kHz:")
+    for rate in (22_050, 44_100, 48_000, 96_000):
+        resampler = Resampler(rate)
+        print(f"  {rate:6} Hz {best(lambda r=resampler, n=rate: r.push(noise[:n]), 10) * 1e3:30.2f}")
+
+
+if __name__ == "__main__":
+    main()
