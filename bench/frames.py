@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def main() -> None:
     print("milliseconds for a second of mono input, resampled to 16 kHz:")
     for rate in (22_050, 44_100, 48_000, 96_000):
         resampler = Resampler(rate)
-        print(f"  {rate:6} Hz {best(lambda r=resampler, n=rate: r.push(noise[:n]), 10) * 1e3:30.2f}")
+        print(f"  {rate:6} Hz {best(partial(resampler.push, noise[:rate]), 10) * 1e3:30.2f}")
 
 
 if __name__ == "__main__":

@@ -46,28 +46,35 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
-    from streamtag.engine import Session, live
-    from streamtag.errors import (
-        AudioFileError,
-        DeviceError,
-        FeedError,
-        ModelError,
-        OptionError,
-        SinkError,
-        StreamtagError,
-    )
-    from streamtag.frames import State, Stats, TagFrame
-    from streamtag.melstream import MelStream
-    from streamtag.offline import FileTags, extractor, file_tagger, tag_file, top_tags
-    from streamtag.ringbuffer import RingBuffer
-    from streamtag.sinks import SessionInfo, Sink
-    from streamtag.sinks.background import Background
-    from streamtag.sinks.lines import JsonLines, TextLines
-    from streamtag.sinks.osc import OscSink
-    from streamtag.sources import Source
-    from streamtag.sources.device import DeviceSource
-    from streamtag.sources.file import FileSource
-    from streamtag.tagger import Tagger
+    from streamtag.engine import Session as Session
+    from streamtag.engine import live as live
+    from streamtag.errors import AudioFileError as AudioFileError
+    from streamtag.errors import DeviceError as DeviceError
+    from streamtag.errors import FeedError as FeedError
+    from streamtag.errors import ModelError as ModelError
+    from streamtag.errors import OptionError as OptionError
+    from streamtag.errors import SinkError as SinkError
+    from streamtag.errors import StreamtagError as StreamtagError
+    from streamtag.frames import State as State
+    from streamtag.frames import Stats as Stats
+    from streamtag.frames import TagFrame as TagFrame
+    from streamtag.melstream import MelStream as MelStream
+    from streamtag.offline import FileTags as FileTags
+    from streamtag.offline import extractor as extractor
+    from streamtag.offline import file_tagger as file_tagger
+    from streamtag.offline import tag_file as tag_file
+    from streamtag.offline import top_tags as top_tags
+    from streamtag.ringbuffer import RingBuffer as RingBuffer
+    from streamtag.sinks import SessionInfo as SessionInfo
+    from streamtag.sinks import Sink as Sink
+    from streamtag.sinks.background import Background as Background
+    from streamtag.sinks.lines import JsonLines as JsonLines
+    from streamtag.sinks.lines import TextLines as TextLines
+    from streamtag.sinks.osc import OscSink as OscSink
+    from streamtag.sources import Source as Source
+    from streamtag.sources.device import DeviceSource as DeviceSource
+    from streamtag.sources.file import FileSource as FileSource
+    from streamtag.tagger import Tagger as Tagger
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -14,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streamtag.errors import OptionError, StreamtagError
+from streamtag.errors import OptionError, SinkError, StreamtagError
 from streamtag.networks.specs import ModelSpec, check_window, frames_between, frames_in
 from streamtag.offline import FileTags, Short, file_tagger, saved_line, tag_file
 from streamtag.sources.decode import find_audio
@@ -97,14 +98,16 @@ class Batch:
 
         Raises
         ------
-        OptionError : an output that cannot be written.
+        OptionError : an output in a folder that does not exist.
+        SinkError : an output that cannot be opened.
         ModelError : something is wrong with the model.
         """
         for target in (self.save, self.taggram, self.embeddings):
             if target is not None and not target.absolute().parent.is_dir():
                 raise OptionError(f"cannot write {target}: the folder {target.absolute().parent} does not exist")
         if self.save is not None:
-            self._save = self.save.open("a", encoding="utf-8")
+            with _writing(self.save):
+                self._save = self.save.open("a", encoding="utf-8")
         self._found = find_audio(paths)
         self._tagger().warm_up()
 
@@ -133,9 +136,15 @@ class Batch:
             executor.shutdown(wait=True, cancel_futures=True)
 
     def finish(self) -> None:
-        """Write the .npz files from what has been tagged so far."""
+        """Write the .npz files from what has been tagged so far.
+
+        Raises
+        ------
+        SinkError : they cannot be written.
+        """
         if self._save is not None:
-            self._save.close()
+            with suppress(OSError):  # every line was flushed; one that failed has been reported
+                self._save.close()
         for target, what in ((self.taggram, "taggram"), (self.embeddings, "embeddings")):
             if target is not None:
                 _write_npz(target, self._arrays(what))
@@ -161,8 +170,10 @@ class Batch:
     def _keep(self, name: str, tags: FileTags) -> None:
         if self._save is not None:
             names = [tag for tag, _ in tags.top(self.top)]
-            self._save.write(saved_line(name, self.spec.name, self.geometry.length, self.geometry.overlap, names))
-            self._save.flush()
+            line = saved_line(name, self.spec.name, self.geometry.length, self.geometry.overlap, names)
+            with _writing(self._save.name):
+                self._save.write(line)
+                self._save.flush()
         if self.taggram is not None or self.embeddings is not None:
             self._done.append((name, tags))
 
@@ -184,8 +195,18 @@ def _write_npz(target: Path, arrays: dict[str, Any]) -> None:
     """Write beside and rename, so that a full disk leaves no half file under the real name."""
     partial = target.with_name(target.name + ".partial")
     try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        partial.replace(target)
+        with _writing(target):
+            with partial.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+            partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(target: str | Path) -> Iterator[None]:
+    """Name the file in what the system says of it: a full disk, no permission."""
+    try:
+        yield
+    except OSError as error:
+        raise SinkError(f"cannot write {target}: {error.strerror or error}") from error

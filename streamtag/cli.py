@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,9 +47,17 @@ app.add_typer(models_app, name="models")
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+
+def _finite(seconds: float | None) -> float | None:
+    if seconds is not None and not math.isfinite(seconds):
+        raise typer.BadParameter(f"{seconds:g}: a number of seconds is wanted")
+    return seconds
+
+
 Model = Annotated[str, typer.Option(help=f"One of {', '.join(SPECS)}.", metavar="NAME")]
 Window = Annotated[
-    float, typer.Option(help="Seconds of sound behind each result (vgg models: 3 only).", metavar="SECONDS")
+    float,
+    typer.Option(help="Seconds of sound behind each result (vgg models: 3 only).", metavar="SECONDS", callback=_finite),
 ]
 
 
@@ -100,10 +110,13 @@ def live(
     ] = None,
     embeddings: Annotated[bool, typer.Option("--embeddings", help="Put the embedding into the JSON lines.")] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
-    duration: Annotated[float | None, typer.Option(help="Stop after so long.", metavar="SECONDS", min=0)] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="Stop after so long.", metavar="SECONDS", min=0, callback=_finite)
+    ] = None,
 ) -> None:
     """Listen, and say what is heard, many times a second."""
     from streamtag.engine import Session
+    from streamtag.frames import State
     from streamtag.sinks import Sink
     from streamtag.sinks.background import Background
     from streamtag.sinks.lines import JsonLines, TextLines
@@ -135,7 +148,7 @@ def live(
     status = 0
     try:
         session.start()
-        session.wait(duration)
+        session.wait(None if duration is None else min(duration, threading.TIMEOUT_MAX))
     except KeyboardInterrupt:
         status = EXIT_INTERRUPTED
     except Terminated:
@@ -145,7 +158,8 @@ def live(
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         session.stop()
-        _summary(session)
+        if session.stats.state is not State.STARTING:  # else nothing was heard, and the error says why
+            _summary(session)
     try:
         session.wait()
     except BrokenPipeError:
@@ -171,7 +185,11 @@ def file(
     ] = None,
     overlap: Annotated[
         float | None,
-        typer.Option(help="musicnn's input_overlap: as --hop, counted in frames as musicnn counts.", metavar="SECONDS"),
+        typer.Option(
+            help="musicnn's input_overlap: as --hop, counted in frames as musicnn counts.",
+            metavar="SECONDS",
+            callback=_finite,
+        ),
     ] = None,
     save: Annotated[
         Path | None, typer.Option(help="Append a line for each file, in musicnn's format.", metavar="FILE")
@@ -313,7 +331,8 @@ def _summary(session: Session) -> None:
     drops = "".join(f", {count} not taken by {name}" for name, count in stats.sink_drops.items() if count)
     err.print(
         f"{stats.seconds:.1f} s heard: {stats.hops} hops, {stats.hops_skipped} skipped, "
-        f"{stats.samples_lost} lost samples, {stats.overflows} overflows, latency p50 {stats.latency_p50:.1f} ms, p99 {stats.latency_p99:.1f} ms{drops} "
+        f"{stats.samples_lost} lost samples, {stats.overflows} overflows, "
+        f"latency p50 {stats.latency_p50:.1f} ms, p99 {stats.latency_p99:.1f} ms{drops} "
         f"({session.tagger.engine})",
         markup=False,
     )
@@ -363,6 +382,8 @@ def _fail(error: BaseException, status: int) -> int:
 def main() -> None:
     """Run the command line; every failure is a message and an exit status, never a traceback."""
     status: int | None = 0
+    if sys.stdout is None:  # started with stdout closed
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as the process lives
     try:
         app()
     except (OptionError, UnknownModelError) as error:

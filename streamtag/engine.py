@@ -97,9 +97,10 @@ class Session:
         ------
         the first error of any thread of the session.
         """
-        self._thread.join(seconds)
-        if self._thread.is_alive():
-            return False
+        if self._thread.ident is not None:  # else it could not be started, and there is nothing to wait for
+            self._thread.join(seconds)
+            if self._thread.is_alive():
+                return False
         self._raise()
         return True
 
@@ -215,7 +216,9 @@ class Session:
             self._pass_on(frame)
 
     def _pass_on(self, frame: TagFrame) -> None:
-        captured = self.ring.captured_at(frame.time * self.source.samplerate)
+        # the window of a file shorter than it ends after the newest sample there is
+        newest = min(frame.time * self.source.samplerate, self.ring.written)
+        captured = self.ring.captured_at(newest)
         stamped = replace(frame, captured=captured, judged=time.monotonic())
         self._hops += 1
         self._latency.add(stamped.latency_ms)

@@ -147,6 +147,9 @@ class PatchEvaluator:
     def take(self, limit: int) -> Judged:
         """Judge the oldest windows that are due, `limit` of them at the most."""
         count = min(limit, self.due)
+        if not count:  # not every backend takes an empty batch
+            tags, units = len(self.spec.labels), self.spec.embedding_size
+            return Judged(self._next, np.empty((0, tags), np.float32), np.empty((0, units), np.float32))
         starts = range(0, count * self.hop_frames, self.hop_frames)
         patches = np.empty((count, self.window_frames, N_MELS), np.float32)
         for patch, start in zip(patches, starts, strict=True):

@@ -30,17 +30,20 @@ def kernel(signature: str, fastmath: bool | set[str] = False) -> Callable[[Kerne
 # A sum may be reordered into vector lanes: the same lanes in the same order for each output, whatever the chunk.
 REORDERED_SUM = {"reassoc", "contract", "nsz"}
 
+LOUDEST = 1e15
+"""Beyond this a value is as little a sample as an infinity is: its sums and squares would overflow float32."""
 
-@kernel("int64(float32[:, ::1], float32[::1])")
+
+@kernel("int64(Array(float32, 2, 'C', readonly=True), float32[::1])")  # np.frombuffer gives what cannot be written to
 def mix_down(block: F32, mono: F32) -> int:
-    """Mean of the channels, after replacing NaN and infinities by 0. Returns how many were replaced."""
+    """Mean of the channels, after replacing NaN and what is beyond `LOUDEST` by 0. Returns how many were replaced."""
     samples, channels = block.shape
     replaced = 0
     for i in range(samples):
         total = np.float32(0)
         for c in range(channels):
             value = block[i, c]
-            if math.isfinite(value):
+            if abs(value) <= LOUDEST:  # false for NaN
                 total += value
             else:
                 replaced += 1
@@ -73,7 +76,7 @@ def resample(x: F32, end: int, taps: F32, left: int, position: I64, register: F6
     written = 0
     while written < y.size and position[0] - left + width <= end:
         row = position[1]
-        if row == 0 and register[2] + register[0] < position[0]:
+        if row == 0 and register[0] < position[0] - register[2]:  # whole numbers on the right: nothing is rounded
             row = phases
         first = position[0] - left
         total = np.float32(0)

@@ -105,7 +105,7 @@ class Tagger:
 
     def lookahead(self, samplerate: int) -> float:
         """Seconds that the newest sample of a window waits for those after it, which the resampler needs."""
-        return self._stream(samplerate, 1).latency / samplerate
+        return MelStream(samplerate).latency / samplerate
 
     def reset(self) -> None:
         """Start a new stream, of any rate and number of channels."""
@@ -137,7 +137,7 @@ class Tagger:
         ------
         FeedError : a rate or shape that does not fit what came before.
         """
-        stream = self._stream(samplerate, 1 if samples.ndim == 1 else samples.shape[1])
+        stream = self._stream(samplerate, samples.shape[1] if samples.ndim > 1 else 1)
         self._accept(stream.push(samples))
         return self.due
 
@@ -214,6 +214,7 @@ class Tagger:
 
     def _level(self, end: int) -> float:
         """Level of the newest hop before frame `end`; lets go of what lies before."""
+        end = min(end, self._power_start + len(self._power))  # a short stream is repeated, its power is not
         start = max(end - min(self._evaluator.hop_frames, self._evaluator.window_frames), 0)
         newest = self._power[max(0, start - self._power_start) : end - self._power_start]
         if start > self._power_start:

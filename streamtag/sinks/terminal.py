@@ -63,9 +63,10 @@ class TerminalView:
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
-        self._live.update(self._picture(), refresh=True)
+        self._live.update(self.picture(), refresh=True)
 
-    def _picture(self) -> Group:
+    def picture(self) -> Group:
+        """What is shown now."""
         info = self._info
         head = Text.assemble(
             ("streamtag", "bold"),

@@ -70,5 +70,7 @@ def open_source(given: str | int, *, channels: tuple[int, ...] | None = None, lo
 
 
 def _looks_like_file(given: str) -> bool:
+    from streamtag.sources.decode import EXTENSIONS
+
     path = Path(given).expanduser()
-    return path.is_file() or len(path.parts) > 1 or path.suffix.lower() in {".wav", ".flac", ".mp3", ".ogg", ".m4a"}
+    return path.is_file() or len(path.parts) > 1 or path.suffix.lower() in EXTENSIONS

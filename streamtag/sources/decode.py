@@ -13,6 +13,7 @@ FLAC); FFmpeg reads all else, and whatever libsndfile refuses.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import itertools
 import os
@@ -26,6 +27,7 @@ from typing import Any, BinaryIO, ClassVar, Self
 import av
 import numpy as np
 import soundfile
+from av.audio.plane import AudioPlane
 from numpy.typing import NDArray
 
 from streamtag.errors import AudioFileError
@@ -55,6 +57,7 @@ PADDING = 0.1
 _SNDFILE_FORMATS = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG"}
 _LENGTH_IN_HEADER = {"mov", "flac", "wav", "w64", "aiff", "au", "caf", "ape", "wv", "tta", "tak", "matroska", "asf"}
 """Containers whose length FFmpeg reads, where for others it may guess."""
+_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
 Array = NDArray[np.float32]
 
@@ -165,11 +168,15 @@ class _SndfileReader(AudioReader):
     """libsndfile, through soundfile."""
 
     library = "libsndfile"
+    _source: BinaryIO | None = None
     _file: Any = None
 
     def _open(self) -> None:
         try:
-            self._file = file = soundfile.SoundFile(self.path)
+            self._source = self.path.open("rb")
+            # Without its name: soundfile takes *.raw for headerless. (On Windows, libraries do not share descriptors.)
+            source = str(self.path) if os.name == "nt" else self._source.fileno()
+            self._file = file = soundfile.SoundFile(source, closefd=False)
         except soundfile.LibsndfileError as error:
             raise _RefusedError(error.error_string.rstrip(".")) from None
         except (RuntimeError, TypeError, OSError) as error:
@@ -209,12 +216,14 @@ class _SndfileReader(AudioReader):
         super().close()
         if self._file is not None:
             self._file.close()
+        if self._source is not None:
+            self._source.close()
 
 
 class _Input:
-    """A file as PyAV reads it: no name to judge by, nothing raised (PyAV would print it), no end of reading.
+    """A file as PyAV reads it: without a name to judge by, nothing raised (PyAV would print it), all reading bounded.
 
-    FFmpeg never sees a path, so neither a name with a colon in it nor a playlist makes it open anything else.
+    FFmpeg never sees the path, so a name with a colon in it does not make it open anything else.
     """
 
     def __init__(self, path: Path) -> None:
@@ -278,34 +287,40 @@ class _FFmpegReader(AudioReader):
             try:
                 yield from self._container.demux(self._stream)
                 return
+            except IndexError:  # PyAV, at the end, when more streams turned up on the way
+                return
             except av.FFmpegError:
                 self._damaged += 1
 
     def _decode(self) -> Generator[Array]:
         shape: tuple[int, int] | None = None  # rate, channels
         read = barren = stray = self._damaged = 0
-        known_length = self._container.format.name.split(",")[0] in _LENGTH_IN_HEADER
+        position: int | None = None  # of the first packet that gives sound
+        cut = False
         for packet in self._packets():
-            if packet.pos and self._container.format.name == "mp3" and shape is None:
-                known_length = _has_xing(self.path, packet.pos)
-            frames, damaged = [], packet.is_corrupt
+            if not read:
+                position = packet.pos
+            cut = packet.is_corrupt if packet.size else cut
             try:
                 frames = packet.decode()
             except av.FFmpegError:
-                damaged = True
-            self._damaged += damaged
+                self._damaged += 1
+                frames = []
             barren += 1
             for frame in frames:
                 if not frame.samples:
                     continue
-                found = (frame.sample_rate, frame.layout.nb_channels)
+                # Not the frame's own rate: with MP3, that is the one before.
+                found = (self._stream.codec_context.sample_rate, frame.layout.nb_channels)
                 if shape is None:
                     shape = self.samplerate, self.channels = found
-                stray = stray + 1 if found != shape else 0
-                if not stray:
-                    barren = 0
-                    read += frame.samples
-                    yield self._samples(frame)
+                if found != shape:
+                    stray += 1
+                    continue
+                self._damaged += stray
+                stray = barren = 0
+                read += frame.samples
+                yield self._samples(frame)
             if stray > STRAY_FRAMES or barren > BARREN_PACKETS:
                 break
         if shape is None:
@@ -313,7 +328,7 @@ class _FFmpegReader(AudioReader):
                 raise _RefusedError(f"nothing in it can be decoded (damaged packets: {self._damaged})", plain=True)
             return
         if self._damaged:
-            self._add_note(f"damaged: packets that could not be read whole: {self._damaged}")
+            self._add_note(f"damaged: {self._damaged} of its packets could not be decoded")
         seconds = read / self.samplerate
         if stray > STRAY_FRAMES:
             self._add_note(
@@ -322,21 +337,41 @@ class _FFmpegReader(AudioReader):
             )
         elif barren > BARREN_PACKETS:
             self._add_note(f"given up after {seconds:.2f} s, nothing but damage follows")
-        elif known_length and self.duration:
+        elif cut:
+            self._add_note("ends early: its last packet is cut")
+        elif self.duration and self._length_is_known(position):
             self._note_length(seconds, self.duration, PADDING if self._round else 0.001)
 
+    def _length_is_known(self, position: int | None) -> bool:
+        """Whether the header says the length, and FFmpeg did not guess it."""
+        container = self._container.format.name.split(",")[0]
+        if container != "mp3" or not position or not self.duration:
+            return container in _LENGTH_IN_HEADER
+        # FFmpeg goes by a Xing frame, right before the first packet, unless the file is far too long for it.
+        with self.path.open("rb") as file:
+            file.seek(max(0, position - 1_441))  # the longest frame
+            before = file.read(min(position, 1_441))
+        # a frame header, side information, the tag, flags with the lowest bit set, the number of frames
+        xing = re.search(rb"(?s)\xff([\xe2-\xff])(?:.{11}|.{19}|.{34})(?:Xing|Info)...[^\0](....)", before)
+        if not xing:
+            return False
+        frame = 1_152 if xing[1][0] & 0x18 == 0x18 else 576
+        return abs(int.from_bytes(xing[2]) * frame / self.samplerate - self.duration) < 2 * PADDING
+
     def _samples(self, frame: Any) -> Array:
-        found = frame.to_ndarray()
-        found = found.T if frame.format.is_planar else found.reshape(-1, self.channels)
-        if found.dtype == np.uint8:
-            found = (found.astype(np.float32) - 128) / 128
-        elif found.dtype == np.int16:
-            found = found / np.float32(2**15)
-        elif found.dtype == np.int32:
-            found = found / 2.0**31
-        elif self._round:
-            found = np.clip(np.rint(found * np.float32(2**15)), -(2**15), 2**15 - 1) / np.float32(2**15)
-        return np.ascontiguousarray(found, dtype=np.float32)
+        # Not frame.to_ndarray(): with 8 or more planes, PyAV 18 reads behind the last one, and crashes.
+        planes: list[Any] = [AudioPlane(frame, n) for n in range(self.channels if frame.format.is_planar else 1)]
+        dtype = _TYPES[frame.format.name.removesuffix("p")]
+        count = frame.samples * self.channels // len(planes)
+        data: NDArray[Any] = np.stack([np.frombuffer(plane, dtype, count) for plane in planes], axis=-1)
+        data = data.reshape(-1, self.channels)
+        if data.dtype.kind == "f" and self._round:
+            data = np.clip(np.rint(data * 2**15), -(2**15), 2**15 - 1) / 2**15
+        elif data.dtype.kind == "u":
+            data = (data.astype(np.float32) - 128) / 128
+        elif data.dtype.kind == "i":
+            data = data / 2.0 ** (8 * data.dtype.itemsize - 1)
+        return np.ascontiguousarray(data, dtype=np.float32)
 
     def close(self) -> None:
         super().close()
@@ -394,13 +429,16 @@ def find_audio(paths: Iterable[str | Path]) -> list[Path]:
     for given in paths:
         path = Path(given)
         matches = [path]
-        if glob.has_magic(str(given)) and not os.path.lexists(path):
-            matches = sorted(map(Path, glob.glob(str(given), recursive=True))) or [path]  # noqa: PTH207 - may be absolute
-            if not path.suffix:  # such as music/* or music/**: the pattern does not say which kind
-                known = [match for match in matches if match.is_dir() or match.suffix.lower() in EXTENSIONS]
-                matches = known or matches
+        if glob.has_magic(str(given)) and not os.path.lexists(path):  # a name goes before a pattern
+            with contextlib.suppress(OSError, ValueError):
+                matches = sorted(map(Path, glob.glob(str(given), recursive=True)))  # noqa: PTH207 - may be absolute
+        files: list[Path] = []
         for match in matches:
-            found.update(dict.fromkeys(_in_folder(match) or [match] if match.is_dir() else [match]))
+            is_folder = os.path.isdir(match)  # noqa: PTH112 - Path.is_dir raises for some names
+            files += _in_folder(match) if is_folder else [match]
+        if path not in matches and not path.suffix:  # music/* or music/** does not say which kind
+            files = [file for file in files if file.suffix.lower() in EXTENSIONS] or files
+        found.update(dict.fromkeys(files or [path]))
     return list(found)
 
 
@@ -459,11 +497,3 @@ def _ogg_ends(path: Path) -> tuple[bool, bool]:
         return False, False
     size = 27 + page[26] + sum(page[27 : 27 + page[26]])
     return page[14:18] != serial, bool(page[5] & 4) and len(page) >= size
-
-
-def _has_xing(path: Path, position: int) -> bool:
-    """Whether a Xing frame, which knows the length, stands right before the first MP3 frame."""
-    with path.open("rb") as file:
-        file.seek(max(0, position - 1441))  # the longest frame
-        before = file.read(min(position, 1441))
-    return re.search(rb"\xff[\xe2-\xff](?s:.{11}|.{19}|.{34})(?:Xing|Info)", before) is not None

@@ -92,8 +92,9 @@ def find_device(given: str | int) -> Device:
     """
     devices = input_devices()
     if not devices:
+        wanted = "" if given == "default" else f", so none called {str(given)!r}"
         raise DeviceError(
-            "no sound input on this machine. Without one, `--input demo` and `--input FILE` work; "
+            f"no sound input on this machine{wanted}. Without one, `--input demo` and `--input FILE` work; "
             "on Linux, see that a sound server (PulseAudio or PipeWire) runs"
         )
     if given == "default":

@@ -1,0 +1,33 @@
+"""Make docs/live.svg: the live view of `streamtag live --input demo`, as it stands after 22 s of a real run.
+
+python scripts/make_screen.py docs/live.svg
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from rich.console import Console
+
+import streamtag
+from streamtag.sinks.terminal import TerminalView
+
+WIDTH = 84
+SECONDS = 22.5
+
+
+def main() -> None:
+    """Run, and keep the picture."""
+    osc = streamtag.OscSink("127.0.0.1", 9000)
+    view = TerminalView(Console(file=io.StringIO(), width=WIDTH, force_terminal=True), [osc], rows=5)
+    with streamtag.live("MSD_musicnn", input="demo", sinks=[streamtag.Background(view), osc]) as session:
+        session.wait(SECONDS)
+        picture = view.picture()
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+    console.print(picture)
+    console.save_svg(sys.argv[1], title="streamtag live --input demo --osc 127.0.0.1:9000")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,326 @@
+"""What several test files share: the demo clip, the command line in and out of process, and a sound server."""
+
+from __future__ import annotations
+
+import ctypes.util
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from streamtag.sources import demo_clip
+
+START_SECONDS = 60
+"""How long a command may take to get going: TensorFlow, and kernels compiled for the first time."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shipped_models_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Models that the user of this machine has imported play no part."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STREAMTAG_MODELS", str(tmp_path_factory.mktemp("no-models")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def music() -> Path:
+    """32 s of music: the demo clip."""
+    return demo_clip()
+
+
+def lacking(what: str) -> None:
+    """Skip, because a part of the system is missing; in CI nothing may be missing."""
+    if os.environ.get("CI"):
+        pytest.fail(f"in CI this must run: {what}")
+    pytest.skip(what)
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
+    """Wait until something is so; fail, saying what was waited for."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            pytest.fail(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(0.005)
+
+
+# --- the command line ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Outcome:
+    """How a command ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> list[dict]:
+        """stdout as JSON Lines."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    @property
+    def message(self) -> str:
+        """What it said on stderr: never a traceback."""
+        assert "Traceback" not in self.stderr
+        return self.stderr.strip()
+
+
+def streamtag(*arguments: object) -> Outcome:
+    """Run the command line in this process, which spares TensorFlow's start."""
+    from streamtag.cli import main
+
+    stdout, stderr = io.StringIO(), io.StringIO()
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
+        patch.setattr(sys, "argv", ["streamtag", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+    return Outcome(int(status or 0), stdout.getvalue(), stderr.getvalue())
+
+
+@dataclass
+class Running:
+    """A command in a process of its own, whose output is collected as it comes."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._readers = [
+            threading.Thread(target=into.extend, args=(stream,), daemon=True)
+            for stream, into in ((self.process.stdout, self.lines), (self.process.stderr, self.errors))
+            if stream is not None
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def wait_for_lines(self, count: int, seconds: float = START_SECONDS) -> None:
+        """Wait until so many lines are on stdout."""
+        wait_until(
+            lambda: len(self.lines) >= count or self.process.poll() is not None, f"{count} lines of output", seconds
+        )
+        assert len(self.lines) >= count, f"ended with {self.process.returncode}: {self.errors}"
+
+    def end(self, seconds: float = START_SECONDS) -> Outcome:
+        """Wait for its end."""
+        status = self.process.wait(seconds)
+        for reader in self._readers:
+            reader.join(10)
+        return Outcome(status, "".join(self.lines), "".join(self.errors))
+
+
+# Ctrl-C is ignored in what a shell runs in the background; tests must not inherit that.
+_WITH_SIGNALS = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Running]]:
+    """Start `streamtag ARGUMENTS` (or, with `code`, a Python program); what still runs at the end is killed."""
+    started: list[Running] = []
+
+    def begin(
+        *arguments: object, env: dict[str, str] | None = None, code: str | None = None, stdout: int = subprocess.PIPE
+    ) -> Running:
+        program = ["-m", "streamtag"] if code is None else ["-c", code]
+        process = subprocess.Popen(
+            [sys.executable, "-c", _WITH_SIGNALS, sys.executable, *program, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(env or {})},
+        )
+        started.append(Running(process))
+        return started[-1]
+
+    yield begin
+    for running in started:
+        if running.process.poll() is None:
+            running.process.kill()
+        running.end(10)
+        for stream in (running.process.stdout, running.process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+# --- OSC ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def oscdump() -> str:
+    """liblo's receiver, an implementation of OSC that is not ours."""
+    found = shutil.which("oscdump")
+    if found is None:
+        lacking("oscdump is missing (package liblo-tools)")
+    return str(found)
+
+
+def free_udp_port() -> int:
+    """A port where nobody listens."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# --- sound --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class SoundServer:
+    """A PulseAudio of our own, with one output, `music`, that nobody hears, and its monitor.
+
+    Attributes
+    ----------
+    env : what a process needs in its environment to hear the monitor.
+    """
+
+    folder: Path
+    env: dict[str, str] = field(init=False)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        home = self.folder / "home"
+        home.mkdir(parents=True)
+        self.folder.chmod(0o700)
+        self.env = {"XDG_RUNTIME_DIR": str(self.folder), "HOME": str(home), "PULSE_SOURCE": "music.monitor"}
+        self._env = {name: value for name, value in os.environ.items() if not name.startswith("PULSE_")} | self.env
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1"]
+        modules = ["module-null-sink sink_name=music rate=44100 channels=2", "module-native-protocol-unix"]
+        loads = [part for module in modules for part in ("-L", module)]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, *loads], env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        answered = lambda: subprocess.run(["pactl", "info"], env=self._env, capture_output=True).returncode == 0  # noqa: E731
+        wait_until(answered, f"PulseAudio to answer; see {self.folder / 'log'}")
+
+    def stop(self) -> None:
+        """End it, as when a sound server crashes or a machine logs out."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    def play(self, path: Path) -> subprocess.Popen[bytes]:
+        """Begin to play a WAV file."""
+        return subprocess.Popen(
+            ["paplay", "--device=music", str(path)], env=self._env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+
+
+@pytest.fixture(scope="session")
+def sound_system(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], SoundServer]:
+    """Starts sound servers, if all that is needed is there."""
+    for program, package in (
+        ("pulseaudio", "pulseaudio"),
+        ("paplay", "pulseaudio-utils"),
+        ("pactl", "pulseaudio-utils"),
+    ):
+        if shutil.which(program) is None:
+            lacking(f"{program} is missing (package {package})")
+    if ctypes.util.find_library("portaudio") is None:
+        lacking("the PortAudio library is missing (package libportaudio2)")
+
+    def begin() -> SoundServer:
+        server = SoundServer(tmp_path_factory.mktemp("sound") / "run")
+        server.start()
+        return server
+
+    server = begin()
+    try:
+        look = "import sounddevice; print([device['name'] for device in sounddevice.query_devices()])"
+        seen = subprocess.run(
+            [sys.executable, "-c", look], env=os.environ | server.env, capture_output=True, text=True, timeout=30
+        )
+    finally:
+        server.stop()
+    if "'pulse'" not in seen.stdout:
+        lacking("ALSA's pulse plugin is missing (package libasound2-plugins)")
+    return begin
+
+
+@pytest.fixture(scope="session")
+def sound_server(sound_system: Callable[[], SoundServer]) -> Iterator[SoundServer]:
+    """One sound server for all tests that do not harm it."""
+    server = sound_system()
+    yield server
+    server.stop()
+
+
+@dataclass
+class LiveRun:
+    """One run of `streamtag live --input demo --format json --embeddings --osc ...`, and what a receiver heard."""
+
+    outcome: Outcome
+    packets: list[bytes]
+    dumped: list[str]
+    seconds: float
+
+
+@pytest.fixture(scope="session")
+def live_run() -> LiveRun:
+    """Five seconds of the demo clip through the whole program, heard by a socket and (where there is one) oscdump."""
+    found = shutil.which("oscdump")
+    packets: list[bytes] = []
+    dump_port = free_udp_port()
+    dump = None
+    if found:
+        command = [*(["stdbuf", "-oL"] if shutil.which("stdbuf") else []), found, str(dump_port)]
+        dump = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**22)
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(0.2)
+        port = receiver.getsockname()[1]
+        osc = ["--osc", f"127.0.0.1:{port}", "--osc", f"localhost:{dump_port}"]
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamtag", "live", "--input", "demo", "--duration", "5"]
+            + ["--format", "json", "--embeddings", *osc],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running = Running(process)
+        while process.poll() is None and time.monotonic() < began + START_SECONDS:
+            try:
+                packets.append(receiver.recv(65536))
+            except TimeoutError:
+                continue
+        outcome = running.end(1)
+        seconds = time.monotonic() - began
+        while True:
+            try:
+                packets.append(receiver.recv(65536))
+            except TimeoutError:
+                break
+    dumped: list[str] = []
+    if dump is not None:
+        dump.terminate()
+        dumped = dump.communicate(timeout=10)[0].splitlines()
+    process.stdout.close()
+    process.stderr.close()
+    return LiveRun(outcome, packets, dumped, seconds)
