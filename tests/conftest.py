@@ -79,7 +79,7 @@ class Outcome:
         return self.stderr.strip()
 
 
-def streamtag(*arguments: object) -> Outcome:
+def run_cli(*arguments: object) -> Outcome:
     """Run the command line in this process, which spares TensorFlow's start."""
     from streamtag.cli import main
 
@@ -294,7 +294,7 @@ def live_run() -> LiveRun:
         receiver.bind(("127.0.0.1", 0))
         receiver.settimeout(0.2)
         port = receiver.getsockname()[1]
-        osc = ["--osc", f"127.0.0.1:{port}", "--osc", f"localhost:{dump_port}"]
+        osc = ["--osc", f"127.0.0.1:{port}", "--osc", f"127.0.0.1:{dump_port}"]
         began = time.monotonic()
         process = subprocess.Popen(
             [sys.executable, "-m", "streamtag", "live", "--input", "demo", "--duration", "5"]

@@ -1,0 +1,613 @@
+"""The live session, pumped by hand and by its thread, with a source that is a script and a judge that is arithmetic."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import wait_until
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import streamtag
+from streamtag.engine import STATUS_SECONDS, TOLERATED_BACKLOG_SECONDS, WAITING_FRAMES, Session
+from streamtag.errors import DeviceError, OptionError, SinkError
+from streamtag.evaluator import PatchEvaluator
+from streamtag.frames import State, Stats, TagFrame
+from streamtag.networks.specs import SPECS
+from streamtag.percentiles import Percentiles
+from streamtag.ringbuffer import RingBuffer
+from streamtag.sinks import SessionInfo
+from streamtag.tagger import FRAME_SECONDS, Tagger
+
+RATE = 16_000
+WINDOW = 20
+"""Frames of a window here: 0.336 s."""
+HOP = 4
+"""Frames between two: 0.064 s, as by default."""
+FRAME, FFT = 256, 512
+HOP_SAMPLES = HOP * FRAME
+SOUND = np.random.default_rng(5).normal(0, 0.1, 8 * RATE).astype(np.float32) * np.repeat(
+    np.float32([1, 0.2, 0.6, 0]), 2 * RATE
+)
+few = settings(max_examples=25, deadline=None, derandomize=True)
+
+
+def last_sample(window: int, hop: int = HOP) -> int:
+    """The newest sample of a window."""
+    return (window * hop + WINDOW - 1) * FRAME + FFT
+
+
+def windows_in(samples: int, hop: int = HOP) -> int:
+    """How many windows so many samples at 16 kHz hold."""
+    frames = max(0, (samples - FFT) // FRAME + 1)
+    return max(0, (frames - WINDOW) // hop + 1)
+
+
+class ScriptedSource:
+    """Delivers what the test tells it to, when it tells it to."""
+
+    name = "script"
+    samplerate = RATE
+
+    def __init__(self, refusal: Exception | None = None, log: list[str] | None = None) -> None:
+        self.finished = False
+        self.error: BaseException | None = None
+        self.position = 0
+        self.log = [] if log is None else log
+        self._refusal = refusal
+
+    def start(self, ring: RingBuffer) -> None:
+        if self._refusal:
+            raise self._refusal
+        self.ring = ring
+        self.log.append("source started")
+
+    def stop(self) -> None:
+        self.log.append("source stopped")
+
+    def deliver(self, samples: int, captured: float | None = None) -> None:
+        block = np.resize(SOUND, self.position + samples)[self.position :]
+        self.ring.write(block, time.monotonic() if captured is None else captured)
+        self.position += samples
+
+    def end(self, error: BaseException | None = None) -> None:
+        self.error = error
+        self.finished = True
+
+
+class Judge:
+    """Scores that are arithmetic on the patch. May be slow, or fail, from a call on."""
+
+    spec = SPECS["MSD_musicnn"]
+    window_frames = WINDOW
+
+    def __init__(self, cost: float = 0, fails_at: int | None = None, error: Exception | None = None) -> None:
+        self._cost, self._fails_at, self._error = cost, fails_at, error
+        self.calls = 0
+
+    def __call__(self, patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.calls += 1
+        if self._fails_at is not None and self.calls >= self._fails_at:
+            raise self._error or RuntimeError("the judge is ill")
+        time.sleep(self._cost)
+        means = np.stack([patch.mean(axis=0) for patch in patches])
+        return np.float32(means[:, :50] / 6), np.repeat(means, 3, axis=1)[:, :200].copy()
+
+    def warm_up(self) -> None:
+        pass
+
+
+class Recorder:
+    """A sink that keeps what it is told, and fails where it is told to."""
+
+    def __init__(self, name: str = "recorder", fails: Sequence[str] = (), log: list[str] | None = None) -> None:
+        self.name, self.drops = name, 0
+        self.frames: list[TagFrame] = []
+        self.states: list[Stats] = []
+        self.info: SessionInfo | None = None
+        self.log = [] if log is None else log
+        self._fails = fails
+
+    def _may_fail(self, at: str) -> None:
+        if at in self._fails:
+            raise SinkError(f"{self.name} failed at {at}")
+
+    def open(self, info: SessionInfo) -> None:
+        self._may_fail("open")
+        self.info = info
+        self.log.append(f"{self.name} opened")
+
+    def frame(self, frame: TagFrame) -> None:
+        self._may_fail("frame")
+        self.frames.append(frame)
+
+    def status(self, stats: Stats) -> None:
+        self._may_fail(stats.state.value)
+        self.states.append(stats)
+
+    def close(self) -> None:
+        self.log.append(f"{self.name} closed")
+        self._may_fail("close")
+
+
+def make_tagger(judge: Judge | None = None, hop: int = HOP) -> Tagger:
+    return Tagger(evaluator=PatchEvaluator(judge or Judge(), hop))
+
+
+def make_session(*sinks: Recorder, judge: Judge | None = None, hop: int = HOP, source: object = None) -> Session:
+    return Session(source or ScriptedSource(), make_tagger(judge, hop), sinks)
+
+
+def deliver_slowly(session: Session, windows: int) -> None:
+    """Deliver so many windows one by one, each judged before the next: nothing is skipped."""
+    for window in range(windows):
+        wanted = session.stats.hops + 1
+        session.source.deliver(last_sample(0) if session.source.position == 0 else round(session.tagger.hop * RATE))
+        wait_until(lambda wanted=wanted: session.stats.hops >= wanted, f"window {window}")
+
+
+def assert_same(one: TagFrame, other: TagFrame) -> None:
+    for field in fields(TagFrame):
+        if field.name not in ("captured", "judged"):
+            np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), err_msg=field.name)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    yield
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("streamtag")]
+    assert not left
+
+
+# --- by hand ------------------------------------------------------------------------------------------------------
+
+
+@few
+@given(st.lists(st.integers(0, HOP_SAMPLES), min_size=20, max_size=60))
+def test_frames_are_those_of_the_tagger_however_sound_comes(blocks: list[int]) -> None:
+    sink = Recorder()
+    session = make_session(sink)
+    session.prepare()
+    for block in blocks:
+        session.source.deliver(block)
+        while session.step():
+            pass
+    session.stop()
+    expected = make_tagger().push(SOUND[: sum(blocks)], RATE)
+    assert len(sink.frames) == len(expected) == windows_in(sum(blocks))
+    for frame, wanted in zip(sink.frames, expected, strict=True):
+        assert_same(frame, wanted)
+
+
+def test_a_step_with_nothing_to_do_says_so() -> None:
+    session = make_session()
+    session.prepare()
+    assert not session.step()
+    session.source.deliver(1)
+    assert session.step()
+    assert not session.step()
+
+
+def test_all_but_the_newest_window_are_given_up_when_behind() -> None:
+    sink = Recorder()
+    session = make_session(sink)
+    session.prepare()
+    session.source.deliver(last_sample(9))
+    assert session.step()
+    assert [frame.index for frame in sink.frames] == [9]
+    assert (session.stats.hops, session.stats.hops_skipped) == (1, 9)
+    assert sink.frames[0].time == pytest.approx(last_sample(9) / RATE)
+    np.testing.assert_array_equal(sink.frames[0].raw, make_tagger().push(SOUND[: last_sample(9)], RATE)[9].raw)
+
+
+@few
+@given(st.lists(st.integers(0, 3 * RATE // 2), min_size=1, max_size=8))
+def test_every_window_is_either_judged_or_counted_as_skipped(blocks: list[int]) -> None:
+    sink = Recorder()
+    session = make_session(sink)
+    session.prepare()
+    for block in blocks:
+        session.source.deliver(block)
+        session.step()
+        left = session.tagger.due
+        assert session.stats.hops + session.stats.hops_skipped + left == windows_in(session.tagger.samples_in)
+        assert left <= 1
+    session.finish()
+    existed = windows_in(sum(blocks))
+    indices = [frame.index for frame in sink.frames]
+    assert indices == sorted(set(indices))
+    if existed:
+        assert session.stats.hops + session.stats.hops_skipped == existed
+        assert indices[-1] == existed - 1
+    session.stop()
+
+
+def test_a_burst_of_the_sound_card_is_judged_late_rather_than_skipped() -> None:
+    sink = Recorder()
+    session = make_session(sink, hop=1)
+    session.prepare()
+    session.source.deliver(last_sample(0, 1))
+    session.step()
+    burst = int(TOLERATED_BACKLOG_SECONDS / FRAME_SECONDS)
+    assert burst == 6
+    session.source.deliver(burst * FRAME)
+    while session.step():
+        pass
+    assert [frame.index for frame in sink.frames] == list(range(1 + burst))
+    assert session.stats.hops_skipped == 0
+    session.source.deliver((burst + 1) * FRAME)
+    while session.step():
+        pass
+    assert (sink.frames[-1].index, session.stats.hops_skipped) == (2 * burst + 1, burst)
+
+
+def test_a_judge_slower_than_the_hop_gets_no_burst() -> None:
+    session = make_session(judge=Judge(cost=0.03), hop=1)
+    session.prepare()
+    session.source.deliver(last_sample(0, 1))
+    session.step()
+    for _ in range(12):
+        session.source.deliver(FRAME)
+        session.step()
+    assert session.stats.hops_skipped == 0
+    session.source.deliver(3 * FRAME)
+    session.step()
+    assert session.stats.hops_skipped == 2
+
+
+def test_latency_runs_from_the_capture_of_the_newest_sample() -> None:
+    sink = Recorder()
+    session = make_session(sink)
+    session.prepare()
+    now = time.monotonic()
+    session.source.deliver(last_sample(0) + 100, captured=now - 0.5)
+    before = time.monotonic()
+    session.step()
+    after = time.monotonic()
+    session.source.deliver(HOP_SAMPLES, captured=now - 0.25)
+    session.step()
+    first, second = sink.frames
+    assert first.captured == pytest.approx(now - 0.5 - 100 / RATE, abs=1e-6)
+    assert second.captured == pytest.approx(now - 0.25 - 100 / RATE, abs=1e-6)
+    assert before <= first.judged <= after
+    assert first.latency_ms == pytest.approx(1e3 * (first.judged - first.captured))
+    assert first.latency_ms > 500
+    assert session.stats.latency_p99 == pytest.approx(first.latency_ms, rel=0.03)
+
+
+def test_a_file_shorter_than_a_window_gives_one_frame_at_its_end() -> None:
+    sink = Recorder()
+    session = make_session(sink)
+    session.prepare()
+    session.source.deliver(2000)
+    while session.step():
+        pass
+    assert not sink.frames
+    session.finish()
+    assert len(sink.frames) == 1
+    assert sink.frames[0].index == 0
+    assert 0 <= sink.frames[0].latency_ms < 5000, "the window ends after the file; its latency is still the file's"
+
+
+def test_nothing_at_all_gives_no_frame() -> None:
+    sink = Recorder()
+    session = make_session(sink)
+    session.prepare()
+    session.finish()
+    assert not sink.frames
+    assert session.stats.latency_p50 == 0
+
+
+def test_statuses_come_at_each_change_and_each_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Recorder()
+    session = make_session(sink)
+    session.prepare()
+    assert [stats.state for stats in sink.states] == [State.RUNNING]
+    session.step()
+    assert len(sink.states) == 1
+    began = time.monotonic()
+    monkeypatch.setattr("streamtag.engine.time.monotonic", lambda: began + STATUS_SECONDS + 0.1)
+    session.step()
+    assert [stats.state for stats in sink.states] == [State.RUNNING] * 2
+    session.step()
+    assert len(sink.states) == 2
+
+
+def test_counters_agree_with_what_happened() -> None:
+    sink = Recorder()
+    sink.drops = 7
+    session = make_session(sink)
+    session.prepare()
+    capacity = session.ring.capacity
+    session.source.deliver(capacity + 123)  # into an empty ring: 123 find no room
+    session.ring.overflows += 2
+    session.ring.nonfinite += 3
+    session.step()
+    stats = session.stats
+    assert (stats.samples_in, stats.samples_lost, stats.overflows, stats.nonfinite) == (capacity, 123, 2, 3)
+    assert stats.seconds == capacity / RATE
+    assert (stats.hops, stats.hops + stats.hops_skipped) == (1, windows_in(capacity))
+    assert stats.sink_drops == {"recorder": 7}
+    assert stats.state is State.RUNNING
+
+
+def test_a_sink_is_told_what_it_will_hear() -> None:
+    sink = Recorder()
+    make_session(sink).prepare()
+    info = sink.info
+    assert (info.model, info.labels) == ("MSD_musicnn", SPECS["MSD_musicnn"].labels)
+    assert (info.embedding_size, info.source, info.samplerate, info.engine) == (200, "script", RATE, "full patch")
+    assert (info.hop, info.window) == pytest.approx((HOP * 0.016, WINDOW * 0.016))
+
+
+@few
+@given(st.lists(st.floats(0.02, 50_000), min_size=1, max_size=200), st.sampled_from([1, 50, 90, 99, 100]))
+def test_percentiles_are_right_to_a_percent(values: list[float], percent: int) -> None:
+    durations = Percentiles()
+    for value in values:
+        durations.add(value)
+    exact = np.percentile(values, percent, method="inverted_cdf")
+    assert durations.at(percent) == pytest.approx(exact, rel=0.011)
+
+
+def test_percentiles_of_nothing_and_of_the_extreme() -> None:
+    durations = Percentiles()
+    assert durations.at(99) == 0
+    for value in (-5, 0, 1e-9, 1e9, float("inf")):
+        durations.add(value)
+    assert durations.at(1) == pytest.approx(0.01, rel=0.02)
+    assert durations.at(100) == pytest.approx(100_000, rel=0.02)
+
+
+# --- on its thread ------------------------------------------------------------------------------------------------
+
+
+def test_a_session_runs_to_the_end_of_its_source() -> None:
+    log: list[str] = []
+    one, two = Recorder("one", log=log), Recorder("two", log=log)
+    with make_session(one, two, source=ScriptedSource(log=log)) as session:
+        deliver_slowly(session, 5)
+        session.source.deliver(HOP_SAMPLES)
+        session.source.end()
+        assert session.wait(10)
+    assert [frame.index for frame in one.frames] == list(range(6))
+    assert two.frames == one.frames
+    assert [stats.state for stats in one.states][:1] == [State.RUNNING]
+    assert [stats.state for stats in one.states][-1] == State.FINISHED
+    assert one.states[-1].hops == 6
+    opened, ended = ["one opened", "two opened", "source started"], ["source stopped", "one closed", "two closed"]
+    assert log == opened + ended
+    assert session.stats.state is State.FINISHED
+
+
+def test_iterating_gives_every_frame_and_ends_with_the_source() -> None:
+    session = make_session()
+    heard: list[int] = []
+
+    def listen() -> None:
+        heard.extend(frame.index for frame in session)
+
+    with session:
+        listener = threading.Thread(target=listen)
+        listener.start()
+        wait_until(lambda: session._frames is not None, "the listener")
+        deliver_slowly(session, 10)
+        session.source.end()
+        listener.join(10)
+        assert not listener.is_alive()
+    assert heard == list(range(10))
+    assert session.frame_drops == 0
+
+
+def test_frames_that_a_late_caller_misses_are_counted() -> None:
+    session = make_session(hop=1)
+    first: list[TagFrame] = []
+    frames = iter(session)
+    with session:
+        listener = threading.Thread(target=lambda: first.append(next(frames)))
+        listener.start()
+        wait_until(lambda: session._frames is not None, "the listener")
+        deliver_slowly(session, 1)
+        listener.join(10)
+        deliver_slowly(session, WAITING_FRAMES + 30)
+        session.source.end()
+        rest = list(frames)
+    assert first[0].index == 0
+    assert [frame.index for frame in rest] == list(range(31, WAITING_FRAMES + 31))
+    assert session.frame_drops == 30
+
+
+def test_stopping_ends_the_iteration_and_drops_what_was_not_judged() -> None:
+    session = make_session()
+    with session:
+        threading.Timer(0.05, session.stop).start()
+        assert list(session) == []
+    assert session.stats.state is State.FINISHED
+
+
+def test_stop_may_come_twice_or_before_the_start() -> None:
+    session = make_session()
+    session.stop()
+    session = make_session()
+    session.start()
+    session.stop()
+    session.stop()
+    assert session.wait(1)
+    assert session.source.log == ["source started", "source stopped"]
+
+
+def test_wait_gives_up_in_time() -> None:
+    with make_session() as session:
+        began = time.monotonic()
+        assert not session.wait(0.05)
+        assert 0.04 < time.monotonic() - began < 5
+
+
+# --- errors -------------------------------------------------------------------------------------------------------
+
+
+def test_a_source_that_cannot_start_closes_what_was_opened() -> None:
+    log: list[str] = []
+    source = ScriptedSource(DeviceError("in use"), log)
+    session = make_session(Recorder("one", log=log), Recorder("two", log=log), source=source)
+    with pytest.raises(DeviceError, match="in use"), session:
+        pytest.fail("must not start")
+    assert log == ["one opened", "two opened", "source stopped", "one closed", "two closed"]
+
+
+def test_a_sink_that_cannot_open_closes_those_before_it_only() -> None:
+    log: list[str] = []
+    sinks = Recorder("one", log=log), Recorder("two", ["open"], log), Recorder("three", log=log)
+    session = make_session(*sinks, source=ScriptedSource(log=log))
+    with pytest.raises(SinkError, match="two failed at open"):
+        session.start()
+    assert log == ["one opened", "source stopped", "one closed"]
+    assert session.wait(1), "after a start that failed there is nothing to wait for"
+
+
+def fail_in_source() -> tuple[Session, type[Exception], str]:
+    return make_session(Recorder()), DeviceError, "unplugged"
+
+
+def fail_in_judge() -> tuple[Session, type[Exception], str]:
+    return make_session(Recorder(), judge=Judge(fails_at=2)), RuntimeError, "the judge is ill"
+
+
+def fail_in_sink() -> tuple[Session, type[Exception], str]:
+    return make_session(Recorder("bad", ["frame"]), Recorder()), SinkError, "bad failed at frame"
+
+
+def provoke(session: Session) -> None:
+    """Let whatever is to fail do so."""
+    session.source.deliver(last_sample(0))
+    wait_until(lambda: session.stats.hops or session.stats.state is State.FAILED, "the first window")
+    session.source.deliver(HOP_SAMPLES)
+    if session.tagger._evaluator._network._fails_at is None:
+        session.source.end(DeviceError("unplugged"))
+
+
+FAILURES = pytest.mark.parametrize("failing", [fail_in_source, fail_in_judge, fail_in_sink])
+
+
+@FAILURES
+def test_the_first_error_is_raised_where_the_caller_waits(failing) -> None:
+    session, kind, message = failing()
+    session.start()
+    provoke(session)
+    with pytest.raises(kind, match=message):
+        session.wait(10)
+    good = session.sinks[-1]
+    assert session.stats.state is State.FAILED
+    assert session.source.log == ["source started", "source stopped"]
+    assert good.log == [f"{good.name} opened", f"{good.name} closed"]
+    assert [stats.state for stats in good.states] == [State.RUNNING, State.FAILED]
+
+
+@FAILURES
+def test_the_first_error_is_raised_where_the_caller_iterates(failing) -> None:
+    session, kind, message = failing()
+    session.start()
+    threading.Thread(target=provoke, args=(session,)).start()
+    with pytest.raises(kind, match=message):
+        list(session)
+
+
+@FAILURES
+def test_the_first_error_is_raised_where_the_caller_leaves(failing) -> None:
+    session, kind, message = failing()
+
+    def body() -> None:
+        with session:
+            provoke(session)
+            wait_until(lambda: session.stats.state is State.FAILED, "the failure")
+
+    with pytest.raises(kind, match=message):
+        body()
+
+
+def test_the_callers_own_error_is_not_covered_by_the_sessions() -> None:
+    session = make_session(judge=Judge(fails_at=1))
+
+    def body() -> None:
+        with session:
+            session.source.deliver(last_sample(0))
+            wait_until(lambda: session.stats.state is State.FAILED, "the failure")
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        body()
+
+
+def test_sinks_are_closed_even_if_one_of_them_fails_to() -> None:
+    log: list[str] = []
+    sinks = Recorder("one", ["close"], log), Recorder("two", ["close"], log), Recorder("three", log=log)
+    session = make_session(*sinks, source=ScriptedSource(log=log))
+    session.start()
+    session.source.end()
+    with pytest.raises(SinkError, match="one failed at close"):
+        session.wait(10)
+    assert log[-4:] == ["source stopped", "one closed", "two closed", "three closed"]
+
+
+def test_the_first_error_is_kept_when_closing_fails_too() -> None:
+    session = make_session(Recorder("bad", ["close", "failed"]), judge=Judge(fails_at=1))
+    session.start()
+    session.source.deliver(last_sample(0))
+    with pytest.raises(RuntimeError, match="the judge is ill"):
+        session.wait(10)
+
+
+def test_a_sink_that_fails_at_the_last_status_is_heard_of() -> None:
+    session = make_session(Recorder("bad", ["finished"]))
+    session.start()
+    session.source.end()
+    with pytest.raises(SinkError, match="bad failed at finished"):
+        session.wait(10)
+
+
+def test_what_came_before_a_source_failed_is_judged() -> None:
+    sink = Recorder()
+    session = make_session(sink)
+    session.start()
+    session.source.deliver(last_sample(0))
+    session.source.end(DeviceError("unplugged"))
+    with pytest.raises(DeviceError):
+        session.wait(10)
+    assert [frame.index for frame in sink.frames] == [0]
+
+
+# --- the real thing -----------------------------------------------------------------------------------------------
+
+
+def test_live_tags_a_file_as_the_tagger_does(tmp_path: Path) -> None:
+    path = tmp_path / "short.wav"
+    samples = SOUND[: round(3.3 * RATE)]
+    soundfile.write(path, samples, RATE, subtype="FLOAT")
+    with streamtag.live("MTT_musicnn", input=str(path), top=3, smooth=0) as session:
+        frames = list(session)
+    expected = streamtag.Tagger("MTT_musicnn", top=3, smooth=0).push(samples, RATE)
+    assert session.stats.hops == len(expected) - session.stats.hops_skipped
+    by_index = {frame.index: frame for frame in expected}
+    for frame in frames:
+        np.testing.assert_allclose(frame.raw, by_index[frame.index].raw, atol=1e-5)
+        assert len(frame.top) == 3
+        assert 0 < frame.latency_ms < 1000
+    assert frames[-1].index == len(expected) - 1
+
+
+def test_live_refuses_at_once_what_cannot_be() -> None:
+    with pytest.raises(streamtag.ModelError, match="no model is called 'MSD'"):
+        streamtag.live("MSD", input="demo")
+    with pytest.raises(streamtag.AudioFileError, match=r"no/such\.wav: no such file"):
+        streamtag.live(input="no/such.wav")
+    with pytest.raises(OptionError, match="channel 3"):
+        streamtag.live(input="demo", channels=(1, 3))
+    assert not list(itertools.islice((t for t in threading.enumerate() if t.name.startswith("streamtag")), 1))

@@ -1,0 +1,337 @@
+"""Sinks: on a thread of their own, as lines, and on a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from conftest import wait_until
+from rich.console import Console
+
+from streamtag.frames import State, Stats, TagFrame
+from streamtag.networks.specs import SPECS
+from streamtag.sinks import SessionInfo
+from streamtag.sinks.background import CLOSE_SECONDS, Background
+from streamtag.sinks.lines import JsonLines, TextLines
+from streamtag.sinks.terminal import BAR_CELLS, TerminalView, bar
+
+LABELS = SPECS["MSD_musicnn"].labels
+INFO = SessionInfo("MSD_musicnn", LABELS, 200, "Scarlett", 48_000, 0.064, 2.992, "full patch")
+
+
+def make_frame(index: int = 0, **changes: object) -> TagFrame:
+    values: dict[str, object] = {
+        "index": index,
+        "time": 3.008 + 0.064 * index,
+        "raw": np.zeros(50, np.float32),
+        "scores": np.linspace(0, 1, 50, dtype=np.float32),
+        "top": (("rock", 0.43219), ("female vocalists", 0.3), ("pop", 0.05)),
+        "switched": (),
+        "on": frozenset({"rock"}),
+        "embedding": np.linspace(-1, 1, 200, dtype=np.float32),
+        "level_dbfs": -18.249,
+        "captured": 10.0,
+        "judged": 10.0314,
+    }
+    return TagFrame(**{**values, **changes})
+
+
+def make_stats(**changes: object) -> Stats:
+    values: dict[str, object] = {
+        "state": State.RUNNING,
+        "seconds": 83.5,
+        "samples_in": 1,
+        "samples_lost": 12,
+        "overflows": 3,
+        "nonfinite": 0,
+        "hops": 9,
+        "hops_skipped": 4,
+        "sink_drops": {},
+        "load": 0.42,
+        "latency_p50": 31.0,
+        "latency_p99": 47.0,
+    }
+    return Stats(**{**values, **changes})
+
+
+class Gate:
+    """A sink that blocks in `frame` until it is let go."""
+
+    name = "gate"
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.drops = 0
+        self.open_for = threading.Event()
+        self.arrived = threading.Event()
+        self.done: list[object] = []
+        self.thread: threading.Thread | None = None
+        self._error = error
+
+    def open(self, info: SessionInfo) -> None:
+        self.done.append(info)
+
+    def frame(self, frame: TagFrame) -> None:
+        self.thread = threading.current_thread()
+        self.arrived.set()
+        self.open_for.wait(30)
+        if self._error:
+            raise self._error
+        self.done.append(frame.index)
+
+    def status(self, stats: Stats) -> None:
+        self.done.append(stats)
+
+    def close(self) -> None:
+        self.done.append("closed")
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open_for.set()
+
+
+# --- on a thread of its own ---------------------------------------------------------------------------------------
+
+
+def test_what_is_told_arrives_in_order_on_another_thread(gate: Gate) -> None:
+    gate.open_for.set()
+    sink = Background(gate)
+    sink.open(INFO)
+    for index in range(5):
+        sink.frame(make_frame(index))
+    sink.close()
+    assert gate.done == [INFO, 0, 1, 2, 3, 4, "closed"]
+    assert gate.thread is not threading.current_thread()
+    assert sink.drops == 0
+    assert sink.name == "gate"
+
+
+def test_a_blocked_sink_delays_nobody_and_loses_the_oldest_by_exact_count(gate: Gate) -> None:
+    sink = Background(gate, waiting=4)
+    sink.open(INFO)
+    sink.frame(make_frame(0))
+    gate.arrived.wait(10)
+    began = time.monotonic()
+    for index in range(1, 101):
+        sink.frame(make_frame(index))
+        sink.status(make_stats(hops=index))
+    assert time.monotonic() - began < 0.5
+    assert sink.drops == 96
+    gate.open_for.set()
+    sink.close()
+    assert [item for item in gate.done if isinstance(item, int)] == [0, 97, 98, 99, 100]
+    assert [item.hops for item in gate.done if isinstance(item, Stats)] == [100], "only the newest status is kept"
+    assert gate.done[-1] == "closed"
+
+
+def test_a_display_loses_nothing_by_missing_frames(gate: Gate) -> None:
+    sink = Background(gate, waiting=1, count_drops=False)
+    sink.open(INFO)
+    sink.frame(make_frame(0))
+    gate.arrived.wait(10)
+    for index in range(1, 10):
+        sink.frame(make_frame(index))
+    gate.open_for.set()
+    sink.close()
+    assert [item for item in gate.done if isinstance(item, int)] == [0, 9]
+    assert sink.drops == 0
+
+
+def test_an_error_surfaces_once_at_the_next_call() -> None:
+    gate = Gate(OSError("disk full"))
+    gate.open_for.set()
+    sink = Background(gate)
+    sink.open(INFO)
+    sink.frame(make_frame())
+    wait_until(lambda: not sink._thread.is_alive(), "the failure")
+    with pytest.raises(OSError, match="disk full"):
+        sink.frame(make_frame(1))
+    sink.close()
+
+
+def test_an_error_surfaces_at_a_status_or_the_end_too() -> None:
+    for call in (lambda sink: sink.status(make_stats()), lambda sink: sink.close()):
+        gate = Gate(OSError("disk full"))
+        gate.open_for.set()
+        sink = Background(gate)
+        sink.open(INFO)
+        sink.frame(make_frame())
+        wait_until(lambda sink=sink: not sink._thread.is_alive(), "the failure")
+        with pytest.raises(OSError, match="disk full"):
+            call(sink)
+        sink.close()
+
+
+def test_the_end_waits_two_seconds_for_a_stuck_sink_and_counts_what_is_lost(gate: Gate) -> None:
+    sink = Background(gate)
+    sink.open(INFO)
+    for index in range(4):
+        sink.frame(make_frame(index))
+    gate.arrived.wait(10)
+    began = time.monotonic()
+    sink.close()
+    assert CLOSE_SECONDS == 2
+    assert 1.9 < time.monotonic() - began < 3
+    assert sink.drops == 3
+    gate.open_for.set()
+    sink._thread.join(10)
+
+
+def test_closing_what_was_never_opened_is_no_error(gate: Gate) -> None:
+    Background(gate).close()
+    assert gate.done == []
+
+
+# --- lines --------------------------------------------------------------------------------------------------------
+
+
+class CountingStream(io.StringIO):
+    flushed = 0
+
+    def flush(self) -> None:
+        self.flushed += 1
+        super().flush()
+
+
+def test_text_lines() -> None:
+    stream = CountingStream()
+    sink = TextLines(stream)
+    sink.open(INFO)
+    sink.frame(make_frame())
+    assert stream.flushed == 1, "a line is not kept back"
+    sink.status(make_stats())
+    sink.frame(make_frame(2000, level_dbfs=-120.0, top=(("House", 1.0),)))
+    sink.close()
+    assert stream.getvalue() == (
+        "    3.01 s   -18.2 dBFS  rock 0.43  female vocalists 0.30  pop 0.05\n  131.01 s  -120.0 dBFS  House 1.00\n"
+    )
+
+
+def test_json_lines() -> None:
+    stream = CountingStream()
+    sink = JsonLines(stream)
+    sink.open(INFO)
+    sink.frame(make_frame())
+    assert stream.flushed == 1
+    sink.status(make_stats())
+    sink.close()
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line) == {
+        "t": 3.008,
+        "top": [["rock", 0.4322], ["female vocalists", 0.3], ["pop", 0.05]],
+        "level_dbfs": -18.2,
+        "latency_ms": 31.4,
+    }
+
+
+def test_json_lines_with_the_embedding() -> None:
+    stream = io.StringIO()
+    sink = JsonLines(stream, embeddings=True)
+    frame = make_frame()
+    sink.frame(frame)
+    line = json.loads(stream.getvalue())
+    assert set(line) == {"t", "top", "level_dbfs", "latency_ms", "embedding"}
+    np.testing.assert_allclose(line["embedding"], frame.embedding, atol=5e-7)
+
+
+def test_json_stays_json_without_a_clock_and_in_silence() -> None:
+    stream = io.StringIO()
+    JsonLines(stream).frame(make_frame(captured=None, judged=None, level_dbfs=-120.0, top=()))
+    assert json.loads(stream.getvalue()) == {"t": 3.008, "top": [], "level_dbfs": -120.0, "latency_ms": 0.0}
+
+
+# --- terminal -----------------------------------------------------------------------------------------------------
+
+
+def drawn(*told: object, others: tuple[object, ...] = (), rows: int = 5) -> str:
+    """What a terminal of 100 columns shows in the end."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, height=40, record=True, color_system=None)
+    view = TerminalView(console, list(others), rows)
+    view.open(INFO)
+    for item in told:
+        (view.frame if isinstance(item, TagFrame) else view.status)(item)
+    view.close()
+    console.file.truncate(0)
+    console.print(view._picture())
+    return console.file.getvalue()
+
+
+def test_the_view_shows_what_is_heard_and_how_well() -> None:
+    other = Gate()
+    other.name, other.drops = "osc 127.0.0.1:9000", 5
+    shown = drawn(make_frame(), make_stats(), others=(other,))
+    rock = next(line for line in shown.splitlines() if line.startswith("rock"))
+    assert "█" * 13 in rock
+    assert "█" * 15 not in rock
+    assert "0.43" in rock
+    for part in (
+        "MSD_musicnn",
+        "Scarlett, 48000 Hz",
+        "female vocalists",
+        "-18.2 dBFS",
+        "running 1:23",
+        "15.6 hops/s",
+        "latency 31 ms (p99 47)",
+        "load 42 %",
+        "lost samples 12",
+        "overflows 3",
+        "skipped hops 4",
+        "osc 127.0.0.1:9000, 5 not taken",
+    ):
+        assert part in shown
+
+
+def test_the_view_shows_no_more_tags_than_asked_for() -> None:
+    shown = drawn(make_frame(), rows=2)
+    assert "female vocalists" in shown
+    assert "pop" not in shown
+
+
+def test_before_the_first_window_the_view_says_what_it_waits_for() -> None:
+    shown = drawn(make_stats(hops=0))
+    assert "the first tags come after 3 s" in shown
+    assert "latency -" in shown
+
+
+def test_the_view_survives_silence_and_clipping() -> None:
+    assert "silence" in drawn(make_frame(level_dbfs=-120.0, top=(("rock", 0.0),)))
+    assert "█" * BAR_CELLS in drawn(make_frame(level_dbfs=2.0, top=(("rock", 1.0),)))
+
+
+def test_the_view_redraws_ten_times_a_second_at_the_most() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    view = TerminalView(console, [], 5)
+    view.open(INFO)
+    pictures = 0
+    picture = view._picture
+
+    def counted() -> object:
+        nonlocal pictures
+        pictures += 1
+        return picture()
+
+    view._picture = counted
+    began = time.monotonic()
+    for index in range(500):
+        view.frame(make_frame(index))
+    spent = time.monotonic() - began
+    assert 1 <= pictures <= 1 + spent * 10
+    view.close()
+
+
+@pytest.mark.parametrize(
+    ("share", "cells"), [(0, 0), (1, 32), (0.5, 16), (-1, 0), (7, 32), (1 / 32, 1), (1 / 64, 0.5), (1 / 256, 1 / 8)]
+)
+def test_a_bar_is_right_to_the_eighth_of_a_cell(share: float, cells: float) -> None:
+    drawn = bar(share)
+    whole = drawn.count("█")
+    rest = drawn[whole:]
+    assert whole + (" ▏▎▍▌▋▊▉".index(rest) / 8 if rest else 0) == cells
+    assert len(drawn) <= BAR_CELLS
