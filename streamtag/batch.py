@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from streamtag.errors import OptionError, SinkError, StreamtagError
 from streamtag.networks.specs import ModelSpec, check_window, frames_between, frames_in
 from streamtag.offline import FileTags, Short, file_tagger, saved_line, tag_file
-from streamtag.sources.decode import find_audio
+from streamtag.sources.find import find_audio
 from streamtag.tagger import Tagger, hop_frames
 
 

@@ -80,7 +80,7 @@ def test_channels_are_chosen_and_mixed(tmp_path: Path) -> None:
 
 def test_not_a_number_is_replaced_and_counted(tmp_path: Path) -> None:
     samples = ramp(300)
-    samples[[5, 70]] = np.nan, np.inf
+    samples[[5, 70], 0] = np.nan, np.inf
     ring = play(FileSource(write(tmp_path / "nan.wav", samples)))
     heard = ring.read()
     assert ring.nonfinite == 2
@@ -150,7 +150,7 @@ def test_sources_by_what_a_user_calls_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portaudio: SimpleNamespace
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write(Path("Scarlett"), ramp(100))
+    write(Path("Scarlett.wav"), ramp(100)).rename("Scarlett")
     for given, name in (("demo", "demo.ogg"), ("Scarlett", "Scarlett"), ("2", "USB Mixer"), (2, "USB Mixer")):
         source = open_source(given)
         assert source.name == name
