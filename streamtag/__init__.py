@@ -19,10 +19,9 @@ _PUBLIC = {
     "RingBuffer": "streamtag.ringbuffer",
     "Session": "streamtag.engine",
     "live": "streamtag.engine",
-    "top_tags": "streamtag.offline",
-    "extractor": "streamtag.offline",
-    "tag_file": "streamtag.offline",
-    "file_tagger": "streamtag.offline",
+    "top_tags": "streamtag.extract",
+    "extractor": "streamtag.extract",
+    "FileTagger": "streamtag.offline",
     "FileTags": "streamtag.offline",
     "Sink": "streamtag.sinks",
     "SessionInfo": "streamtag.sinks",
@@ -55,15 +54,14 @@ if TYPE_CHECKING:
     from streamtag.errors import OptionError as OptionError
     from streamtag.errors import SinkError as SinkError
     from streamtag.errors import StreamtagError as StreamtagError
+    from streamtag.extract import extractor as extractor
+    from streamtag.extract import top_tags as top_tags
     from streamtag.frames import State as State
     from streamtag.frames import Stats as Stats
     from streamtag.frames import TagFrame as TagFrame
     from streamtag.melstream import MelStream as MelStream
+    from streamtag.offline import FileTagger as FileTagger
     from streamtag.offline import FileTags as FileTags
-    from streamtag.offline import extractor as extractor
-    from streamtag.offline import file_tagger as file_tagger
-    from streamtag.offline import tag_file as tag_file
-    from streamtag.offline import top_tags as top_tags
     from streamtag.ringbuffer import RingBuffer as RingBuffer
     from streamtag.sinks import SessionInfo as SessionInfo
     from streamtag.sinks import Sink as Sink

@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamtag.errors import OptionError, SinkError, StreamtagError
+from streamtag.extract import saved_line
 from streamtag.networks.specs import ModelSpec, check_window, frames_between, frames_in
-from streamtag.offline import FileTags, Short, file_tagger, saved_line, tag_file
+from streamtag.offline import FileTagger, FileTags, Short
 from streamtag.sources.find import find_audio
-from streamtag.tagger import Tagger, hop_frames
+from streamtag.tagger import hop_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Batch:
     Parameters
     ----------
     spec, geometry : what judges, and which patches.
-    short : see `tag_file`.
+    short : see `FileTagger.tag`.
     jobs : files at a time; 0: one for each processor.
     top : tags named in a saved line.
     save : text file that gets musicnn's line for each file, appended.
@@ -90,7 +91,6 @@ class Batch:
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
-        self._local = threading.local()
         self._save: IO[str] | None = None
 
     def prepare(self, paths: Sequence[str]) -> None:
@@ -109,7 +109,8 @@ class Batch:
             with _writing(self.save):
                 self._save = self.save.open("a", encoding="utf-8")
         self._found = find_audio(paths)
-        self._tagger().warm_up()
+        self._tagger = FileTagger(self.spec.name, self.geometry.window_frames, self.geometry.hop_frames)
+        self._tagger.warm_up()
 
     def run(self, console: Console) -> Iterator[tuple[str, FileTags | StreamtagError]]:
         """Tag all files, in order; what cannot be read is given as its error.
@@ -151,21 +152,13 @@ class Batch:
 
     def _tag(self, path: Path) -> FileTags | StreamtagError:
         try:
-            return tag_file(path, self._tagger(), short=self.short, progress=self._check)
+            return self._tagger.tag(path, short=self.short, progress=self._check)
         except StreamtagError as error:
             return error
 
     def _check(self, seconds: float) -> None:
         if self._stopping.is_set():
             raise Stopped
-
-    def _tagger(self) -> Tagger:
-        """One tagger a thread; the network is shared."""
-        if not hasattr(self._local, "tagger"):
-            geometry = self.geometry
-            self._local.tagger = file_tagger(self.spec.name, geometry.window_frames, geometry.hop_frames)
-        tagger: Tagger = self._local.tagger
-        return tagger
 
     def _keep(self, name: str, tags: FileTags) -> None:
         if self._save is not None:

@@ -12,10 +12,8 @@ from streamtag.errors import FeedError, OptionError
 from streamtag.evaluator import Evaluator, make_evaluator
 from streamtag.frames import TagFrame, dbfs
 from streamtag.melstream import Frames, MelStream
-from streamtag.networks.specs import HOP, N_FFT, SAMPLE_RATE, ModelSpec, frames_in
+from streamtag.networks.specs import FRAME_SECONDS, HOP, N_FFT, SAMPLE_RATE, ModelSpec, frames_in
 from streamtag.rolling import Rolling
-
-FRAME_SECONDS = HOP / SAMPLE_RATE
 
 
 class Tagger:

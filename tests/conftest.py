@@ -280,15 +280,16 @@ class LiveRun:
 
 
 @pytest.fixture(scope="session")
-def live_run() -> LiveRun:
+def live_run(tmp_path_factory: pytest.TempPathFactory) -> LiveRun:
     """Five seconds of the demo clip through the whole program, heard by a socket and (where there is one) oscdump."""
     found = shutil.which("oscdump")
     packets: list[bytes] = []
     dump_port = free_udp_port()
     dump = None
+    heard = tmp_path_factory.mktemp("osc") / "oscdump.txt"
     if found:
-        command = [*(["stdbuf", "-oL"] if shutil.which("stdbuf") else []), found, str(dump_port)]
-        dump = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        with heard.open("wb") as file:
+            dump = subprocess.Popen(["stdbuf", "-oL", found, str(dump_port)], stdout=file)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**22)
         receiver.bind(("127.0.0.1", 0))
@@ -320,7 +321,8 @@ def live_run() -> LiveRun:
     dumped: list[str] = []
     if dump is not None:
         dump.terminate()
-        dumped = dump.communicate(timeout=10)[0].splitlines()
+        dump.wait(10)
+        dumped = heard.read_text().splitlines()
     process.stdout.close()
     process.stderr.close()
     return LiveRun(outcome, packets, dumped, seconds)

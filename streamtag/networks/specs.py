@@ -15,6 +15,7 @@ N_FFT = 512
 HOP = 256
 """Samples at 16 kHz between two frames: 16 ms."""
 N_MELS = 96
+FRAME_SECONDS = HOP / SAMPLE_RATE
 PATCH_FRAMES = 187
 """Frames in the 3 seconds that the models were trained on."""
 
