@@ -141,9 +141,13 @@ def live(
         from streamtag.tagger import Tagger
 
         source = open_source(input, channels=chosen, loop=loop)
-        say(f"loading {model}")
-        tagger = Tagger(model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold)
-        tagger.warm_up()
+        try:
+            say(f"loading {model}")
+            tagger = Tagger(model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold)
+            tagger.warm_up()
+        except BaseException:
+            source.stop()
+            raise
     session = Session(source, tagger, [screen, *others])
     status = 0
     try:
