@@ -26,6 +26,7 @@ _PUBLIC = {
     "Sink": "streamtag.sinks",
     "SessionInfo": "streamtag.sinks",
     "Background": "streamtag.sinks.background",
+    "Throttled": "streamtag.sinks.throttled",
     "OscSink": "streamtag.sinks.osc",
     "JsonLines": "streamtag.sinks.lines",
     "TextLines": "streamtag.sinks.lines",
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from streamtag.sinks.lines import JsonLines as JsonLines
     from streamtag.sinks.lines import TextLines as TextLines
     from streamtag.sinks.osc import OscSink as OscSink
+    from streamtag.sinks.throttled import Throttled as Throttled
     from streamtag.sources import Source as Source
     from streamtag.sources.device import DeviceSource as DeviceSource
     from streamtag.sources.file import FileSource as FileSource

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamtag.errors import OptionError, SinkError, StreamtagError
+from streamtag.evaluator import Engine
 from streamtag.extract import saved_line
 from streamtag.networks.specs import ModelSpec, check_window, frames_between, frames_in
 from streamtag.offline import FileTagger, FileTags, Short
@@ -73,6 +74,7 @@ class Batch:
     ----------
     spec, geometry : what judges, and which patches.
     short : see `FileTagger.tag`.
+    engine : see `make_evaluator`.
     jobs : files at a time; 0: one for each processor.
     top : tags named in a saved line.
     save : text file that gets musicnn's line for each file, appended.
@@ -82,6 +84,7 @@ class Batch:
     spec: ModelSpec
     geometry: Geometry
     short: Short = "repeat"
+    engine: Engine = "auto"
     jobs: int = 0
     top: int = 10
     save: Path | None = None
@@ -109,7 +112,9 @@ class Batch:
             with _writing(self.save):
                 self._save = self.save.open("a", encoding="utf-8")
         self._found = find_audio(paths)
-        self._tagger = FileTagger(self.spec.name, self.geometry.window_frames, self.geometry.hop_frames)
+        self._tagger = FileTagger(
+            self.spec.name, self.geometry.window_frames, self.geometry.hop_frames, engine=self.engine
+        )
         self._tagger.warm_up()
 
     def run(self, console: Console) -> Iterator[tuple[str, FileTags | StreamtagError]]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 
+from streamtag.evaluator import Engine
 from streamtag.frames import State, Stats, TagFrame
 from streamtag.percentiles import Percentiles
 from streamtag.ringbuffer import RingBuffer
@@ -287,11 +288,12 @@ def live(
     sinks: Sequence[Sink] = (),
     *,
     channels: tuple[int, ...] | None = None,
-    hop: float = 0.064,
+    hop: float | None = None,
     window: float = 3.0,
     top: int = 5,
     smooth: float = 1.0,
     threshold: float = 0.2,
+    engine: Engine = "auto",
     loop: bool = False,
 ) -> Session:
     """Listen to a device, a file or the demo clip: ``with streamtag.live(...) as session: for frame in session: ...``.
@@ -302,7 +304,7 @@ def live(
     input : ``default``, a device's index or (part of its) name, a file's path, or ``demo``.
     sinks : where frames go besides the iteration.
     channels : which channels to hear, counted from 1.
-    hop, window, top, smooth, threshold : see `Tagger`.
+    hop, window, top, smooth, threshold, engine : see `Tagger`.
     loop : start a file again at its end.
 
     Raises
@@ -311,5 +313,5 @@ def live(
     """
     from streamtag.sources import open_source
 
-    tagger = Tagger(model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold)
+    tagger = Tagger(model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold, engine=engine)
     return Session(open_source(input, channels=channels, loop=loop), tagger, sinks)

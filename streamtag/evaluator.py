@@ -7,14 +7,21 @@ Window w covers frames ``[w * hop_frames, w * hop_frames + window_frames)``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.networks.specs import N_MELS, ModelSpec
+from streamtag.errors import OptionError
+from streamtag.networks.specs import N_MELS, ModelSpec, check_window, find_spec
+from streamtag.networks.weights import load_weights
+
+if TYPE_CHECKING:
+    from streamtag.sliding import Prepared
 
 Array = NDArray[np.float32]
+Engine = Literal["auto", "sliding", "tensorflow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +185,57 @@ class PatchEvaluator:
         self._frames = self._frames[gone:]
 
 
-def make_evaluator(model: str, window_frames: int, hop_frames: int) -> Evaluator:
-    """The evaluator for a model: its weights loaded, its network built.
+FINE_HOP, COARSE_HOP = 0.016, 0.064
+"""Seconds between results that keep one processor core under a tenth (sliding) or half (full patch) busy."""
+ENGINES: tuple[Engine, ...] = ("auto", "sliding", "tensorflow")
+
+
+def make_evaluator(model: str, window_frames: int, hop_frames: int, engine: Engine = "auto") -> Evaluator:
+    """The evaluator for a model. Weights are read and networks built once a process, and shared.
+
+    Parameters
+    ----------
+    model : musicnn's name of the model.
+    window_frames, hop_frames : frames of a window, and from one to the next.
+    engine : `sliding`: on the CPU, computing once what windows share (musicnn models). `tensorflow`: each window whole,
+        through Keras, on a GPU where there is one (`KERAS_BACKEND` may name another backend). `auto`: sliding where
+        the model allows it; both give the same numbers.
 
     Raises
     ------
-    OptionError : a window that the model cannot take.
+    OptionError : a window or an engine that the model cannot take.
     ModelError : no such model, or something is wrong with its weights.
     """
+    check_window(find_spec(model), window_frames)
+    if slides(model, engine):
+        from streamtag.sliding import SlidingEvaluator
+
+        return SlidingEvaluator(_prepared(model), window_frames, hop_frames)
+
     from streamtag.networks.network import shared_network
 
     network = shared_network(model, window_frames)
-    return PatchEvaluator(network, hop_frames, name=f"full patch, {network.backend}")
+    return PatchEvaluator(network, hop_frames, name=network.backend)
+
+
+def slides(model: str, engine: Engine) -> bool:
+    """Whether the sliding engine is what `engine` means for a model.
+
+    Raises
+    ------
+    UnknownModelError : no such model.
+    OptionError : no such engine, or one that the model cannot take.
+    """
+    musicnn = find_spec(model).family == "musicnn"
+    if engine not in ENGINES:
+        raise OptionError(f"the engine {engine!r}: {', '.join(ENGINES)} are known")
+    if engine == "sliding" and not musicnn:
+        raise OptionError(f"{model} cannot be evaluated sliding; use the engine auto or tensorflow")
+    return musicnn and engine != "tensorflow"
+
+
+@lru_cache(maxsize=4)
+def _prepared(model: str) -> Prepared:
+    from streamtag.sliding import prepare
+
+    return prepare(load_weights(model))

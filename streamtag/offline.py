@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.errors import AudioFileError, TooShortError
-from streamtag.evaluator import make_evaluator
+from streamtag.evaluator import Engine, make_evaluator
 from streamtag.melstream import MelStream
-from streamtag.networks.specs import FRAME_SECONDS, find_spec
+from streamtag.networks.specs import FRAME_SECONDS, PATCH_FRAMES, find_spec
 from streamtag.rolling import best_tags
 from streamtag.segments import SegmentedStream, SegmentPool
 from streamtag.sources.decode import open_audio
@@ -62,6 +62,7 @@ class FileTagger:
     ----------
     model : musicnn's name of the model.
     window_frames, hop_frames : frames of a patch, and from one to the next; None for patches side by side.
+    engine : see `make_evaluator`.
     workers : threads that judge; None for one each processor.
 
     Raises
@@ -70,11 +71,19 @@ class FileTagger:
     """
 
     def __init__(
-        self, model: str, window_frames: int = 187, hop_frames: int | None = None, *, workers: int | None = None
+        self,
+        model: str,
+        window_frames: int = PATCH_FRAMES,
+        hop_frames: int | None = None,
+        *,
+        engine: Engine = "auto",
+        workers: int | None = None,
     ) -> None:
         self.spec = find_spec(model)
         hop = hop_frames or window_frames
-        self._pool = SegmentPool(lambda: make_evaluator(model, window_frames, hop), workers or os.cpu_count() or 1)
+        self._pool = SegmentPool(
+            lambda: make_evaluator(model, window_frames, hop, engine), workers or os.cpu_count() or 1
+        )
 
     @property
     def engine(self) -> str:

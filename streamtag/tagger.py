@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.errors import FeedError, OptionError
-from streamtag.evaluator import Evaluator, make_evaluator
+from streamtag.evaluator import COARSE_HOP, FINE_HOP, Engine, Evaluator, make_evaluator, slides
 from streamtag.frames import TagFrame, dbfs
 from streamtag.melstream import Frames, MelStream
 from streamtag.networks.specs import FRAME_SECONDS, HOP, N_FFT, SAMPLE_RATE, ModelSpec, frames_in
@@ -24,11 +24,13 @@ class Tagger:
     Parameters
     ----------
     model : musicnn's name of the model.
-    hop : seconds between two results, rounded to whole frames of 16 ms, at least one.
+    hop : seconds between two results, rounded to whole frames of 16 ms, at least one. None: 0.016 where the sliding
+        engine evaluates, 0.064 elsewhere.
     window : seconds that each result hears (vgg: 3 only).
     top : how many tags each result names.
     smooth : time constant of the rolling scores in seconds; 0 for none.
     threshold : rolling score at which a tag switches on.
+    engine : see `make_evaluator`.
     centered : frames as musicnn makes them of a file (see `MelStream`); then call `flush` at the end.
     evaluator : does the work, in place of what `model`, `hop` and `window` would make.
 
@@ -42,15 +44,19 @@ class Tagger:
         self,
         model: str = "MSD_musicnn",
         *,
-        hop: float = 0.064,
+        hop: float | None = None,
         window: float = 3.0,
         top: int = 5,
         smooth: float = 1.0,
         threshold: float = 0.2,
+        engine: Engine = "auto",
         centered: bool = False,
         evaluator: Evaluator | None = None,
     ) -> None:
-        self._evaluator = evaluator or make_evaluator(model, frames_in(window), hop_frames(hop))
+        if evaluator is None:
+            seconds = hop if hop is not None else FINE_HOP if slides(model, engine) else COARSE_HOP
+            evaluator = make_evaluator(model, frames_in(window), hop_frames(seconds), engine)
+        self._evaluator = evaluator
         self._rolling = Rolling(self.spec.labels, top=top, smooth=smooth, threshold=threshold)
         self._centered = centered
         self._mel: MelStream | None = None
