@@ -13,6 +13,11 @@ All arrays but the frames are flat; ``_at`` counts float32 from their start. Not
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
 from streamtag.sliding.simd import (
     PANEL,
     REGS,
@@ -30,6 +35,11 @@ from streamtag.sliding.simd import (
 )
 from streamtag.sliding.vgg_geometry import CHANNELS, LAST_POOL, STEM_FRAMES
 
+if TYPE_CHECKING:
+    from streamtag.sliding.vgg_prepared import Stem
+
+Floats = NDArray[np.float32]
+
 STEM_WIDTH = 96
 """Float32 of a frame in the stem's patch: a zero below band 0, and bands 0 to 94."""
 TAP = 3 * CHANNELS
@@ -38,8 +48,31 @@ REST = 4
 """Rows of the smaller tile: the layers have 46, 22, 10 and 4 bands, which is some sixes and a four."""
 
 
+def not_literal(number: int) -> int:
+    """A constant that Numba takes for any number: it compiles a function again for each literal passed to it."""
+    return cast(int, np.int64(number))
+
+
+ZERO, ONE, TWO = map(not_literal, range(3))
+ROW = not_literal(CHANNELS)
+DEPTH = not_literal(TAP)
+
+
 @jit
-def product(x, x_at, x_step, depth, weights, weights_at, start, start_at, start_step, out, out_at, rows):
+def product(
+    x: Floats,
+    x_at: int,
+    x_step: int,
+    depth: int,
+    weights: Floats,
+    weights_at: int,
+    start: Floats,
+    start_at: int,
+    start_step: int,
+    out: Floats,
+    out_at: int,
+    rows: int,
+) -> None:
     """out[i, :] = start[i, :] + x[i, :] @ weights; row i of x is ``x[x_at + i * x_step:][:depth]``, rows may overlap.
 
     Parameters
@@ -72,7 +105,19 @@ def product(x, x_at, x_step, depth, weights, weights_at, start, start_at, start_
 
 
 @jit
-def add_tap(x, x_at, filters, n, tap, start, start_at, start_step, out, out_at, bands):
+def add_tap(
+    x: Floats,
+    x_at: int,
+    filters: Floats,
+    n: int,
+    tap: int,
+    start: Floats,
+    start_at: int,
+    start_step: int,
+    out: Floats,
+    out_at: int,
+    bands: int,
+) -> None:
     """One column's part in a convolution: out = start + what the input column at `x_at` adds.
 
     Parameters
@@ -81,11 +126,11 @@ def add_tap(x, x_at, filters, n, tap, start, start_at, start_step, out, out_at, 
     tap : 0 for the column ahead, 1 for the one at the same position, 2 for the one behind.
     """
     at = (n * 3 + tap) * TAP * CHANNELS
-    product(x, x_at, CHANNELS, TAP, filters, at, start, start_at, start_step, out, out_at, bands)
+    product(x, x_at, ROW, DEPTH, filters, at, start, start_at, start_step, out, out_at, bands)
 
 
 @jit
-def activate(sums, norms, layer, channel):
+def activate(sums: Any, norms: Floats, layer: int, channel: int) -> Any:
     """Relu and batch norm of PANEL channels from `channel` on: scale * relu(sign * sums) + offset.
 
     Parameters
@@ -98,24 +143,32 @@ def activate(sums, norms, layer, channel):
 
 
 @jit
-def stem(frames, at, cut, weights, norms, patch, out, out_at, bands):
+def stem(
+    frames: Floats,
+    at: int,
+    missing: int,
+    weights: Stem,
+    norms: Floats,
+    patch: Floats,
+    out: Floats,
+    out_at: int,
+    bands: int,
+) -> None:
     """Layer 1 and its pooling: one column of pool 1, every second band of layer 1 (pooling takes no others).
 
     Parameters
     ----------
     frames : float32 (n, 96) log-mel.
     at : row of the column's first frame in `frames`; the one before is read, and four after it.
-    cut : whether the one before stands for the zeros before a window, whatever is in it.
+    missing : 1 where the one before is not the window's, and zeros are to be taken; otherwise 0.
     weights : `vgg_prepared.Stem`.
     patch : float32 scratch (6, STEM_WIDTH), whose first band is and stays zero.
     out : float32 (bands, 128) from `out_at` on.
     """
     for t in range(STEM_FRAMES):
         for band in range(STEM_WIDTH - 1):
-            if cut and t == 0:
-                patch[1 + band] = 0
-            else:
-                patch[t * STEM_WIDTH + 1 + band] = frames[at - 1 + t, band] * weights.norm[0] + weights.norm[1]
+            there = t * STEM_WIDTH + 1 + band
+            patch[there] = 0 if t < missing else frames[at - 1 + t, band] * weights.norm[0] + weights.norm[1]
     for column in range(0, CHANNELS, PANEL):
         for tile in range(0, bands, ROWS):
             band = min(tile, bands - ROWS)  # the last tile overlaps the one before
@@ -130,11 +183,13 @@ def stem(frames, at, cut, weights, norms, patch, out, out_at, bands):
     for band in range(bands):
         for column in range(0, CHANNELS, PANEL):
             here = out_at + band * CHANNELS + column
-            store_rows(activate(load_row(out, here, REGS), norms, 0, column), out, here, 0)
+            store_rows(activate(load_row(out, here, REGS), norms, ZERO, column), out, here, 0)
 
 
 @jit
-def pool(columns, first, second, norms, layer, out, out_at, bands):
+def pool(
+    columns: Floats, first: int, second: int, norms: Floats, layer: int, out: Floats, out_at: int, bands: int
+) -> None:
     """Maximum over two columns and each two bands, then relu and batch norm of `layer`: `bands` rows of `out`.
 
     Parameters
@@ -150,7 +205,7 @@ def pool(columns, first, second, norms, layer, out, out_at, bands):
 
 
 @jit
-def raise_to(best, best_at, columns, at):
+def raise_to(best: Floats, best_at: int, columns: Floats, at: int) -> None:
     """Take the LAST_POOL bands of a column of layer 5 into the running maximum of each channel."""
     for column in range(0, CHANNELS, PANEL):
         greatest = load_row(best, best_at + column, REGS)

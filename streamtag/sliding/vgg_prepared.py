@@ -132,7 +132,9 @@ def _tensor(weights: Weights, key: str, *shape: int) -> Double:
     tensor = weights.tensors.get(key)
     if tensor is None or tensor.shape != shape:
         got = "is missing" if tensor is None else f"has shape {tensor.shape}"
-        raise WeightsDamagedError(f"{weights.path}: does not fit {weights.spec.name}: {key} {got}, and {shape} is needed")
+        raise WeightsDamagedError(
+            f"{weights.path}: does not fit {weights.spec.name}: {key} {got}, and {shape} is needed"
+        )
     return tensor.astype(np.float64)
 
 
