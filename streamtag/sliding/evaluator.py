@@ -10,15 +10,12 @@ from numpy.typing import NDArray
 
 from streamtag.errors import OptionError
 from streamtag.evaluator import Judged
-from streamtag.networks.specs import N_MELS, PATCH_FRAMES, TEMPORAL_FILTERS, ModelSpec
-from streamtag.sliding import geometry
-from streamtag.sliding.geometry import REACH, TEMPORAL
+from streamtag.networks.specs import N_MELS, PATCH_FRAMES, ModelSpec
 from streamtag.sliding.midend import dense_layers, shared_rows, window_rows
-from streamtag.sliding.plan import Block
-from streamtag.sliding.prepared import FRONT_END, WIDTHS, Prepared, aligned
-from streamtag.sliding.simd import PANEL
-from streamtag.sliding.temporal import FILTERS, temporal_rows
-from streamtag.sliding.timbral import EDGE, PRODUCTS, SPECTRUM, STRIP, take_frames, timbral_rows
+from streamtag.sliding.prepared import Prepared
+from streamtag.sliding.state import Block, make_front_end, make_mid_end, make_shape
+from streamtag.sliding.temporal import temporal_rows
+from streamtag.sliding.timbral import take_frames, timbral_rows
 
 Array = NDArray[np.float32]
 
@@ -69,52 +66,10 @@ class SlidingEvaluator:
         self.window_frames = window_frames
         self.hop_frames = hop_frames
         self._prepared = prepared
-        self._at_once = max(1, BLOCK_FRAMES // hop_frames)
-        self._capacity = window_frames + (self._at_once - 1) * hop_frames
-        # windows whose left edges may be known while the first of them is still to be judged
-        self._slots = (self._capacity - 1) // hop_frames + 1
-        self._allocate()
+        self._shape = make_shape(window_frames, hop_frames, max(1, BLOCK_FRAMES // hop_frames))
+        self._front = make_front_end(self._shape)
+        self._mid = make_mid_end(self._shape, prepared)
         self.reset()
-
-    def _allocate(self) -> None:
-        window, capacity, at_once = self.window_frames, self._capacity, self._at_once
-        filters, tags = self.spec.filters, len(self.spec.labels)
-        weights = self._prepared.midend
-        self._edges = geometry.groups(window)
-        self._levels = geometry.midend(window)
-        self._edge_table = np.array(self._edges, np.int64)
-        self._level_table = np.array(self._levels, np.int64)
-        self._widths = np.array(WIDTHS, np.int64)
-
-        self._normed = aligned(2 * capacity * N_MELS)
-        self._spectra = aligned((2 * capacity + 2 * STRIP * at_once) * SPECTRUM)
-        self._blank = aligned(SPECTRUM)
-        self._jobs = np.zeros((1 + 2 * at_once, 3), np.int64)
-        self._products = aligned(PRODUCTS)
-        self._best = aligned((max(*TEMPORAL, at_once)) * FILTERS)
-        kept = (at_once, *(self._slots for _ in TEMPORAL))
-        self._left = tuple(
-            aligned(slots * edge.before * width) for slots, edge, width in zip(kept, self._edges, WIDTHS, strict=True)
-        )
-        self._right = tuple(
-            aligned(at_once * edge.after * width) for edge, width in zip(self._edges, WIDTHS, strict=True)
-        )
-        self._running = tuple(aligned(edge.after * N_MELS * FILTERS) for edge in self._edges[1:])
-
-        behind = (2 * EDGE * at_once, *(0 for _ in TEMPORAL))
-        self._groups = tuple(aligned((2 * capacity + more) * width) for more, width in zip(behind, WIDTHS, strict=True))
-        self._sums = tuple(aligned(2 * capacity * filters) for _ in WIDTHS)
-        self._layers = tuple(aligned(2 * capacity * filters) for _ in range(3))
-        self._patches = tuple(aligned((window + 2 * REACH) * width) for width in WIDTHS)
-        self._layer_patches = tuple(aligned((window + 2 * REACH) * filters) for _ in range(3))
-        self._scratch = aligned(window * filters)
-        self._biases, self._dense_bias, self._tags_bias = (
-            bias.reshape(-1).copy() for bias in (weights.biases, weights.dense_bias, weights.tags_bias)
-        )
-        self._channels = FRONT_END + 3 * filters
-        self._maxima, self._totals = aligned(self._channels), aligned(self._channels)
-        self._hidden = aligned(at_once * len(self._dense_bias))
-        self._logits = aligned(at_once * len(self._tags_bias))
 
     def reset(self) -> None:
         """Forget all frames; the next one is frame 0 again."""
@@ -144,11 +99,12 @@ class SlidingEvaluator:
     def take(self, limit: int) -> JudgedPools:
         """Judge the oldest windows that are due, `limit` of them at the most."""
         first, count = self._next, max(0, min(limit, self.due))
-        pooled = np.empty((count, 2, self._channels), np.float32)
+        pooled = np.empty((count, 2, len(self._mid.order)), np.float32)
         embedding = np.empty((count, self.spec.embedding_size), np.float32)
         logits = np.empty((count, len(self.spec.labels)), np.float32)
-        for begin in range(0, count, self._at_once):
-            part = slice(begin, min(begin + self._at_once, count))
+        at_once = self._shape.at_once
+        for begin in range(0, count, at_once):
+            part = slice(begin, begin + at_once)
             self._judge(pooled[part], embedding[part], logits[part])
         taggram = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
         return JudgedPools(first, taggram, embedding, pooled[:, 0], pooled[:, 1])
@@ -174,86 +130,16 @@ class SlidingEvaluator:
         windows = len(pooled)
         start = self._next * self.hop_frames
         end = start + (windows - 1) * self.hop_frames + self.window_frames
-        plan = Block(
-            self.window_frames,
-            self.hop_frames,
-            self._capacity,
-            self._slots,
-            self._at_once,
-            self._done,
-            self._next,
-            start,
-            windows,
-            end,
-        )
-        weights = self._prepared
+        block = Block(self._done, self._next, windows, start, end)
         begin = max(self._done, start)
-        take_frames(
-            self._frames(begin, end), begin, weights.timbral, self._normed, self._spectra, self._capacity, self._blank
-        )
-        timbral_rows(
-            weights.timbral,
-            self._edges[0],
-            plan,
-            self._spectra,
-            self._groups[0],
-            self._left[0],
-            self._right[0],
-            self._jobs,
-            self._products,
-            self._blank,
-        )
-        temporal_rows(
-            weights.temporal,
-            self._edge_table[1:],
-            plan,
-            self._normed,
-            self._left[1:],
-            self._right[1:],
-            self._groups[1:],
-            self._running,
-            self._best,
-        )
-        shared_rows(
-            weights.midend,
-            self._level_table,
-            plan,
-            self._biases,
-            self._groups,
-            self._widths,
-            self._sums,
-            self._layers,
-        )
-        window_rows(
-            weights.midend,
-            self._edge_table,
-            self._level_table,
-            plan,
-            self._biases,
-            self._groups,
-            self._widths,
-            self._left,
-            self._right,
-            self._sums,
-            self._layers,
-            self._patches,
-            self._layer_patches,
-            self._scratch,
-            self._maxima,
-            self._totals,
-            pooled,
-        )
-        dense_layers(
-            weights.midend,
-            pooled.reshape(-1),
-            self._dense_bias,
-            self._tags_bias,
-            self._hidden,
-            embedding.reshape(-1),
-            self._logits,
-        )
-        width = len(self._tags_bias)
-        logits[:] = self._logits[: windows * width].reshape(windows, width)[:, : logits.shape[1]]
+        weights, shape, front, mid = self._prepared, self._shape, self._front, self._mid
+        take_frames(self._frames(begin, end), begin, weights.timbral, shape, front)
+        timbral_rows(weights.timbral, shape, block, front)
+        temporal_rows(weights.temporal, shape, block, front)
+        shared_rows(weights.midend, shape, block, front, mid)
+        window_rows(weights.midend, shape, block, front, mid, pooled)
+        dense_layers(weights.dense, mid, pooled.reshape(-1), embedding.reshape(-1))
+        logits[:] = mid.logits.reshape(shape.at_once, -1)[:windows, : logits.shape[1]]
         self._done = end
         self._next += windows
         self._forget(max(end, self._next * self.hop_frames))

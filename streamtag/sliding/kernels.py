@@ -9,6 +9,8 @@ on how frames arrive, to the bit.
 
 from __future__ import annotations
 
+import numpy as np
+
 from streamtag.sliding.simd import (
     LANES,
     PANEL,
@@ -23,6 +25,10 @@ from streamtag.sliding.simd import (
     store_rows,
     zeros,
 )
+
+# Numba compiles a function again for each literal argument; these are not literals to it.
+ZERO = np.int64(0)
+ONE = np.int64(1)
 
 
 @jit
@@ -58,9 +64,9 @@ def matmul(x, x_at, x_step, depth, weights, columns, start, start_at, start_step
 @jit
 def activate(x, x_at, activation, out, out_at, width):
     """One row: out = scale * relu(sign * x + bias) + offset."""
-    sign, bias, scale, offset = activation
     for c in range(width):
-        out[out_at + c] = max(x[x_at + c] * sign[c] + bias[c], 0) * scale[c] + offset[c]
+        rectified = max(x[x_at + c] * activation[0, c] + activation[1, c], np.float32(0))
+        out[out_at + c] = rectified * activation[2, c] + activation[3, c]
 
 
 @jit
@@ -85,28 +91,37 @@ def copy_rows(source, source_at, source_step, to, to_at, width, rows):
 
 
 @jit
-def pool(rows, at, step, count, width, maxima, sums, to):
-    """Take `count` rows into the running maximum and sum of each channel.
+def pool(rows, at, step, count, width, maxima, totals, to):
+    """Take `count` rows into the running maximum and total of each channel.
 
-    The sums are taken by 64 rows, and then over these: a window may be minutes long.
+    The totals are taken by 64 rows, and then over these: a window may be minutes long. The last register may reach
+    beyond `width`, in the rows and in the results.
     """
     c = 0
-    while c + LANES <= width:
-        greatest = load_row(maxima, to + c, 1)
-        total = load_row(sums, to + c, 1)
-        for block in range(0, count, 64):
-            partial = zeros(1, 1)
-            for i in range(block, min(block + 64, count)):
-                row = load_row(rows, at + i * step + c, 1)
-                greatest = maximum(row, greatest)
-                partial = add(partial, row)
-            total = add(total, partial)
-        store_rows(greatest, maxima, to + c, 0)
-        store_rows(total, sums, to + c, 0)
-        c += LANES
     while c < width:
-        for i in range(count):
-            value = rows[at + i * step + c]
-            maxima[to + c] = max(value, maxima[to + c])
-            sums[to + c] += value
-        c += 1
+        if c + PANEL <= width:
+            greatest = load_row(maxima, to + c, REGS)
+            total = load_row(totals, to + c, REGS)
+            for block in range(0, count, 64):
+                partial = zeros(1, REGS)
+                for i in range(block, min(block + 64, count)):
+                    row = load_row(rows, at + i * step + c, REGS)
+                    greatest = maximum(row, greatest)
+                    partial = add(partial, row)
+                total = add(total, partial)
+            store_rows(greatest, maxima, to + c, 0)
+            store_rows(total, totals, to + c, 0)
+            c += PANEL
+        else:
+            greatest_one = load_row(maxima, to + c, 1)
+            total_one = load_row(totals, to + c, 1)
+            for block in range(0, count, 64):
+                partial_one = zeros(1, 1)
+                for i in range(block, min(block + 64, count)):
+                    row_one = load_row(rows, at + i * step + c, 1)
+                    greatest_one = maximum(row_one, greatest_one)
+                    partial_one = add(partial_one, row_one)
+                total_one = add(total_one, partial_one)
+            store_rows(greatest_one, maxima, to + c, 0)
+            store_rows(total_one, totals, to + c, 0)
+            c += LANES

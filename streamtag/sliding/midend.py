@@ -7,300 +7,217 @@ that are whole in a row, and adds only the groups that are cut there. All levels
 
 from __future__ import annotations
 
-from streamtag.networks.specs import TEMPORAL_FILTERS, TEMPORAL_FRAMES, TIMBRAL_FILTERS
 from streamtag.sliding.geometry import REACH, TAPS, TEMPORAL
-from streamtag.sliding.kernels import activate, copy_rows, matmul, mirror, pool
-from streamtag.sliding.prepared import FRONT_END, TIMBRAL_STRIDE
-from streamtag.sliding.simd import jit
+from streamtag.sliding.kernels import ONE, ZERO, activate, copy_rows, matmul, mirror, pool
+from streamtag.sliding.simd import LANES, jit
 
 GROUPS = 1 + len(TEMPORAL)
-LONGEST_FIRST = TEMPORAL_FRAMES == TEMPORAL[::-1]  # musicnn's order of the temporal channels, ours reversed
+LAYERS = 3
 
 
 @jit
-def new_rows(plan, before, after):
-    """First and number of the rows that do not feel an edge of the block's windows and are not in the rings yet."""
-    begin = max(plan.done - after, plan.start + before)
-    return begin, max(plan.end - after - begin, 0)
-
-
-@jit
-def finish(sums, at, activation, residual, out, out_at, filters, rows):
-    """Relu and batch norm of rows of a layer, plus the residual (the layer before), if it is not empty."""
-    for i in range(rows):
-        activate(sums, at + i * filters, activation, out, out_at + i * filters, filters)
-    if len(residual):
-        for n in range(rows * filters):
-            out[out_at + n] += residual[out_at + n]
-
-
-@jit
-def shared_rows(weights, levels, plan, biases, groups, widths, sums, layers):
+def shared_rows(weights, shape, block, front, mid):
     """New rows of the mid-end that do not feel an edge, into the rings.
 
     Parameters
     ----------
     weights : `prepared.Midend`.
-    levels : int64 (6, 2), `geometry.midend`.
-    plan : `plan.Block`.
-    biases : float32, of the three layers.
-    groups : for each group of the front end, float32 ring of its whole rows.
-    widths : int64 (4,), channels of these.
-    sums : for groups 0, 0..1, 0..2 and all, float32 ring of the first convolution's sum over them.
-    layers : float32 rings of the three layers' output.
+    shape, block, front, mid : `state.Shape`, `state.Block`, `state.FrontEnd`, `state.MidEnd`.
     """
-    filters = len(biases) // 3
-    capacity = plan.capacity
+    filters = len(mid.biases) // LAYERS
+    capacity = shape.capacity
     for group in range(GROUPS):
-        begin, rows = new_rows(plan, levels[group, 0], levels[group, 1])
-        at = begin % capacity * filters
-        x, width, out = groups[group], widths[group], sums[group]
-        x_at = (begin - REACH) % capacity * width
-        start, step = (sums[group - 1], filters) if group else (biases, 0)
-        matmul(
-            x,
-            x_at,
-            width,
-            TAPS * width,
-            weights.first[group],
-            filters,
-            start,
-            at if group else 0,
-            step,
-            out,
-            at,
-            filters,
-            rows,
-        )
-        mirror(out, capacity, filters, begin, rows)
-    for layer in range(3):
-        begin, rows = new_rows(plan, levels[GROUPS - 1 + layer, 0], levels[GROUPS - 1 + layer, 1])
-        at = begin % capacity * filters
-        out = layers[layer]
+        first, rows = new_rows(shape, block, group)
+        out, at = mid.sums[group], first % capacity * filters
+        start, start_at, start_step = (mid.sums[group - 1], at, filters) if group else (mid.biases, 0, 0)
+        x, width = front.rows[group], shape.widths[group]
+        x_at, depth = (first - REACH) % capacity * width, TAPS * width
+        kernel = weights.first[group]
+        matmul(x, x_at, width, depth, kernel, filters, start, start_at, start_step, out, at, filters, rows)
+        mirror(out, capacity, filters, first, rows)
+    for layer in range(LAYERS):
+        first, rows = new_rows(shape, block, GROUPS - 1 + layer)
+        out, at = mid.layers[layer], first % capacity * filters
         if layer == 0:
-            finish(sums[GROUPS - 1], at, weights.activations[0], out[:0], out, at, filters, rows)
+            finish(mid.sums[GROUPS - 1], at, weights.activations[0], out[:0], at, out, at, filters, rows)
         else:
-            x = layers[layer - 1]
-            x_at = (begin - REACH) % capacity * filters
-            depth = TAPS * filters
-            matmul(
-                x,
-                x_at,
-                filters,
-                depth,
-                weights.later[layer - 1],
-                filters,
-                biases,
-                layer * filters,
-                0,
-                out,
-                at,
-                filters,
-                rows,
-            )
-            finish(out, at, weights.activations[layer], x, out, at, filters, rows)
-        mirror(out, capacity, filters, begin, rows)
+            x, x_at = mid.layers[layer - 1], (first - REACH) % capacity * filters
+            depth, kernel = TAPS * filters, weights.later[layer - 1]
+            bias = layer * filters
+            matmul(x, x_at, filters, depth, kernel, filters, mid.biases, bias, ZERO, out, at, filters, rows)
+            finish(out, at, weights.activations[layer], x, at, out, at, filters, rows)
+        mirror(out, capacity, filters, first, rows)
 
 
 @jit
-def add_inside(ring, capacity, start, window, edge, wanted, width, patch):
-    """Rows of a window that do not feel an edge, out of the ring to their place in the window's patch.
-
-    Parameters
-    ----------
-    edge : Level of these rows.
-    wanted : Level of the rows that will be computed from them: those within REACH of such a row are copied.
-    patch : float32 (REACH + window + REACH, width); the margins are zero.
-    """
-    begin, end = edge[0], window - edge[1]
-    left = min(end, wanted[0] + REACH)
-    right = max(left, begin, window - wanted[1] - REACH)
-    if left > begin:
-        at = (start + begin) % capacity * width
-        copy_rows(ring, at, width, patch, (REACH + begin) * width, width, left - begin)
-    if end > right:
-        at = (start + right) % capacity * width
-        copy_rows(ring, at, width, patch, (REACH + right) * width, width, end - right)
+def new_rows(shape, block, level):
+    """First and number of a level's rows that feel no edge of the block's windows and are not in the rings yet."""
+    before, after = shape.levels[level, 0], shape.levels[level, 1]
+    first = max(block.done - after, block.start + before)
+    return first, max(block.end - after - first, 0)
 
 
 @jit
-def pool_window(patch, ring, capacity, start, window, edge, width, channel, channels, maxima, sums, to):
-    """Maximum and sum over a window of some channels: first rows, rows without an edge, last rows."""
-    before, after = edge
-    pool(patch, REACH * width + channel, width, before, channels, maxima, sums, to)
-    inside = window - before - after
-    pool(ring, (start + before) % capacity * width + channel, width, inside, channels, maxima, sums, to)
-    pool(patch, (REACH + window - after) * width + channel, width, after, channels, maxima, sums, to)
+def finish(sums, at, activation, residual, residual_at, out, out_at, filters, rows):
+    """Relu and batch norm of rows of a layer, plus the residual (the layer before), unless it is empty."""
+    for i in range(rows):
+        activate(sums, at + i * filters, activation, out, out_at + i * filters, filters)
+    if len(residual):
+        for n in range(rows * filters):
+            out[out_at + n] += residual[residual_at + n]
 
 
 @jit
-def window_rows(
-    weights,
-    edges,
-    levels,
-    plan,
-    biases,
-    groups,
-    widths,
-    left,
-    right,
-    sums,
-    layers,
-    patches,
-    layer_patches,
-    scratch,
-    maxima,
-    totals,
-    pooled,
-):
+def window_rows(weights, shape, block, front, mid, pooled):
     """The rest of each window of a block: rows that feel an edge, then the maximum and mean over all its rows.
 
     Parameters
     ----------
-    weights, levels, plan, biases, groups, widths, sums, layers : as for `shared_rows`.
-    edges : int64 (4, 2), `geometry.groups`.
-    left, right : for each group float32 (slots, first rows, width) and (windows, last rows, width).
-    patches, layer_patches : for each group and layer, float32 scratch (REACH + window + REACH, width).
-    scratch : float32 (window, filters).
-    maxima, totals : float32 scratch, (all channels).
-    pooled : float32 (windows, 2, all channels), maximum and mean, channels as musicnn orders them.
+    weights, shape, block, front, mid : as for `shared_rows`.
+    pooled : float32 (windows, 2, channels), maximum and mean, channels as musicnn orders them.
     """
-    filters = len(biases) // 3
-    window, capacity = plan.window, plan.capacity
-    channels = len(maxima)
-    for i in range(plan.windows):
-        start = plan.start + i * plan.hop
-        maxima[:] = -3.0e38
-        totals[:] = 0.0
-
-        past = levels[0] * 0  # rows that earlier groups have begun
+    filters = len(mid.biases) // LAYERS
+    for i in range(block.windows):
+        start = block.start + i * shape.hop
+        for c in range(len(mid.maxima)):
+            mid.maxima[c] = -3.0e38
+            mid.totals[c] = 0.0
         for group in range(GROUPS):
-            edge, level, patch, width = edges[group], levels[group], patches[group], widths[group]
-            kept = plan.at_once if group == 0 else plan.slots
-            size = edge[0] * width
-            copy_rows(left[group], (plan.first + i) % kept * size, size, patch, REACH * width, size, 1)
-            size = edge[1] * width
-            copy_rows(right[group], i * size, size, patch, (REACH + window - edge[1]) * width, size, 1)
-            add_inside(groups[group], capacity, start, window, edge, level, width, patch)
-
-            before, after = level
-            middle = window - past[1] if after == 0 else before  # without two edges, one piece of all rows between
-            begin_rows(biases, sums, group, capacity, start, past[0], middle, filters, scratch)
-            if after:
-                begin_rows(biases, sums, group, capacity, start, window - after, window - past[1], filters, scratch)
-            depth = TAPS * width
-            matmul(
-                patch, 0, width, depth, weights.first[group], filters, scratch, 0, filters, scratch, 0, filters, before
-            )
-            at = (window - after) * filters
-            matmul(
-                patch,
-                (window - after) * width,
-                width,
-                depth,
-                weights.first[group],
-                filters,
-                scratch,
-                at,
-                filters,
-                scratch,
-                at,
-                filters,
-                after,
-            )
-            past = level
-
-        for layer in range(3):
-            level, patch = levels[GROUPS - 1 + layer], layer_patches[layer]
-            x = layer_patches[layer - 1] if layer else patch[:0]
-            for first, rows in ((0, level[0]), (window - level[1], level[1])):
-                at = first * filters
-                if layer:
-                    matmul(
-                        x,
-                        at,
-                        filters,
-                        TAPS * filters,
-                        weights.later[layer - 1],
-                        filters,
-                        biases,
-                        layer * filters,
-                        0,
-                        scratch,
-                        at,
-                        filters,
-                        rows,
-                    )
-                finish(scratch, at, weights.activations[layer], x, patch, (REACH + first) * filters, filters, rows)
-            if layer < 2:
-                add_inside(layers[layer], capacity, start, window, level, levels[GROUPS + layer], filters, patch)
-            to = FRONT_END + layer * filters
-            pool_window(patch, layers[layer], capacity, start, window, level, filters, 0, filters, maxima, totals, to)
-
-        for branch in range(2):
-            at, to = branch * TIMBRAL_STRIDE, branch * TIMBRAL_FILTERS
-            pool_window(
-                patches[0],
-                groups[0],
-                capacity,
-                start,
-                window,
-                edges[0],
-                widths[0],
-                at,
-                TIMBRAL_FILTERS,
-                maxima,
-                totals,
-                to,
-            )
-        for group in range(1, GROUPS):
-            to = FRONT_END - group * TEMPORAL_FILTERS  # musicnn has the longest first
-            pool_window(
-                patches[group],
-                groups[group],
-                capacity,
-                start,
-                window,
-                edges[group],
-                widths[group],
-                0,
-                widths[group],
-                maxima,
-                totals,
-                to,
-            )
-        for c in range(channels):
-            pooled[i, 0, c] = maxima[c]
-            pooled[i, 1, c] = totals[c] / window
+            lay_out(shape, block, front, mid, group, i, start)
+            first_layer(weights, shape, mid, group, start, filters)
+        for layer in range(LAYERS):
+            edge_rows(weights, shape, mid, layer, filters)
+            if layer < LAYERS - 1:
+                level = GROUPS - 1 + layer
+                ring, patch = mid.layers[layer], mid.layer_patches[layer]
+                before, after = shape.levels[level, 0], shape.levels[level, 1]
+                add_inside(ring, shape, start, before, after, level + 1, filters, patch)
+        pool_window(shape, front, mid, start, filters)
+        for c in range(len(mid.order)):
+            pooled[i, 0, c] = mid.maxima[mid.order[c]]
+            pooled[i, 1, c] = mid.totals[mid.order[c]] / shape.window
 
 
 @jit
-def begin_rows(biases, sums, group, capacity, start, begin, end, filters, scratch):
-    """Rows begin..end of a window that are cut for the first time in this group: the sum over the groups before it."""
-    at = begin * filters
-    if group == 0:
-        copy_rows(biases, 0, 0, scratch, at, filters, end - begin)
-    else:
-        copy_rows(sums[group - 1], (start + begin) % capacity * filters, filters, scratch, at, filters, end - begin)
+def lay_out(shape, block, front, mid, group, i, start):
+    """A window's rows of a group, as far as the first layer's edges need them, one after the other in its patch."""
+    width, patch = shape.widths[group], mid.patches[group]
+    before, after = shape.edges[group, 0], shape.edges[group, 1]
+    slots = shape.slots if group else shape.at_once
+    size = before * width
+    copy_rows(front.left[group], (block.first + i) % slots * size, ZERO, patch, REACH * width, size, ONE)
+    size = after * width
+    last = (REACH + shape.window - after) * width
+    copy_rows(front.right[group], i * size, ZERO, patch, last, size, ONE)
+    add_inside(front.rows[group], shape, start, before, after, group, width, patch)
 
 
 @jit
-def dense_layers(weights, pooled, biases, tags_bias, hidden, embedding, logits):
+def add_inside(ring, shape, start, before, after, level, width, patch):
+    """Rows between a window's edges out of the ring to their place in the window's patch.
+
+    Only those are copied that `level`'s edge rows are computed from: within REACH of them.
+    """
+    begin, end = before, shape.window - after
+    left = min(end, shape.levels[level, 0] + REACH)
+    right = max(left, begin, shape.window - shape.levels[level, 1] - REACH)
+    if begin < left:
+        at = (start + begin) % shape.capacity * width
+        copy_rows(ring, at, width, patch, (REACH + begin) * width, width, left - begin)
+    if right < end:
+        at = (start + right) % shape.capacity * width
+        copy_rows(ring, at, width, patch, (REACH + right) * width, width, end - right)
+
+
+@jit
+def first_layer(weights, shape, mid, group, start, filters):
+    """Add a group to the first layer's sums, in the rows where this group or one before it feels an edge."""
+    window = shape.window
+    before, after = shape.levels[group, 0], shape.levels[group, 1]
+    done_before = done_after = 0  # rows that an earlier group has begun
+    if group:
+        done_before, done_after = shape.levels[group - 1, 0], shape.levels[group - 1, 1]
+    if after:
+        take_over(shape, mid, group, start, done_before, before, filters)
+        take_over(shape, mid, group, start, window - after, window - done_after, filters)
+    else:  # the edges meet
+        take_over(shape, mid, group, start, done_before, window - done_after, filters)
+    width, patch, kernel, sums = shape.widths[group], mid.patches[group], weights.first[group], mid.scratch
+    depth = TAPS * width
+    matmul(patch, ZERO, width, depth, kernel, filters, sums, ZERO, filters, sums, ZERO, filters, before)
+    row = window - after
+    at = row * filters
+    matmul(patch, row * width, width, depth, kernel, filters, sums, at, filters, sums, at, filters, after)
+
+
+@jit
+def take_over(shape, mid, group, start, begin, end, filters):
+    """Rows begin .. end of a window, which feel no edge before this group: the sum over the groups before it."""
+    if begin < end:
+        to = begin * filters
+        if group == 0:
+            copy_rows(mid.biases, ZERO, ZERO, mid.scratch, to, filters, end - begin)
+        else:
+            at = (start + begin) % shape.capacity * filters
+            copy_rows(mid.sums[group - 1], at, filters, mid.scratch, to, filters, end - begin)
+
+
+@jit
+def edge_rows(weights, shape, mid, layer, filters):
+    """The rows of a layer that feel an edge, into its patch."""
+    level = GROUPS - 1 + layer
+    before, after = shape.levels[level, 0], shape.levels[level, 1]
+    patch, sums, activation = mid.layer_patches[layer], mid.scratch, weights.activations[layer]
+    row, rows = ZERO, before
+    for _ in range(2):
+        at, out_at = row * filters, (REACH + row) * filters
+        if layer == 0:
+            finish(sums, at, activation, sums[:0], at, patch, out_at, filters, rows)
+        else:
+            x, kernel, depth = mid.layer_patches[layer - 1], weights.later[layer - 1], TAPS * filters
+            bias = layer * filters
+            matmul(x, at, filters, depth, kernel, filters, mid.biases, bias, ZERO, sums, at, filters, rows)
+            finish(sums, at, activation, x, out_at, patch, out_at, filters, rows)
+        row, rows = shape.window - after, after
+
+
+@jit
+def pool_window(shape, front, mid, start, filters):
+    """Maximum and total of each channel over a window: its first rows, those that feel no edge, its last rows."""
+    to = 0
+    for part in range(GROUPS + LAYERS):
+        if part < GROUPS:
+            width = shape.widths[part]
+            before, after = shape.edges[part, 0], shape.edges[part, 1]
+            patch, ring = mid.patches[part], front.rows[part]
+        else:
+            width = filters
+            before, after = shape.levels[part - 1, 0], shape.levels[part - 1, 1]
+            patch, ring = mid.layer_patches[part - GROUPS], mid.layers[part - GROUPS]
+        inside = shape.window - before - after
+        at = (start + before) % shape.capacity * width
+        last = (REACH + shape.window - after) * width
+        pool(patch, REACH * width, width, before, width, mid.maxima, mid.totals, to)
+        pool(ring, at, width, inside, width, mid.maxima, mid.totals, to)
+        pool(patch, last, width, after, width, mid.maxima, mid.totals, to)
+        to += -(-width // LANES) * LANES
+
+
+@jit
+def dense_layers(weights, mid, pooled, embedding):
     """From pooled windows to the penultimate layer and the tags before their sigmoid.
 
     Parameters
     ----------
-    pooled : float32 (windows, 2, all channels), flat.
-    biases, tags_bias : float32, filled up to panels.
-    hidden, logits : float32 (windows, filled up to panels), flat.
+    weights : `prepared.Dense`.
+    pooled : float32 (windows, 2, channels), flat.
     embedding : float32 (windows, units), flat.
     """
-    units = weights.tags.shape[1]
-    depth = weights.dense.shape[1]
+    depth, units = weights.dense.shape[1], weights.tags.shape[1]
     windows = len(pooled) // depth
-    width = len(biases)
-    matmul(pooled, 0, depth, depth, weights.dense, width, biases, 0, 0, hidden, 0, width, windows)
+    width, hidden = len(mid.dense_bias), mid.hidden
+    matmul(pooled, ZERO, depth, depth, weights.dense, width, mid.dense_bias, ZERO, ZERO, hidden, ZERO, width, windows)
     for i in range(windows):
-        activate(hidden, i * width, weights.dense_activation, embedding, i * units, units)
-    width = len(tags_bias)
-    matmul(embedding, 0, units, units, weights.tags, width, tags_bias, 0, 0, logits, 0, width, windows)
+        activate(hidden, i * width, weights.activation, embedding, i * units, units)
+    width, logits = len(mid.tags_bias), mid.logits
+    matmul(embedding, ZERO, units, units, weights.tags, width, mid.tags_bias, ZERO, ZERO, logits, ZERO, width, windows)

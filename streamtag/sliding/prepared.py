@@ -48,15 +48,6 @@ FRONT_END = len(TIMBRAL_BANDS) * TIMBRAL_FILTERS + len(TEMPORAL) * TEMPORAL_FILT
 """Channels of the front end as musicnn counts them."""
 
 
-class Activation(NamedTuple):
-    """``scale * relu(sign * x + bias) + offset`` for each channel: four float32 (channels,)."""
-
-    sign: Float
-    bias: Float
-    scale: Float
-    offset: Float
-
-
 class Timbral(NamedTuple):
     """The timbral branches, in the frequency domain (see `timbral`).
 
@@ -66,7 +57,7 @@ class Timbral(NamedTuple):
     dft : float32 panels (96, 98 filled up), frame to the real and imaginary part of its 49 bins.
     filters : float32 (slice, bin, tap, 2, SLICE), the two branches' filters side by side and cut into slices.
     even, odd : for each branch float32 (bins, half of its outputs), cosines and minus sines.
-    activation : of the 2 * 208 channels.
+    activation : float32 (4, 2 * 208), see `Prepared`.
     """
 
     input_scale: Float
@@ -75,18 +66,18 @@ class Timbral(NamedTuple):
     filters: Float
     even: tuple[Float, Float]
     odd: tuple[Float, Float]
-    activation: Activation
+    activation: Float
 
 
 class Temporal(NamedTuple):
     """The temporal branches, shortest first: filters as float32 panels (frames, 64), and activations."""
 
     filters: tuple[Float, ...]
-    activations: tuple[Activation, ...]
+    activations: tuple[Float, ...]
 
 
 class Midend(NamedTuple):
-    """The mid-end and the dense layers.
+    """The mid-end.
 
     Attributes
     ----------
@@ -94,30 +85,44 @@ class Midend(NamedTuple):
     later : for the second and third layer, float32 panels (7 * filters, filters).
     biases : float32 (3, filters).
     activations : of the three.
-    dense, tags : float32 panels; rows of `dense` are max_pool, then mean_pool, each in musicnn's order of channels.
-    dense_bias, tags_bias : float32, filled up to whole panels.
-    dense_activation : of the penultimate units.
     """
 
     first: tuple[Float, ...]
     later: tuple[Float, Float]
     biases: Float
-    activations: tuple[Activation, ...]
+    activations: tuple[Float, ...]
+
+
+class Dense(NamedTuple):
+    """The dense layers.
+
+    Attributes
+    ----------
+    dense, tags : float32 panels; rows of `dense` are max_pool, then mean_pool, each in musicnn's order of channels.
+    dense_bias, tags_bias : float32, filled up to whole panels.
+    activation : of the penultimate units.
+    """
+
     dense: Float
     dense_bias: Float
-    dense_activation: Activation
+    activation: Float
     tags: Float
     tags_bias: Float
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A model's weights as the kernels want them. Read-only; evaluators in several threads share one."""
+    """A model's weights as the kernels want them. Read-only; evaluators in several threads share one.
+
+    An *activation* in these is a float32 (4, channels) of sign, bias, scale and offset:
+    ``scale * relu(sign * x + bias) + offset``.
+    """
 
     spec: ModelSpec
     timbral: Timbral
     temporal: Temporal
     midend: Midend
+    dense: Dense
 
 
 def prepare(weights: Weights) -> Prepared:
@@ -132,7 +137,7 @@ def prepare(weights: Weights) -> Prepared:
     if spec.family != "musicnn":
         raise OptionError(f"{spec.name} cannot be evaluated by sliding: only the musicnn models can")
     reader = _Reader(weights)
-    return Prepared(spec, _timbral(reader), _temporal(reader), _midend(reader, spec))
+    return Prepared(spec, _timbral(reader), _temporal(reader), _midend(reader, spec), _dense(reader, spec))
 
 
 class _Reader:
@@ -157,14 +162,12 @@ class _Reader:
         scale = gamma / np.sqrt(variance + EPSILON)
         return scale, beta - mean * scale
 
-    def branch(self, name: str, *shape: int) -> tuple[Double, Activation]:
+    def branch(self, name: str, *shape: int) -> tuple[Double, Double]:
         """Filters of a branch that ends in a maximum, those of negative scale negated, and its activation."""
         kernel = self(f"{name}_conv/kernel", *shape)
         scale, offset = self.norm(f"{name}_norm", shape[-1])
         sign = np.where(scale < 0, -1.0, 1.0)
-        activation = Activation(
-            _fixed(sign), _fixed(self(f"{name}_conv/bias", shape[-1])), _fixed(scale), _fixed(offset)
-        )
+        activation = np.stack((sign, self(f"{name}_conv/bias", shape[-1]), scale, offset))
         return kernel * sign, activation
 
 
@@ -180,9 +183,8 @@ def _timbral(reader: _Reader) -> Timbral:
         filters.append(_pad(spectra, TIMBRAL_STRIDE))
         even.append(_fixed(cosines))
         odd.append(_fixed(sines))
-        activations.append(Activation(*(_pad(values, TIMBRAL_STRIDE) for values in activation)))
+        activations.append(_pad(activation, TIMBRAL_STRIDE))
     side_by_side = np.concatenate(filters, axis=-1).reshape(BINS, TAPS, 2, -1, SLICE)
-    activation = Activation(*(_fixed(np.concatenate(values)) for values in zip(*activations, strict=True)))
     return Timbral(
         _fixed(scale),
         _fixed(offset),
@@ -190,7 +192,7 @@ def _timbral(reader: _Reader) -> Timbral:
         _fixed(np.moveaxis(side_by_side, -2, 0)),
         (even[0], even[1]),
         (odd[0], odd[1]),
-        activation,
+        _fixed(np.concatenate(activations, axis=1)),
     )
 
 
@@ -227,51 +229,63 @@ def spectral_filters(kernel: Double) -> tuple[Double, Double, Double]:
 def _temporal(reader: _Reader) -> Temporal:
     branches = [reader.branch(f"temporal_{frames}", frames, 1, 1, TEMPORAL_FILTERS) for frames in TEMPORAL]
     return Temporal(
-        tuple(_panels(kernel[:, 0, 0]) for kernel, _ in branches), tuple(activation for _, activation in branches)
+        tuple(_panels(kernel[:, 0, 0]) for kernel, _ in branches),
+        tuple(_fixed(activation) for _, activation in branches),
     )
 
 
 def _midend(reader: _Reader, spec: ModelSpec) -> Midend:
-    filters, units, tags = spec.filters, spec.embedding_size, len(spec.labels)
-    first = reader("midend_1_conv/kernel", TAPS, FRONT_END, filters)
-    # musicnn's order of channels: timbral 38 and 67, then the temporal branches as TEMPORAL_FRAMES has them
-    timbral = np.zeros((TAPS, TIMBRAL_WIDTH, filters))
-    for branch in range(len(TIMBRAL_BANDS)):
-        own = slice(branch * TIMBRAL_STRIDE, branch * TIMBRAL_STRIDE + TIMBRAL_FILTERS)
-        timbral[:, own] = first[:, branch * TIMBRAL_FILTERS : (branch + 1) * TIMBRAL_FILTERS]
-    starts = [temporal_channel(frames) for frames in TEMPORAL]
-    parts = [timbral, *(first[:, start : start + TEMPORAL_FILTERS] for start in starts)]
-
-    later = [_panels(reader(f"midend_{n}_conv/kernel", TAPS, filters, filters).reshape(-1, filters)) for n in (2, 3)]
-
-    activations = []
-    for layer in ("midend_1", "midend_2", "midend_3"):
-        scale, offset = reader.norm(f"{layer}_norm", filters)
-        activations.append(Activation(_ones(filters), _zeros(filters), _fixed(scale), _fixed(offset)))
-
-    channels = FRONT_END + 3 * filters
-    scale, offset = reader.norm("pool_norm", 2 * channels)
-    dense = reader("penultimate_dense/kernel", 2 * channels, units)
-    dense_bias = reader("penultimate_dense/bias", units) + offset @ dense
-    # stored interleaved: max of channel 0, mean of channel 0, max of channel 1, ...
-    dense = (scale[:, None] * dense).reshape(channels, 2, units).swapaxes(0, 1).reshape(2 * channels, units)
-    dense_scale, dense_offset = reader.norm("penultimate_norm", units)
+    filters = spec.filters
+    kernel = reader("midend_1_conv/kernel", TAPS, FRONT_END, filters)
+    first = [np.zeros((TAPS, width, filters)) for width in WIDTHS]
+    for channel, count, group, inside in front_end_channels():
+        first[group][:, inside : inside + count] = kernel[:, channel : channel + count]
+    later = [
+        _panels(reader(f"midend_{n}_conv/kernel", TAPS, filters, filters).reshape(-1, filters)) for n in (2, 3)
+    ]
     return Midend(
-        tuple(_panels(part.reshape(-1, filters)) for part in parts),
+        tuple(_panels(part.reshape(-1, filters)) for part in first),
         (later[0], later[1]),
         _fixed(np.stack([reader(f"midend_{n}_conv/bias", filters) for n in (1, 2, 3)])),
-        tuple(activations),
-        _panels(dense),
-        _fixed(_pad(dense_bias, PANEL)),
-        Activation(_ones(units), _zeros(units), _fixed(dense_scale), _fixed(dense_offset)),
+        tuple(_fixed(_plain_activation(*reader.norm(f"midend_{n}_norm", filters))) for n in (1, 2, 3)),
+    )
+
+
+def front_end_channels() -> list[tuple[int, int, int, int]]:
+    """Where musicnn's front-end channels are in ours: (first channel, how many, our group, place in the group).
+
+    musicnn has the longest temporal branch first, we the shortest; each timbral branch is filled up to 208 channels.
+    """
+    timbral = [
+        (branch * TIMBRAL_FILTERS, TIMBRAL_FILTERS, 0, branch * TIMBRAL_STRIDE) for branch in range(len(TIMBRAL_BANDS))
+    ]
+    begin = len(TIMBRAL_BANDS) * TIMBRAL_FILTERS
+    return timbral + [
+        (begin + n * TEMPORAL_FILTERS, TEMPORAL_FILTERS, 1 + TEMPORAL.index(frames), 0)
+        for n, frames in enumerate(TEMPORAL_FRAMES)
+    ]
+
+
+def _dense(reader: _Reader, spec: ModelSpec) -> Dense:
+    units, tags = spec.embedding_size, len(spec.labels)
+    channels = FRONT_END + 3 * spec.filters
+    scale, offset = reader.norm("pool_norm", 2 * channels)
+    kernel = reader("penultimate_dense/kernel", 2 * channels, units)
+    bias = reader("penultimate_dense/bias", units) + offset @ kernel
+    # stored interleaved: max of channel 0, mean of channel 0, max of channel 1, ...
+    kernel = (scale[:, None] * kernel).reshape(channels, 2, units).swapaxes(0, 1).reshape(2 * channels, units)
+    return Dense(
+        _panels(kernel),
+        _fixed(_pad(bias, PANEL)),
+        _fixed(_plain_activation(*reader.norm("penultimate_norm", units))),
         _panels(reader("tags/kernel", units, tags)),
         _fixed(_pad(reader("tags/bias", tags), PANEL)),
     )
 
 
-def temporal_channel(frames: int) -> int:
-    """Where musicnn's front end has the channels of a temporal branch."""
-    return len(TIMBRAL_BANDS) * TIMBRAL_FILTERS + TEMPORAL_FRAMES.index(frames) * TEMPORAL_FILTERS
+def _plain_activation(scale: Double, offset: Double) -> Double:
+    """Of sums that already have their bias and sign."""
+    return np.stack((np.ones_like(scale), np.zeros_like(scale), scale, offset))
 
 
 def _panels(matrix: Double) -> Float:
@@ -300,14 +314,6 @@ def _fixed(values: NDArray[np.floating]) -> Float:
 def aligned(shape: int | tuple[int, ...]) -> Float:
     """Float32 zeros that begin on a cache line: a register that straddles two lines takes two loads."""
     size = int(np.prod(shape))
-    room = np.zeros(size + 15, np.float32)
+    room = np.zeros(size + 32, np.float32)  # reading a register too many at the end does no harm
     start = -room.ctypes.data % 64 // room.itemsize
     return room[start : start + size].reshape(shape)
-
-
-def _ones(size: int) -> Float:
-    return _fixed(np.ones(size))
-
-
-def _zeros(size: int) -> Float:
-    return _fixed(np.zeros(size))

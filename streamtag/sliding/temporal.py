@@ -13,8 +13,10 @@ A sum only ever grows by its next tap. Nothing is subtracted, so no error is car
 
 from __future__ import annotations
 
+import numpy as np
+
 from streamtag.networks.specs import N_MELS, TEMPORAL_FILTERS
-from streamtag.sliding.kernels import activate
+from streamtag.sliding.kernels import ONE, ZERO, activate
 from streamtag.sliding.simd import (
     PANEL,
     REGS,
@@ -32,6 +34,7 @@ from streamtag.sliding.simd import (
 
 FILTERS = -(-TEMPORAL_FILTERS // PANEL) * PANEL
 """Filters of a branch, filled up to whole panels."""
+WIDTH = np.int64(TEMPORAL_FILTERS)
 
 
 @jit
@@ -89,11 +92,11 @@ def left_columns(filters, activation, length, normed, capacity, begin, end, star
                     stop = min(p + hop, furthest)
         for p in range(t % hop, min(back, furthest + 1), hop):
             slot = (t - p) // hop % slots
-            activate(best, p * FILTERS, activation, left, (slot * back + p) * TEMPORAL_FILTERS, TEMPORAL_FILTERS)
+            activate(best, p * FILTERS, activation, left, (slot * back + p) * TEMPORAL_FILTERS, WIDTH)
         if furthest == back:
             at = t % capacity * TEMPORAL_FILTERS
-            activate(best, back * FILTERS, activation, whole, at, TEMPORAL_FILTERS)
-            activate(best, back * FILTERS, activation, whole, at + capacity * TEMPORAL_FILTERS, TEMPORAL_FILTERS)
+            activate(best, back * FILTERS, activation, whole, at, WIDTH)
+            activate(best, back * FILTERS, activation, whole, at + capacity * TEMPORAL_FILTERS, WIDTH)
 
 
 @jit
@@ -139,7 +142,7 @@ def right_columns(filters, activation, length, normed, capacity, done, last, win
         for window in range(first_window, last_window + 1):
             row = t - (last + window * hop - ahead + 1)
             at = (window * ahead + row) * TEMPORAL_FILTERS
-            activate(best, window * FILTERS, activation, right, at, TEMPORAL_FILTERS)
+            activate(best, window * FILTERS, activation, right, at, WIDTH)
 
 
 @jit
@@ -157,7 +160,7 @@ def unshared_columns(filters, activation, length, normed, capacity, start, windo
         begin = max(p - back, 0)
         end = min(p + length // 2 + 1, window)
         here = (start + begin) % capacity * N_MELS
-        clear(best, 1)
+        clear(best, ONE)
         for c in range(0, FILTERS, PANEL):
             panel = c * length + (begin - p + back) * PANEL
             for band in range(0, N_MELS, ROWS):
@@ -165,63 +168,40 @@ def unshared_columns(filters, activation, length, normed, capacity, start, windo
                 for i in range(end - begin):
                     sums = fma(sums, normed, here + i * N_MELS + band, 1, load_row(filters, panel + i * PANEL, REGS))
                 raise_to(best, c, sums)
-        activate(best, 0, activation, rows, rows_at + p * TEMPORAL_FILTERS, TEMPORAL_FILTERS)
+        activate(best, ZERO, activation, rows, rows_at + p * TEMPORAL_FILTERS, WIDTH)
 
 
 @jit
-def temporal_rows(weights, edges, plan, normed, left, right, whole, running, best):
+def temporal_rows(weights, shape, block, front):
     """All temporal rows of a block of windows, branch by branch.
 
     Parameters
     ----------
     weights : `prepared.Temporal`.
-    edges : int64 (3, 2), `geometry.Level` of the branches.
-    plan : `plan.Block`.
-    left, right, whole, running : for each branch, as in `left_columns` and `right_columns`.
-    best : float32 scratch, enough for all of them.
+    shape, block, front : `state.Shape`, `state.Block`, `state.FrontEnd`.
     """
+    window, hop, capacity = shape.window, shape.hop, shape.capacity
+    normed, best = front.normed, front.best
     for branch in range(len(weights.filters)):
         filters, activation = weights.filters[branch], weights.activations[branch]
+        left, right = front.left[branch + 1], front.right[branch + 1]
         length = filters.shape[1]
-        before, after = edges[branch]
-        if after == 0:
-            for i in range(plan.windows):
-                slot = (plan.first + i) % plan.slots * plan.window * TEMPORAL_FILTERS
-                start = plan.start + i * plan.hop
-                unshared_columns(
-                    filters, activation, length, normed, plan.capacity, start, plan.window, left[branch], slot, best
-                )
-            continue
-        begin = max(plan.done - after, plan.start)
-        left_columns(
-            filters,
-            activation,
-            length,
-            normed,
-            plan.capacity,
-            begin,
-            plan.end - after,
-            plan.start,
-            plan.hop,
-            left[branch],
-            plan.slots,
-            whole[branch],
-            best,
-        )
-        last = plan.start + plan.window - 1
-        keep = plan.end + plan.hop - after
-        right_columns(
-            filters,
-            activation,
-            length,
-            normed,
-            plan.capacity,
-            plan.done,
-            last,
-            plan.windows,
-            plan.hop,
-            right[branch],
-            running[branch],
-            keep,
-            best,
-        )
+        after = shape.edges[branch + 1, 1]
+        if after:
+            begin = max(block.done - after, block.start)
+            end = block.end - after
+            whole = front.rows[branch + 1]
+            left_columns(
+                filters, activation, length, normed, capacity, begin, end, block.start, hop, left, shape.slots, whole, best
+            )
+            last = block.start + window - 1
+            keep = block.end + hop - after
+            running = front.running[branch]
+            right_columns(
+                filters, activation, length, normed, capacity, block.done, last, block.windows, hop, right, running, keep, best
+            )
+        else:
+            for i in range(block.windows):
+                start = block.start + i * hop
+                at = (block.first + i) % shape.slots * window * TEMPORAL_FILTERS
+                unshared_columns(filters, activation, length, normed, capacity, start, window, left, at, best)

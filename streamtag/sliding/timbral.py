@@ -7,9 +7,11 @@ of the multiply-adds in all. The transforms are of length 96 and written as matr
 
 from __future__ import annotations
 
+import numpy as np
+
 from streamtag.networks.specs import N_MELS
 from streamtag.sliding.geometry import REACH, TAPS
-from streamtag.sliding.kernels import activate, copy_rows, matmul, mirror
+from streamtag.sliding.kernels import ONE, ZERO, activate, copy_rows, matmul, mirror
 from streamtag.sliding.prepared import BINS, TIMBRAL_STRIDE, TIMBRAL_WIDTH
 from streamtag.sliding.simd import (
     BANDS,
@@ -32,42 +34,44 @@ from streamtag.sliding.simd import (
     zeros,
 )
 
-SPECTRUM = -(-2 * BINS // PANEL) * PANEL
+SPECTRUM = np.int64(-(-2 * BINS // PANEL) * PANEL)
 """Float32 that a frame's spectrum takes in memory: real and imaginary part of 49 bins, filled up."""
 COLUMNS = 3
 """Columns whose products are summed side by side: the edge of a window has three."""
 PRODUCTS = COLUMNS * BINS * 2 * SLICE
 """Float32 of their products for a slice of filters."""
-
-
 EDGE = 2 * REACH
 """Rows of a window's edge at most: 3, or all of a window that is too short to have two edges."""
-STRIP = EDGE + 2 * REACH
+STRIP = np.int64(EDGE + 2 * REACH)
 """Rows of spectra for it."""
+MELS = np.int64(N_MELS)
+WIDTH = np.int64(TIMBRAL_WIDTH)
 
 
 @jit
-def take_frames(frames, first, weights, normed, spectra, capacity, blank):
+def take_frames(frames, first, weights, shape, front):
     """Frames of log-mel into the rings of normed frames and of spectra.
 
     Parameters
     ----------
-    frames : float32 (n, 96), n at most `capacity`.
+    frames : float32 (n, 96), n at most the rings' capacity.
     first : number of the first frame in the stream.
     weights : `prepared.Timbral`.
-    blank : float32 zeros, at least SPECTRUM.
+    shape, front : `state.Shape`, `state.FrontEnd`.
     """
     count = len(frames)
     scale, offset = weights.input_scale[0], weights.input_offset[0]
-    at = first % capacity
+    at = first % shape.capacity
     for i in range(count):
         for band in range(N_MELS):
-            normed[(at + i) * N_MELS + band] = frames[i, band] * scale + offset
+            front.normed[(at + i) * N_MELS + band] = frames[i, band] * scale + offset
+    x, out = at * N_MELS, at * SPECTRUM
+    blank = front.blank
     matmul(
-        normed, at * N_MELS, N_MELS, N_MELS, weights.dft, SPECTRUM, blank, 0, 0, spectra, at * SPECTRUM, SPECTRUM, count
+        front.normed, x, MELS, MELS, weights.dft, SPECTRUM, blank, ZERO, ZERO, front.spectra, out, SPECTRUM, count
     )
-    mirror(normed, capacity, N_MELS, first, count)
-    mirror(spectra, capacity, SPECTRUM, first, count)
+    mirror(front.normed, shape.capacity, MELS, first, count)
+    mirror(front.spectra, shape.capacity, SPECTRUM, first, count)
 
 
 @jit
@@ -85,7 +89,7 @@ def timbral_columns(weights, spectra, jobs, out, products):
     for channel in range(0, TIMBRAL_WIDTH, SLICE):  # a slice's filters stay in the cache for all columns
         filters = channel * BINS * TAPS * 2
         for job in range(len(jobs)):
-            first, count, row = jobs[job]
+            first, count, row = jobs[job, 0], jobs[job, 1], jobs[job, 2]
             column = 0
             while column + COLUMNS <= count:
                 multiply_many(spectra, (first + column) * SPECTRUM, weights.filters, filters, products)
@@ -98,56 +102,61 @@ def timbral_columns(weights, spectra, jobs, out, products):
     for job in range(len(jobs)):
         for row in range(jobs[job, 2], jobs[job, 2] + jobs[job, 1]):
             at = row * TIMBRAL_WIDTH
-            activate(out, at, weights.activation, out, at, TIMBRAL_WIDTH)
+            activate(out, at, weights.activation, out, at, WIDTH)
 
 
 @jit
-def timbral_rows(weights, edges, plan, spectra, rows, left, right, jobs, products, blank):
+def set_job(jobs, job, first, count, row):
+    """Write down a job for `timbral_columns`."""
+    jobs[job, 0] = first
+    jobs[job, 1] = count
+    jobs[job, 2] = row
+
+
+@jit
+def timbral_rows(weights, shape, block, front):
     """All timbral rows of a block of windows: the whole columns that are new, and the edges of each window.
 
     At an edge the network sees zeros. So do we: the edge's frames are laid out with rows of zeros before or after them.
 
     Parameters
     ----------
-    edges : `geometry.Level` of the timbral rows.
-    plan : `plan.Block`.
-    spectra : float32 ring, with room behind it for 2 * STRIP rows a window.
-    rows : float32 ring, with room behind it for 2 * EDGE rows a window.
-    left, right : float32, the windows' first and last rows, (windows, edge rows, TIMBRAL_WIDTH).
-    jobs : int64 scratch, (1 + 2 * windows, 3).
+    weights : `prepared.Timbral`.
+    shape, block, front : `state.Shape`, `state.Block`, `state.FrontEnd`.
     """
-    before, after = edges
-    capacity, window = plan.capacity, plan.window
-    begin = max(plan.done - after, plan.start + before)
-    whole = max(plan.end - after - begin, 0)
-    jobs[0] = ((begin - REACH) % capacity, whole, begin % capacity)
+    before, after = shape.edges[0, 0], shape.edges[0, 1]
+    capacity, window = shape.capacity, shape.window
+    spectra, rows, jobs = front.spectra, front.rows[0], front.jobs
+    begin = max(block.done - after, block.start + before)
+    whole = max(block.end - after - begin, 0)
+    set_job(jobs, 0, (begin - REACH) % capacity, whole, begin % capacity)
     used = 1
-    for i in range(plan.windows):
-        start = plan.start + i * plan.hop
+    for i in range(block.windows):
+        start = block.start + i * shape.hop
         strip = 2 * capacity + 2 * STRIP * i
         edge = 2 * capacity + 2 * EDGE * i
+        copy_rows(front.blank, ZERO, ZERO, spectra, strip * SPECTRUM, SPECTRUM, 2 * STRIP)
         inside = min(window, before + REACH)
-        copy_rows(blank, 0, 0, spectra, strip * SPECTRUM, SPECTRUM, STRIP)
         ring = start % capacity * SPECTRUM
         copy_rows(spectra, ring, SPECTRUM, spectra, (strip + REACH) * SPECTRUM, SPECTRUM, inside)
-        jobs[used] = (strip, before, edge)
+        set_job(jobs, used, strip, before, edge)
         used += 1
         if after:
             strip += STRIP
             inside = after + REACH
-            copy_rows(blank, 0, 0, spectra, strip * SPECTRUM, SPECTRUM, STRIP)
             ring = (start + window - inside) % capacity * SPECTRUM
             copy_rows(spectra, ring, SPECTRUM, spectra, strip * SPECTRUM, SPECTRUM, inside)
-            jobs[used] = (strip, after, edge + EDGE)
+            set_job(jobs, used, strip, after, edge + EDGE)
             used += 1
-    timbral_columns(weights, spectra, jobs[:used], rows, products)
-    mirror(rows, capacity, TIMBRAL_WIDTH, begin, whole)
-    for i in range(plan.windows):
+    timbral_columns(weights, spectra, jobs[:used], rows, front.products)
+    mirror(rows, capacity, WIDTH, begin, whole)
+    for i in range(block.windows):
         edge = (2 * capacity + 2 * EDGE * i) * TIMBRAL_WIDTH
+        slot = (block.first + i) % shape.at_once
         size = before * TIMBRAL_WIDTH
-        copy_rows(rows, edge, 0, left, (plan.first + i) % plan.at_once * size, size, 1)
+        copy_rows(rows, edge, ZERO, front.left[0], slot * size, size, ONE)
         size = after * TIMBRAL_WIDTH
-        copy_rows(rows, edge + EDGE * TIMBRAL_WIDTH, 0, right, i * size, size, 1)
+        copy_rows(rows, edge + EDGE * TIMBRAL_WIDTH, ZERO, front.right[0], i * size, size, ONE)
 
 
 def _multiplier(columns):
