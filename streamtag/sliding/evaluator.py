@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from streamtag.errors import OptionError
 from streamtag.evaluator import Judged
 from streamtag.networks.specs import N_MELS, PATCH_FRAMES, ModelSpec
-from streamtag.sliding.midend import dense_layers, shared_rows, window_rows
+from streamtag.sliding.arena import Arena
+from streamtag.sliding.judge import judge
 from streamtag.sliding.prepared import Prepared
-from streamtag.sliding.state import Block, make_front_end, make_mid_end, make_shape
-from streamtag.sliding.temporal import temporal_rows
-from streamtag.sliding.timbral import take_frames, timbral_rows
+from streamtag.sliding.simd import PANEL
+from streamtag.sliding.state import Block, make_rooms, make_shape, pool_order
 
 Array = NDArray[np.float32]
 
@@ -66,9 +66,12 @@ class SlidingEvaluator:
         self.window_frames = window_frames
         self.hop_frames = hop_frames
         self._prepared = prepared
-        self._shape = make_shape(window_frames, hop_frames, max(1, BLOCK_FRAMES // hop_frames))
-        self._front = make_front_end(self._shape)
-        self._mid = make_mid_end(self._shape, prepared)
+        self._shape = make_shape(prepared.spec, window_frames, hop_frames, max(1, BLOCK_FRAMES // hop_frames))
+        arena = Arena()
+        self._rooms = make_rooms(self._shape, arena)
+        self._memory = arena.array()
+        self._order, _ = pool_order(prepared.spec.filters)
+        self._jobs = np.zeros((1 + 2 * self._shape.at_once, 3), np.int64)
         self.reset()
 
     def reset(self) -> None:
@@ -99,7 +102,7 @@ class SlidingEvaluator:
     def take(self, limit: int) -> JudgedPools:
         """Judge the oldest windows that are due, `limit` of them at the most."""
         first, count = self._next, max(0, min(limit, self.due))
-        pooled = np.empty((count, 2, len(self._mid.order)), np.float32)
+        pooled = np.empty((count, 2, self._shape.channels), np.float32)
         embedding = np.empty((count, self.spec.embedding_size), np.float32)
         logits = np.empty((count, len(self.spec.labels)), np.float32)
         at_once = self._shape.at_once
@@ -132,14 +135,14 @@ class SlidingEvaluator:
         end = start + (windows - 1) * self.hop_frames + self.window_frames
         block = Block(self._done, self._next, windows, start, end)
         begin = max(self._done, start)
-        weights, shape, front, mid = self._prepared, self._shape, self._front, self._mid
-        take_frames(self._frames(begin, end), begin, weights.timbral, shape, front)
-        timbral_rows(weights.timbral, shape, block, front)
-        temporal_rows(weights.temporal, shape, block, front)
-        shared_rows(weights.midend, shape, block, front, mid)
-        window_rows(weights.midend, shape, block, front, mid, pooled)
-        dense_layers(weights.dense, mid, pooled.reshape(-1), embedding.reshape(-1))
-        logits[:] = mid.logits.reshape(shape.at_once, -1)[:windows, : logits.shape[1]]
+        shape, rooms, memory = self._shape, self._rooms, self._memory
+        weights, places = self._prepared.weights, self._prepared.places
+        frames = self._frames(begin, end)
+        judge(frames, begin, self._jobs, self._order, memory, weights, places, rooms, shape, block)
+        for out, place in ((pooled, rooms.pooled), (embedding, rooms.embedding)):
+            out[:] = memory[place : place + out.size].reshape(out.shape)
+        width = -(-shape.tags // PANEL) * PANEL
+        logits[:] = memory[rooms.logits : rooms.logits + windows * width].reshape(windows, width)[:, : shape.tags]
         self._done = end
         self._next += windows
         self._forget(max(end, self._next * self.hop_frames))

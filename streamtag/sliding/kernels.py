@@ -1,5 +1,8 @@
 """What all stages use: a matrix product over panels, activations, pooling, and rings of rows.
 
+`memory` and `weights` are the arrays of a stream and of a model; names that end in ``at`` are places in them, counted
+in float32 (see `arena`), and a ``step`` is from one row's place to the next's.
+
 A *ring* holds the newest `capacity` rows of an endless sequence, each of them twice: row t at ``t % capacity`` and at
 ``capacity`` beyond. So any ``capacity`` consecutive rows can be read as if they lay in a plain array.
 
@@ -29,48 +32,65 @@ from streamtag.sliding.simd import (
 # Numba compiles a function again for each literal argument; these are not literals to it.
 ZERO = np.int64(0)
 ONE = np.int64(1)
+LOWEST = np.float32(-3.0e38)
 
 
 @jit
-def matmul(x, x_at, x_step, depth, weights, columns, start, start_at, start_step, out, out_at, out_step, rows):
-    """out[i, :] = start[i, :] + x[i, :] @ weights.
+def matmul(memory, x_at, x_step, depth, weights, panels_at, columns, start_at, start_step, out_at, out_step, rows):
+    """out[i, :] = start[i, :] + x[i, :] @ panels.
 
-    Row i of x is ``x[x_at + i * x_step:][:depth]``; rows may overlap, which makes this a convolution over time:
-    7 frames of c channels lie side by side, so a filter of 7 frames is a row of 7 * c, and the next row begins c later.
+    Row i of x is the `depth` values from ``x_at + i * x_step``. Rows may overlap, which makes this a convolution over
+    time: 7 frames of c channels lie side by side, so a filter of 7 frames is a row of 7 * c, and the next begins c later.
 
     Parameters
     ----------
-    x, start, out : float32, addressed flat; a `start_step` of 0 adds the same row (a bias) everywhere.
-    weights : float32 panels (columns / PANEL, depth, PANEL).
-    columns : of `weights`, a multiple of PANEL.
+    weights, panels_at, columns : the panels and how many columns they have, filled up to a multiple of PANEL.
+    start_at, start_step : rows in `memory`; with a step of 0, one row in `weights` (a bias) for all.
     """
     for column in range(0, columns, PANEL):
-        panel = column * depth
+        panel = panels_at + column * depth
         row = 0
         while row + ROWS <= rows:
-            sums = load_rows(start, start_at + row * start_step + column, start_step, ROWS, REGS)
+            x = x_at + row * x_step
+            if start_step:
+                sums = load_rows(memory, start_at + row * start_step + column, start_step, ROWS, REGS)
+            else:
+                sums = load_rows(weights, start_at + column, ZERO, ROWS, REGS)
             for k in range(depth):
-                sums = fma(sums, x, x_at + row * x_step + k, x_step, load_row(weights, panel + k * PANEL, REGS))
-            store_rows(sums, out, out_at + row * out_step + column, out_step)
+                sums = fma(sums, memory, x + k, x_step, load_row(weights, panel + k * PANEL, REGS))
+            store_rows(sums, memory, out_at + row * out_step + column, out_step)
             row += ROWS
         while row < rows:
-            rest = load_row(start, start_at + row * start_step + column, REGS)
+            x = x_at + row * x_step
+            if start_step:
+                rest = load_row(memory, start_at + row * start_step + column, REGS)
+            else:
+                rest = load_row(weights, start_at + column, REGS)
             for k in range(depth):
-                rest = fma(rest, x, x_at + row * x_step + k, 0, load_row(weights, panel + k * PANEL, REGS))
-            store_rows(rest, out, out_at + row * out_step + column, 0)
+                rest = fma(rest, memory, x + k, ZERO, load_row(weights, panel + k * PANEL, REGS))
+            store_rows(rest, memory, out_at + row * out_step + column, ZERO)
             row += 1
 
 
 @jit
-def activate(x, x_at, activation, out, out_at, width):
+def activate(memory, at, weights, activation_at, out_at, width):
     """One row: out = scale * relu(sign * x + bias) + offset."""
+    bias_at, scale_at, offset_at = activation_at + width, activation_at + 2 * width, activation_at + 3 * width
     for c in range(width):
-        rectified = max(x[x_at + c] * activation[0, c] + activation[1, c], np.float32(0))
-        out[out_at + c] = rectified * activation[2, c] + activation[3, c]
+        rectified = max(memory[at + c] * weights[activation_at + c] + weights[bias_at + c], np.float32(0))
+        memory[out_at + c] = rectified * weights[scale_at + c] + weights[offset_at + c]
 
 
 @jit
-def mirror(ring, capacity, width, first, rows):
+def copy_rows(memory, at, step, to_at, width, rows):
+    """Rows of `width` to where they lie one after the other."""
+    for i in range(rows):
+        for c in range(width):
+            memory[to_at + i * width + c] = memory[at + i * step + c]
+
+
+@jit
+def mirror(memory, ring_at, capacity, width, first, rows):
     """Give rows that were just written, from row `first` of the stream on, their second place in the ring.
 
     They lie in one piece from ``first % capacity`` on, and may reach into the second half.
@@ -78,50 +98,40 @@ def mirror(ring, capacity, width, first, rows):
     for i in range(rows):
         here = first % capacity + i
         there = here + capacity if here < capacity else here - capacity
-        for c in range(width):
-            ring[there * width + c] = ring[here * width + c]
+        copy_rows(memory, ring_at + here * width, width, ring_at + there * width, width, ONE)
 
 
 @jit
-def copy_rows(source, source_at, source_step, to, to_at, width, rows):
-    """Rows of `width`, one after the other in `to`; a `source_step` of 0 repeats one."""
-    for i in range(rows):
-        for c in range(width):
-            to[to_at + i * width + c] = source[source_at + i * source_step + c]
-
-
-@jit
-def pool(rows, at, step, count, width, maxima, totals, to):
+def pool(memory, at, step, count, width, maxima_at, totals_at):
     """Take `count` rows into the running maximum and total of each channel.
 
     The totals are taken by 64 rows, and then over these: a window may be minutes long. The last register may reach
     beyond `width`, in the rows and in the results.
     """
     c = 0
+    while c + PANEL <= width:
+        greatest = load_row(memory, maxima_at + c, REGS)
+        total = load_row(memory, totals_at + c, REGS)
+        for block in range(0, count, 64):
+            partial = zeros(1, REGS)
+            for i in range(block, min(block + 64, count)):
+                row = load_row(memory, at + i * step + c, REGS)
+                greatest = maximum(row, greatest)
+                partial = add(partial, row)
+            total = add(total, partial)
+        store_rows(greatest, memory, maxima_at + c, ZERO)
+        store_rows(total, memory, totals_at + c, ZERO)
+        c += PANEL
     while c < width:
-        if c + PANEL <= width:
-            greatest = load_row(maxima, to + c, REGS)
-            total = load_row(totals, to + c, REGS)
-            for block in range(0, count, 64):
-                partial = zeros(1, REGS)
-                for i in range(block, min(block + 64, count)):
-                    row = load_row(rows, at + i * step + c, REGS)
-                    greatest = maximum(row, greatest)
-                    partial = add(partial, row)
-                total = add(total, partial)
-            store_rows(greatest, maxima, to + c, 0)
-            store_rows(total, totals, to + c, 0)
-            c += PANEL
-        else:
-            greatest_one = load_row(maxima, to + c, 1)
-            total_one = load_row(totals, to + c, 1)
-            for block in range(0, count, 64):
-                partial_one = zeros(1, 1)
-                for i in range(block, min(block + 64, count)):
-                    row_one = load_row(rows, at + i * step + c, 1)
-                    greatest_one = maximum(row_one, greatest_one)
-                    partial_one = add(partial_one, row_one)
-                total_one = add(total_one, partial_one)
-            store_rows(greatest_one, maxima, to + c, 0)
-            store_rows(total_one, totals, to + c, 0)
-            c += LANES
+        greatest_one = load_row(memory, maxima_at + c, 1)
+        total_one = load_row(memory, totals_at + c, 1)
+        for block in range(0, count, 64):
+            partial_one = zeros(1, 1)
+            for i in range(block, min(block + 64, count)):
+                row_one = load_row(memory, at + i * step + c, 1)
+                greatest_one = maximum(row_one, greatest_one)
+                partial_one = add(partial_one, row_one)
+            total_one = add(total_one, partial_one)
+        store_rows(greatest_one, memory, maxima_at + c, ZERO)
+        store_rows(total_one, memory, totals_at + c, ZERO)
+        c += LANES

@@ -1,6 +1,6 @@
-"""What one stream's evaluation consists of between two calls: shapes, rings and scratch, as the kernels take them.
+"""What one stream's evaluation consists of between two calls: shapes, and places in the stream's memory.
 
-Everything is float32 unless said otherwise, one-dimensional and allocated once. "Rows" lie one after the other.
+"Rows" lie one after the other in memory. A tuple has one entry for each group or layer.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.networks.specs import N_MELS
+from streamtag.networks.specs import N_MELS, ModelSpec
 from streamtag.sliding import geometry
+from streamtag.sliding.arena import Arena
 from streamtag.sliding.geometry import REACH, TEMPORAL
-from streamtag.sliding.prepared import FRONT_END, WIDTHS, Prepared, aligned, front_end_channels
-from streamtag.sliding.simd import LANES
-from streamtag.sliding.temporal import FILTERS
-from streamtag.sliding.timbral import EDGE, PRODUCTS, SPECTRUM, STRIP
+from streamtag.sliding.prepared import FRONT_END, SPECTRUM, WIDTHS, front_end_channels
+from streamtag.sliding.simd import PANEL
+from streamtag.sliding.temporal import FILTERS, RUNNING
+from streamtag.sliding.timbral import EDGE, PRODUCTS, STRIP
 
-Array = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 
@@ -31,9 +31,10 @@ class Shape(NamedTuple):
     capacity : rows of a ring.
     at_once : windows of a block at most.
     slots : windows whose left edges are kept.
-    edges : int64 (4, 2), `geometry.groups`.
-    levels : int64 (6, 2), `geometry.midend`.
-    widths : int64 (4,), channels of the front end's groups in memory.
+    filters, units, tags, channels : of the mid-end's layers, the penultimate layer, the model, the pooled features.
+    widths : channels of the front end's four groups in memory.
+    edges : rows of each group that feel an edge, `geometry.groups`.
+    levels : the same for the mid-end, `geometry.midend`.
     """
 
     window: int
@@ -41,9 +42,13 @@ class Shape(NamedTuple):
     capacity: int
     at_once: int
     slots: int
-    edges: Integers
-    levels: Integers
-    widths: Integers
+    filters: int
+    units: int
+    tags: int
+    channels: int
+    widths: tuple[int, ...]
+    edges: tuple[geometry.Level, ...]
+    levels: tuple[geometry.Level, ...]
 
 
 class Block(NamedTuple):
@@ -64,138 +69,104 @@ class Block(NamedTuple):
     end: int
 
 
-class FrontEnd(NamedTuple):
-    """The front end's memory. A tuple has one entry for each of the four groups: timbral, then temporal by length.
+class Rooms(NamedTuple):
+    """Where things are in a stream's memory. The groups are timbral, then the temporal branches, shortest first.
 
     Attributes
     ----------
-    normed : ring of frames after the input's batch norm, 96 bands.
+    normed : ring of frames after the input's batch norm.
     spectra : ring of their spectra, and behind it room for the frames at the edges of a block's windows.
-    rows : rings of rows that feel no edge; behind the first, room for the timbral rows at the edges.
-    left : the windows' first rows, (windows, edge rows, channels): of a block for the timbral group, else `slots`.
-    right : the windows' last rows, of a block.
-    running : sums of the temporal columns that later windows will cut further right (see `right_columns`).
-    jobs : int64 (1 + 2 * windows, 3) scratch of `timbral_rows`.
-    products, best, blank : scratch; `blank` stays zero.
-    """
-
-    normed: Array
-    spectra: Array
-    rows: tuple[Array, ...]
-    left: tuple[Array, ...]
-    right: tuple[Array, ...]
-    running: tuple[Array, ...]
-    jobs: Integers
-    products: Array
-    best: Array
-    blank: Array
-
-
-class MidEnd(NamedTuple):
-    """The mid-end's memory.
-
-    Attributes
-    ----------
+    rows : for each group, ring of rows that feel no edge; behind the first, room for timbral rows at the edges.
+    left : for each group, the windows' first rows, (windows, edge rows, channels): of a block for the timbral group,
+        of `slots` windows for the others.
+    right : for each group, the windows' last rows, of a block.
+    running : for each temporal branch, sums of the columns that later windows will cut further right.
     sums : rings of the first convolution's sum over one group, two, three and all four.
     layers : rings of the three layers' rows that feel no edge.
     patches : for each group, one window's rows as far as they are needed, between two margins of 3 rows of zeros.
     layer_patches : the same for the three layers.
-    scratch : one window's rows before their activation.
-    maxima, totals : of one window, in the order of memory.
-    order : int64, where in these musicnn's channels are.
-    biases, dense_bias, tags_bias : those of the weights (Numba would compile `matmul` again for read-only ones).
-    hidden, logits : the dense layers' sums, filled up to panels.
+    pools : for each group and layer, its channels among the maxima and totals.
+    products, best, scratch, maxima, totals, hidden : scratch.
+    pooled, embedding, logits : results of a block, (windows, 2, channels), (windows, units), (windows, tags filled up).
     """
 
-    sums: tuple[Array, ...]
-    layers: tuple[Array, ...]
-    patches: tuple[Array, ...]
-    layer_patches: tuple[Array, ...]
-    scratch: Array
-    maxima: Array
-    totals: Array
-    order: Integers
-    biases: Array
-    dense_bias: Array
-    tags_bias: Array
-    hidden: Array
-    logits: Array
+    normed: int
+    spectra: int
+    rows: tuple[int, ...]
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    running: tuple[int, ...]
+    sums: tuple[int, ...]
+    layers: tuple[int, ...]
+    patches: tuple[int, ...]
+    layer_patches: tuple[int, ...]
+    pools: tuple[int, ...]
+    products: int
+    best: int
+    scratch: int
+    maxima: int
+    totals: int
+    hidden: int
+    pooled: int
+    embedding: int
+    logits: int
 
 
-def make_shape(window: int, hop: int, at_once: int) -> Shape:
+def make_shape(spec: ModelSpec, window: int, hop: int, at_once: int) -> Shape:
     """Shape of a stream that judges up to `at_once` windows together."""
     capacity = window + (at_once - 1) * hop
-    return Shape(
-        window,
-        hop,
-        capacity,
-        at_once,
-        (capacity - 1) // hop + 1,  # a frame may be in so many windows that are not judged yet
-        np.array(geometry.groups(window), np.int64),
-        np.array(geometry.midend(window), np.int64),
-        np.array(WIDTHS, np.int64),
-    )
+    slots = (capacity - 1) // hop + 1  # a frame may be in so many windows that are not judged yet
+    channels = FRONT_END + 3 * spec.filters
+    edges, levels = tuple(geometry.groups(window)), tuple(geometry.midend(window))
+    sizes = (spec.filters, spec.embedding_size, len(spec.labels), channels)
+    return Shape(window, hop, capacity, at_once, slots, *sizes, WIDTHS, edges, levels)
 
 
-def make_front_end(shape: Shape) -> FrontEnd:
-    """Memory for the front end."""
-    ring, at_once = 2 * shape.capacity, shape.at_once
-    before, after = shape.edges.T.tolist()
-    kept = (at_once, *(shape.slots for _ in TEMPORAL))
-    return FrontEnd(
-        normed=aligned(ring * N_MELS),
-        spectra=aligned((ring + 2 * STRIP * at_once) * SPECTRUM),
-        rows=tuple(
-            aligned((ring + behind) * width)
-            for behind, width in zip((2 * EDGE * at_once, 0, 0, 0), WIDTHS, strict=True)
-        ),
-        left=tuple(aligned(n * rows * width) for n, rows, width in zip(kept, before, WIDTHS, strict=True)),
-        right=tuple(aligned(at_once * rows * width) for rows, width in zip(after, WIDTHS, strict=True)),
-        running=tuple(aligned(rows * N_MELS * FILTERS) for rows in after[1:]),
-        jobs=np.zeros((1 + 2 * at_once, 3), np.int64),
-        products=aligned(PRODUCTS),
-        best=aligned(max(*TEMPORAL, at_once) * FILTERS),
-        blank=aligned(SPECTRUM),
-    )
-
-
-def make_mid_end(shape: Shape, prepared: Prepared) -> MidEnd:
-    """Memory for the mid-end of one model."""
-    weights = prepared.midend
-    filters = prepared.spec.filters
+def make_rooms(shape: Shape, arena: Arena) -> Rooms:
+    """Room for everything that a stream needs."""
+    ring, at_once, filters = 2 * shape.capacity, shape.at_once, shape.filters
     patch = shape.window + 2 * REACH
-    order, memory = pool_order(filters)
-    biases, dense_bias, tags_bias = (
-        bias.reshape(-1).copy() for bias in (weights.biases, prepared.dense.dense_bias, prepared.dense.tags_bias)
+    behind = (2 * EDGE * at_once, *(0 for _ in TEMPORAL))
+    kept = (at_once, *(shape.slots for _ in TEMPORAL))
+    groups = list(zip(WIDTHS, shape.edges, behind, kept, strict=True))
+    _, pools = pool_order(filters)
+    return Rooms(
+        normed=arena.room(ring, N_MELS),
+        spectra=arena.room(ring + 2 * STRIP * at_once, SPECTRUM),
+        rows=tuple(arena.room(ring + more, width) for width, _, more, _ in groups),
+        left=tuple(arena.room(windows, edge.before, width) for width, edge, _, windows in groups),
+        right=tuple(arena.room(at_once, edge.after, width) for width, edge, _, _ in groups),
+        running=tuple(arena.room(edge.after, RUNNING) for edge in shape.edges[1:]),
+        sums=tuple(arena.room(ring, filters) for _ in WIDTHS),
+        layers=tuple(arena.room(ring, filters) for _ in range(3)),
+        patches=tuple(arena.room(patch, width) for width in WIDTHS),
+        layer_patches=tuple(arena.room(patch, filters) for _ in range(3)),
+        pools=pools[:-1],
+        products=arena.room(PRODUCTS),
+        best=arena.room(max(*TEMPORAL, at_once), FILTERS),
+        scratch=arena.room(shape.window, filters),
+        maxima=arena.room(pools[-1]),
+        totals=arena.room(pools[-1]),
+        hidden=arena.room(at_once, _panels(shape.units)),
+        pooled=arena.room(at_once, 2, shape.channels),
+        embedding=arena.room(at_once, shape.units),
+        logits=arena.room(at_once, _panels(shape.tags)),
     )
-    return MidEnd(
-        sums=tuple(aligned(2 * shape.capacity * filters) for _ in WIDTHS),
-        layers=tuple(aligned(2 * shape.capacity * filters) for _ in range(3)),
-        patches=tuple(aligned(patch * width) for width in WIDTHS),
-        layer_patches=tuple(aligned(patch * filters) for _ in range(3)),
-        scratch=aligned(shape.window * filters),
-        maxima=aligned(memory),
-        totals=aligned(memory),
-        order=order,
-        biases=biases,
-        dense_bias=dense_bias,
-        tags_bias=tags_bias,
-        hidden=aligned(shape.at_once * len(dense_bias)),
-        logits=aligned(shape.at_once * len(tags_bias)),
-    )
 
 
-def pool_order(filters: int) -> tuple[Integers, int]:
-    """Where `window_rows` pools musicnn's channels, in musicnn's order; and how many places there are.
-
-    Each group and each layer takes whole registers there.
-    """
-    sizes = [-(-width // LANES) * LANES for width in (*WIDTHS, filters, filters, filters)]
-    starts = np.cumsum([0, *sizes])
+def pool_order(filters: int) -> tuple[Integers, tuple[int, ...]]:
+    """Where musicnn's channels are while they are pooled, and where each group and layer begins there (and the end)."""
+    widths = (*WIDTHS, filters, filters, filters)
+    begins = np.cumsum([0, *(_panels(width) for width in widths)])
     order = np.empty(FRONT_END + 3 * filters, np.int64)
     for channel, count, group, inside in front_end_channels():
-        order[channel : channel + count] = starts[group] + inside + np.arange(count)
+        order[channel : channel + count] = begins[group] + inside + np.arange(count)
     for layer in range(3):
         channel = FRONT_END + layer * filters
-        order[channel : channel + filters] = starts[len(WIDTHS) + layer] + np.arange(filters)
-    return order, int(starts[-1])
+        order[channel : channel + filters] = begins[len(WIDTHS) + layer] + np.arange(filters)
+    return order, tuple(begins.tolist())
+
+
+def _panels(columns: int) -> int:
+    """Columns, filled up to whole panels."""
+    return -(-columns // PANEL) * PANEL
