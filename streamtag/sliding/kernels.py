@@ -25,6 +25,7 @@ from streamtag.sliding.simd import (
     load_row,
     load_rows,
     maximum,
+    multiply,
     store_rows,
     zeros,
 )
@@ -40,7 +41,8 @@ def matmul(memory, x_at, x_step, depth, weights, panels_at, columns, start_at, s
     """out[i, :] = start[i, :] + x[i, :] @ panels.
 
     Row i of x is the `depth` values from ``x_at + i * x_step``. Rows may overlap, which makes this a convolution over
-    time: 7 frames of c channels lie side by side, so a filter of 7 frames is a row of 7 * c, and the next begins c later.
+    time: 7 frames of c channels lie side by side, so a filter of 7 frames is a row of 7 * c, and the next row begins
+    c later.
 
     Parameters
     ----------
@@ -76,9 +78,17 @@ def matmul(memory, x_at, x_step, depth, weights, panels_at, columns, start_at, s
 def activate(memory, at, weights, activation_at, out_at, width):
     """One row: out = scale * relu(sign * x + bias) + offset."""
     bias_at, scale_at, offset_at = activation_at + width, activation_at + 2 * width, activation_at + 3 * width
-    for c in range(width):
+    c = 0
+    while c + LANES <= width:
+        x = multiply(load_row(memory, at + c, 1), load_row(weights, activation_at + c, 1))
+        x = maximum(add(x, load_row(weights, bias_at + c, 1)), zeros(1, 1))
+        x = add(multiply(x, load_row(weights, scale_at + c, 1)), load_row(weights, offset_at + c, 1))
+        store_rows(x, memory, out_at + c, ZERO)
+        c += LANES
+    while c < width:
         rectified = max(memory[at + c] * weights[activation_at + c] + weights[bias_at + c], np.float32(0))
         memory[out_at + c] = rectified * weights[scale_at + c] + weights[offset_at + c]
+        c += 1
 
 
 @jit

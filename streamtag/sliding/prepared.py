@@ -211,7 +211,8 @@ def spectral_filters(kernel: Double) -> tuple[Double, Double, Double]:
     The correlation's ``96 - bands + 1`` outputs are numbered from their middle: f = -m .. m, in steps of 1 (halves for
     an even number of them). With Y the product of the frame's DFT and these filters, the output is
 
-        out(f) = even(f) + odd(f),  even(f) = sum_k Re Y_k cos(2 pi k f / 96),  odd(f) = -sum_k Im Y_k sin(2 pi k f / 96)
+        out(f) = even(f) + odd(f)
+        even(f) = sum_k Re Y_k cos(2 pi k f / 96),  odd(f) = -sum_k Im Y_k sin(2 pi k f / 96)
 
     and out(-f) is even(f) - odd(f). So the greatest of the two is even(f) + |odd(f)|, and half of the f suffice.
 
