@@ -10,7 +10,7 @@ BANDS = np.arange(96)
 
 
 def log_mel(power: np.ndarray) -> Array:
-    """musicnn's compression of mel power."""
+    """Compress mel power as musicnn does."""
     return np.log10(10_000 * power + 1).astype(np.float32)
 
 
