@@ -11,6 +11,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
 LINE = 16
 """Float32 in a cache line of 64 bytes. A register that straddles two lines takes two loads."""
 
@@ -20,7 +23,7 @@ class Arena:
 
     def __init__(self) -> None:
         self._size = 0
-        self._contents: list[tuple[int, NDArray[np.float32]]] = []
+        self._contents: list[tuple[int, Floats]] = []
 
     def room(self, *shape: int) -> int:
         """Place for so many zeros."""
@@ -39,7 +42,7 @@ class Arena:
         """Places for several arrays."""
         return tuple(self.put(each) for each in values)
 
-    def array(self) -> NDArray[np.float32]:
+    def array(self) -> Floats:
         """The array, with room beyond its end: some kernels read a register too many."""
         room = np.zeros(self._size + 8 * LINE, np.float32)
         array = room[-room.ctypes.data % 64 // room.itemsize :]

@@ -6,18 +6,15 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamtag.errors import OptionError
 from streamtag.evaluator import Judged
 from streamtag.networks.specs import N_MELS, PATCH_FRAMES, ModelSpec
-from streamtag.sliding.arena import Arena
+from streamtag.sliding.arena import Arena, Floats
 from streamtag.sliding.judge import judge
 from streamtag.sliding.prepared import Prepared
 from streamtag.sliding.simd import PANEL
 from streamtag.sliding.state import Block, make_rooms, make_shape, pool_order
-
-Array = NDArray[np.float32]
 
 BLOCK_FRAMES = 32
 """Windows that end within so many frames are judged together: they share the reading of the weights."""
@@ -32,8 +29,8 @@ class JudgedPools(Judged):
     max_pool, mean_pool : float32 (n, channels), musicnn's features of these names.
     """
 
-    max_pool: Array
-    mean_pool: Array
+    max_pool: Floats
+    mean_pool: Floats
 
 
 class SlidingEvaluator:
@@ -76,7 +73,7 @@ class SlidingEvaluator:
 
     def reset(self) -> None:
         """Forget all frames; the next one is frame 0 again."""
-        self._pending: deque[Array] = deque()
+        self._pending: deque[Floats] = deque()
         self._pushed = 0  # frames that have come
         self._oldest = 0  # number of the first frame in _pending
         self._done = 0  # frames gone through: the end of the last window that was judged
@@ -87,7 +84,7 @@ class SlidingEvaluator:
         """Windows that are complete and neither judged nor skipped."""
         return max(0, (self._pushed - self.window_frames) // self.hop_frames + 1 - self._next)
 
-    def push(self, frames: Array) -> None:
+    def push(self, frames: Floats) -> None:
         """Take frames: float32 (n, 96) log-mel, any n from 0."""
         if len(frames):
             self._pending.append(np.array(frames, np.float32, order="C"))
@@ -128,7 +125,7 @@ class SlidingEvaluator:
         trial.push(np.zeros((1, N_MELS), np.float32))
         trial.take(1)
 
-    def _judge(self, pooled: Array, embedding: Array, logits: Array) -> None:
+    def _judge(self, pooled: Floats, embedding: Floats, logits: Floats) -> None:
         """Judge the next windows, as many as there is room for results."""
         windows = len(pooled)
         start = self._next * self.hop_frames
@@ -147,7 +144,7 @@ class SlidingEvaluator:
         self._next += windows
         self._forget(max(end, self._next * self.hop_frames))
 
-    def _frames(self, begin: int, end: int) -> Array:
+    def _frames(self, begin: int, end: int) -> Floats:
         """Pending frames by their numbers."""
         parts, number = [], self._oldest
         for chunk in self._pending:

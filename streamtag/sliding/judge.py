@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from streamtag.sliding.arena import Floats, Integers
 from streamtag.sliding.midend import dense_layers, shared_rows, window_rows
+from streamtag.sliding.prepared import Places
 from streamtag.sliding.simd import jit
 from streamtag.sliding.temporal import temporal_rows
 from streamtag.sliding.timbral import take_frames, timbral_rows
 
+if TYPE_CHECKING:
+    from streamtag.sliding.state import Block, Rooms, Shape
+
 
 @jit
-def judge(frames, begin, jobs, order, memory, weights, places, rooms, shape, block):
+def judge(
+    frames: Floats,
+    begin: int,
+    jobs: Integers,
+    order: Integers,
+    memory: Floats,
+    weights: Floats,
+    places: Places,
+    rooms: Rooms,
+    shape: Shape,
+    block: Block,
+) -> None:
     """Take the frames that a block of windows needs, and judge it: the results lie in `memory` then.
 
     Parameters

@@ -12,8 +12,11 @@ on how frames arrive, to the bit.
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
+from streamtag.sliding.arena import Floats
 from streamtag.sliding.simd import (
     LANES,
     PANEL,
@@ -30,14 +33,32 @@ from streamtag.sliding.simd import (
     zeros,
 )
 
-# Numba compiles a function again for each literal argument; these are not literals to it.
-ZERO = np.int64(0)
-ONE = np.int64(1)
-LOWEST = np.float32(-3.0e38)
+
+def not_literal(number: int) -> int:
+    """A constant that Numba takes for any number: it compiles a function again for each literal passed to it."""
+    return cast(int, np.int64(number))
+
+
+ZERO = not_literal(0)
+ONE = not_literal(1)
+LOWEST = cast(float, np.float32(-3.0e38))
 
 
 @jit
-def matmul(memory, x_at, x_step, depth, weights, panels_at, columns, start_at, start_step, out_at, out_step, rows):
+def matmul(
+    memory: Floats,
+    x_at: int,
+    x_step: int,
+    depth: int,
+    weights: Floats,
+    panels_at: int,
+    columns: int,
+    start_at: int,
+    start_step: int,
+    out_at: int,
+    out_step: int,
+    rows: int,
+) -> None:
     """out[i, :] = start[i, :] + x[i, :] @ panels.
 
     Row i of x is the `depth` values from ``x_at + i * x_step``. Rows may overlap, which makes this a convolution over
@@ -75,7 +96,7 @@ def matmul(memory, x_at, x_step, depth, weights, panels_at, columns, start_at, s
 
 
 @jit
-def activate(memory, at, weights, activation_at, out_at, width):
+def activate(memory: Floats, at: int, weights: Floats, activation_at: int, out_at: int, width: int) -> None:
     """One row: out = scale * relu(sign * x + bias) + offset."""
     bias_at, scale_at, offset_at = activation_at + width, activation_at + 2 * width, activation_at + 3 * width
     c = 0
@@ -92,7 +113,7 @@ def activate(memory, at, weights, activation_at, out_at, width):
 
 
 @jit
-def copy_rows(memory, at, step, to_at, width, rows):
+def copy_rows(memory: Floats, at: int, step: int, to_at: int, width: int, rows: int) -> None:
     """Rows of `width` to where they lie one after the other."""
     for i in range(rows):
         for c in range(width):
@@ -100,7 +121,7 @@ def copy_rows(memory, at, step, to_at, width, rows):
 
 
 @jit
-def mirror(memory, ring_at, capacity, width, first, rows):
+def mirror(memory: Floats, ring_at: int, capacity: int, width: int, first: int, rows: int) -> None:
     """Give rows that were just written, from row `first` of the stream on, their second place in the ring.
 
     They lie in one piece from ``first % capacity`` on, and may reach into the second half.
@@ -112,7 +133,7 @@ def mirror(memory, ring_at, capacity, width, first, rows):
 
 
 @jit
-def pool(memory, at, step, count, width, maxima_at, totals_at):
+def pool(memory: Floats, at: int, step: int, count: int, width: int, maxima_at: int, totals_at: int) -> None:
     """Take `count` rows into the running maximum and total of each channel.
 
     The totals are taken by 64 rows, and then over these: a window may be minutes long. The last register may reach

@@ -7,18 +7,25 @@ that are whole in a row, and adds only the groups that are cut there. All levels
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from streamtag.sliding.geometry import REACH, TAPS, TEMPORAL
+from streamtag.sliding.arena import Floats, Integers
+from streamtag.sliding.geometry import REACH, TAPS, TEMPORAL, Level
 from streamtag.sliding.kernels import LOWEST, ONE, ZERO, activate, copy_rows, matmul, mirror, pool
+from streamtag.sliding.prepared import Places
 from streamtag.sliding.simd import PANEL, jit
+
+if TYPE_CHECKING:
+    from streamtag.sliding.state import Block, Rooms, Shape
 
 GROUPS = 1 + len(TEMPORAL)
 LAYERS = 3
 
 
 @jit
-def shared_rows(memory, weights, places, rooms, shape, block):
+def shared_rows(memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, block: Block) -> None:
     """New rows of the mid-end that do not feel an edge, into the rings.
 
     Parameters
@@ -50,14 +57,16 @@ def shared_rows(memory, weights, places, rooms, shape, block):
 
 
 @jit
-def new_rows(level, block):
+def new_rows(level: Level, block: Block) -> tuple[int, int]:
     """First and number of a level's rows that feel no edge of the block's windows and are not in the rings yet."""
     first = max(block.done - level.after, block.start + level.before)
     return first, max(block.end - level.after - first, 0)
 
 
 @jit
-def finish(memory, sums, weights, activation, residual, out, filters, rows):
+def finish(
+    memory: Floats, sums: int, weights: Floats, activation: int, residual: int, out: int, filters: int, rows: int
+) -> None:
     """Relu and batch norm of rows of a layer, plus the residual (the layer before), unless its place is -1."""
     for i in range(rows):
         activate(memory, sums + i * filters, weights, activation, out + i * filters, filters)
@@ -67,7 +76,9 @@ def finish(memory, sums, weights, activation, residual, out, filters, rows):
 
 
 @jit
-def window_rows(order, memory, weights, places, rooms, shape, block):
+def window_rows(
+    order: Integers, memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, block: Block
+) -> None:
     """The rest of each window of a block: rows that feel an edge, then the maximum and mean over all its rows.
 
     Parameters
@@ -94,7 +105,7 @@ def window_rows(order, memory, weights, places, rooms, shape, block):
 
 
 @jit
-def lay_out(memory, rooms, shape, block, group, i, start):
+def lay_out(memory: Floats, rooms: Rooms, shape: Shape, block: Block, group: int, i: int, start: int) -> None:
     """A window's rows of a group, as far as the first layer's edges need them, one after the other in its patch."""
     width, edge, patch = shape.widths[group], shape.edges[group], rooms.patches[group]
     slots = shape.slots if group else shape.at_once
@@ -107,7 +118,9 @@ def lay_out(memory, rooms, shape, block, group, i, start):
 
 
 @jit
-def add_inside(memory, ring, shape, start, edge, wanted, width, patch):
+def add_inside(
+    memory: Floats, ring: int, shape: Shape, start: int, edge: Level, wanted: Level, width: int, patch: int
+) -> None:
     """Rows between a window's edges out of the ring to their place in the window's patch.
 
     Only those are copied that the `wanted` level's edge rows are computed from: within REACH of them.
@@ -124,7 +137,9 @@ def add_inside(memory, ring, shape, start, edge, wanted, width, patch):
 
 
 @jit
-def first_layer(memory, weights, places, rooms, shape, group, start):
+def first_layer(
+    memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, group: int, start: int
+) -> None:
     """Add a group to the first layer's sums, in the rows where this group or one before it feels an edge."""
     window, filters = shape.window, shape.filters
     before, after = shape.levels[group]
@@ -145,7 +160,7 @@ def first_layer(memory, weights, places, rooms, shape, group, start):
 
 
 @jit
-def take_over(memory, ring, scratch, shape, start, begin, end):
+def take_over(memory: Floats, ring: int, scratch: int, shape: Shape, start: int, begin: int, end: int) -> None:
     """Rows begin .. end of a window, whose sums over the groups so far feel no edge, out of the ring."""
     if begin < end:
         at = ring + (start + begin) % shape.capacity * shape.filters
@@ -153,7 +168,7 @@ def take_over(memory, ring, scratch, shape, start, begin, end):
 
 
 @jit
-def edge_rows(memory, weights, places, rooms, shape, layer):
+def edge_rows(memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, layer: int) -> None:
     """The rows of a layer that feel an edge, into its patch."""
     filters, margin = shape.filters, REACH * shape.filters
     before, after = shape.levels[GROUPS - 1 + layer]
@@ -173,7 +188,7 @@ def edge_rows(memory, weights, places, rooms, shape, layer):
 
 
 @jit
-def pool_window(memory, rooms, shape, start):
+def pool_window(memory: Floats, rooms: Rooms, shape: Shape, start: int) -> None:
     """Maximum and total of each channel over a window: its first rows, those that feel no edge, its last rows."""
     for c in range(rooms.totals - rooms.maxima):
         memory[rooms.maxima + c] = LOWEST
@@ -195,7 +210,7 @@ def pool_window(memory, rooms, shape, start):
 
 
 @jit
-def dense_layers(memory, weights, places, rooms, shape, block):
+def dense_layers(memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, block: Block) -> None:
     """From pooled windows to the penultimate layer and the tags before their sigmoid."""
     units, tags, depth = shape.units, shape.tags, 2 * shape.channels
     width = (units + PANEL - 1) // PANEL * PANEL

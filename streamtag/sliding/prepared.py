@@ -27,11 +27,10 @@ from streamtag.networks.specs import (
     ModelSpec,
 )
 from streamtag.networks.weights import Weights
-from streamtag.sliding.arena import Arena
+from streamtag.sliding.arena import Arena, Floats
 from streamtag.sliding.geometry import TAPS, TEMPORAL
 from streamtag.sliding.simd import PANEL, SLICE
 
-Float = NDArray[np.float32]
 Double = NDArray[np.float64]
 
 EPSILON = 1e-3
@@ -105,7 +104,7 @@ class Prepared:
     """
 
     spec: ModelSpec
-    weights: Float
+    weights: Floats
     places: Places
 
 

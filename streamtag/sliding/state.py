@@ -8,18 +8,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamtag.networks.specs import N_MELS, ModelSpec
 from streamtag.sliding import geometry
-from streamtag.sliding.arena import Arena
+from streamtag.sliding.arena import Arena, Integers
 from streamtag.sliding.geometry import REACH, TEMPORAL
 from streamtag.sliding.prepared import FRONT_END, SPECTRUM, WIDTHS, front_end_channels
 from streamtag.sliding.simd import PANEL
 from streamtag.sliding.temporal import FILTERS, RUNNING
 from streamtag.sliding.timbral import EDGE, PRODUCTS, STRIP
-
-Integers = NDArray[np.int64]
 
 
 class Shape(NamedTuple):

@@ -15,11 +15,13 @@ A tile holds the sums of a few bands (rows) for a panel of filters (lanes).
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from streamtag.networks.specs import N_MELS, TEMPORAL_FILTERS
+from streamtag.sliding.arena import Floats
 from streamtag.sliding.geometry import TEMPORAL
-from streamtag.sliding.kernels import ONE, activate, copy_rows
+from streamtag.sliding.kernels import ONE, activate, copy_rows, not_literal
+from streamtag.sliding.prepared import Places
 from streamtag.sliding.simd import (
     PANEL,
     REGS,
@@ -35,21 +37,24 @@ from streamtag.sliding.simd import (
     zeros,
 )
 
+if TYPE_CHECKING:
+    from streamtag.sliding.state import Block, Rooms, Shape
+
 FILTERS = -(-TEMPORAL_FILTERS // PANEL) * PANEL
 """Filters of a branch, filled up to whole panels."""
 RUNNING = N_MELS * TEMPORAL_FILTERS + PANEL
 """Float32 of a column's running sums."""
-WIDTH = np.int64(TEMPORAL_FILTERS)  # not a literal to Numba
+WIDTH = not_literal(TEMPORAL_FILTERS)
 
 
 @jit
-def raise_to(memory, at, sums):
+def raise_to(memory: Floats, at: int, sums: Any) -> None:
     """Take a tile of bands into the running maximum over frequency."""
     store_rows(maximum(row_max(sums), load_row(memory, at, REGS)), memory, at, 0)
 
 
 @jit
-def clear(memory, at, rows):
+def clear(memory: Floats, at: int, rows: int) -> None:
     """Rows of maxima that anything replaces."""
     for c in range(0, rows * FILTERS, PANEL):
         store_rows(lowest(1, REGS), memory, at + c, 0)
@@ -57,8 +62,18 @@ def clear(memory, at, rows):
 
 @jit
 def left_columns(
-    memory, weights, shape, block, length, filters_at, activation_at, normed_at, left_at, whole_at, best_at
-):
+    memory: Floats,
+    weights: Floats,
+    shape: Shape,
+    block: Block,
+    length: int,
+    filters_at: int,
+    activation_at: int,
+    normed_at: int,
+    left_at: int,
+    whole_at: int,
+    best_at: int,
+) -> None:
     """Columns cut on the left, for the windows that begin in them or up to (length - 1) // 2 before; and whole ones.
 
     Parameters
@@ -104,8 +119,18 @@ def left_columns(
 
 @jit
 def right_columns(
-    memory, weights, shape, block, length, filters_at, activation_at, normed_at, right_at, running_at, best_at
-):
+    memory: Floats,
+    weights: Floats,
+    shape: Shape,
+    block: Block,
+    length: int,
+    filters_at: int,
+    activation_at: int,
+    normed_at: int,
+    right_at: int,
+    running_at: int,
+    best_at: int,
+) -> None:
     """Columns cut on the right, for the block's windows.
 
     Parameters
@@ -151,7 +176,18 @@ def right_columns(
 
 
 @jit
-def unshared_columns(memory, weights, shape, start, length, filters_at, activation_at, normed_at, rows_at, best_at):
+def unshared_columns(
+    memory: Floats,
+    weights: Floats,
+    shape: Shape,
+    start: int,
+    length: int,
+    filters_at: int,
+    activation_at: int,
+    normed_at: int,
+    rows_at: int,
+    best_at: int,
+) -> None:
     """All columns of a window so short that its rows are cut on both sides: nothing is shared with other windows.
 
     Parameters
@@ -176,7 +212,7 @@ def unshared_columns(memory, weights, shape, start, length, filters_at, activati
 
 
 @jit
-def temporal_rows(memory, weights, places, rooms, shape, block):
+def temporal_rows(memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, block: Block) -> None:
     """All temporal rows of a block of windows, branch by branch.
 
     Parameters

@@ -7,12 +7,13 @@ of the multiply-adds in all. The transforms are of length 96 and written as matr
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from streamtag.networks.specs import N_MELS, TIMBRAL_BANDS
+from streamtag.sliding.arena import Floats, Integers
 from streamtag.sliding.geometry import REACH, TAPS
-from streamtag.sliding.kernels import ZERO, activate, copy_rows, matmul, mirror
-from streamtag.sliding.prepared import BINS, SPECTRUM, TIMBRAL_STRIDE, TIMBRAL_WIDTH
+from streamtag.sliding.kernels import ZERO, activate, copy_rows, matmul, mirror, not_literal
+from streamtag.sliding.prepared import BINS, SPECTRUM, TIMBRAL_STRIDE, TIMBRAL_WIDTH, Places
 from streamtag.sliding.simd import (
     BANDS,
     LANES,
@@ -33,6 +34,9 @@ from streamtag.sliding.simd import (
     zeros,
 )
 
+if TYPE_CHECKING:
+    from streamtag.sliding.state import Block, Rooms, Shape
+
 OUTPUTS = tuple((N_MELS - bands + 2) // 2 for bands in TIMBRAL_BANDS)
 """Outputs of each branch's inverse transform: half of its places in frequency (see `spectral_filters`)."""
 COLUMNS = 3
@@ -44,14 +48,15 @@ EDGE = 2 * REACH
 STRIP = EDGE + 2 * REACH
 """Rows of spectra for it."""
 
-# not literals to Numba
-MELS = np.int64(N_MELS)
-WIDTH = np.int64(TIMBRAL_WIDTH)
-STEP = np.int64(SPECTRUM)
+MELS = not_literal(N_MELS)
+WIDTH = not_literal(TIMBRAL_WIDTH)
+STEP = not_literal(SPECTRUM)
 
 
 @jit
-def take_frames(frames, first, memory, weights, places, rooms, shape):
+def take_frames(
+    frames: Floats, first: int, memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape
+) -> None:
     """Frames of log-mel into the rings of normed frames and of spectra.
 
     Parameters
@@ -74,7 +79,9 @@ def take_frames(frames, first, memory, weights, places, rooms, shape):
 
 
 @jit
-def timbral_rows(jobs, memory, weights, places, rooms, shape, block):
+def timbral_rows(
+    jobs: Integers, memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, block: Block
+) -> None:
     """All timbral rows of a block of windows: the whole columns that are new, and the edges of each window.
 
     At an edge the network sees zeros. So do we: the edge's frames are laid out with rows of zeros before or after them.
@@ -114,7 +121,7 @@ def timbral_rows(jobs, memory, weights, places, rooms, shape, block):
 
 
 @jit
-def set_job(jobs, job, x, count, out):
+def set_job(jobs: Integers, job: int, x: int, count: int, out: int) -> int:
     """Write down a job for `timbral_columns`; its successor's number."""
     jobs[job, 0] = x
     jobs[job, 1] = count
@@ -123,7 +130,7 @@ def set_job(jobs, job, x, count, out):
 
 
 @jit
-def timbral_columns(jobs, used, memory, weights, places, products):
+def timbral_columns(jobs: Integers, used: int, memory: Floats, weights: Floats, places: Places, products: int) -> None:
     """Timbral columns from spectra.
 
     Parameters
@@ -154,11 +161,11 @@ def timbral_columns(jobs, used, memory, weights, places, products):
             activate(memory, at, weights, places.timbral_activation, at, WIDTH)
 
 
-def _multiplier(columns):
+def _multiplier(columns: int) -> Any:
     """Products of spectra for so many consecutive columns."""
 
     @jit
-    def multiply(memory, x_at, weights, filters_at, products):
+    def multiply(memory: Floats, x_at: int, weights: Floats, filters_at: int, products: int) -> None:
         """products[bin, :, i] = sum over taps of spectra[i + tap, bin] * filters[bin, tap], complex."""
         for k in range(BINS):
             real = zeros(columns, SLICE_REGS)
@@ -178,11 +185,11 @@ def _multiplier(columns):
     return multiply
 
 
-def _inverter(columns):
+def _inverter(columns: int) -> Any:
     """The inverse transform's greatest output over frequency, for so many columns (see `spectral_filters`)."""
 
     @jit
-    def invert(memory, weights, places, products, channel, out):
+    def invert(memory: Floats, weights: Floats, places: Places, products: int, channel: int, out: int) -> None:
         for part in range(0, SLICE, LANES):  # a register of filters belongs to one branch, a slice may to both
             branch = (channel + part) // TIMBRAL_STRIDE
             even, odd, outputs = places.even[branch], places.odd[branch], OUTPUTS[branch]
