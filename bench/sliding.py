@@ -21,9 +21,10 @@ import numpy as np
 from streamtag.networks.specs import N_MELS, TEMPORAL_FILTERS, TIMBRAL_BANDS, TIMBRAL_FILTERS, ModelSpec
 from streamtag.networks.weights import Weights, load_weights
 from streamtag.sliding import Prepared, SlidingEvaluator, evaluator, geometry, judge, prepare
+from streamtag.sliding.compiled import jit
 from streamtag.sliding.geometry import TAPS, TEMPORAL
 from streamtag.sliding.prepared import BINS, FRONT_END, WIDTHS
-from streamtag.sliding.simd import INSTRUCTION_SET, LANES, REGS, ROWS, fma, jit, load_row, store_rows, zeros
+from streamtag.sliding.simd import INSTRUCTION_SET, LANES, REGS, ROWS, fma, load_row, store_rows, zeros
 
 WINDOW = 187
 HOPS = (1, 8, 16, 187)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamtag.sliding.arena import Floats, Integers
+from streamtag.sliding.compiled import jit
 from streamtag.sliding.midend import dense_layers, shared_rows, window_rows
 from streamtag.sliding.prepared import Places
-from streamtag.sliding.simd import jit
 from streamtag.sliding.temporal import temporal_rows
 from streamtag.sliding.timbral import take_frames, timbral_rows
 

@@ -17,6 +17,7 @@ from typing import cast
 import numpy as np
 
 from streamtag.sliding.arena import Floats
+from streamtag.sliding.compiled import jit
 from streamtag.sliding.simd import (
     LANES,
     PANEL,
@@ -24,7 +25,6 @@ from streamtag.sliding.simd import (
     ROWS,
     add,
     fma,
-    jit,
     load_row,
     load_rows,
     maximum,
@@ -116,8 +116,14 @@ def activate(memory: Floats, at: int, weights: Floats, activation_at: int, out_a
 def copy_rows(memory: Floats, at: int, step: int, to_at: int, width: int, rows: int) -> None:
     """Rows of `width` to where they lie one after the other."""
     for i in range(rows):
-        for c in range(width):
-            memory[to_at + i * width + c] = memory[at + i * step + c]
+        here, there = at + i * step, to_at + i * width
+        c = 0
+        while c + LANES <= width:
+            store_rows(load_row(memory, here + c, 1), memory, there + c, ZERO)
+            c += LANES
+        while c < width:
+            memory[there + c] = memory[here + c]
+            c += 1
 
 
 @jit

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streamtag.sliding.arena import Floats, Integers
+from streamtag.sliding.compiled import jit
 from streamtag.sliding.geometry import REACH, TAPS, TEMPORAL, Level
 from streamtag.sliding.kernels import LOWEST, ONE, ZERO, activate, copy_rows, matmul, mirror, pool
 from streamtag.sliding.prepared import Places
-from streamtag.sliding.simd import PANEL, jit
+from streamtag.sliding.simd import PANEL
 
 if TYPE_CHECKING:
     from streamtag.sliding.state import Block, Rooms, Shape

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
-import numba
 from llvmlite import binding, ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic, models, register_model
 
 from streamtag.sliding import plain
+from streamtag.sliding.compiled import CONFIG
 
 
 class Tiles(NamedTuple):
@@ -53,14 +53,11 @@ TILES = {
 }
 
 
-_CONFIG: Any = numba.config
-
-
 def instruction_set() -> str:
     """Which row of `TILES` fits the CPU that Numba compiles for (NUMBA_CPU_FEATURES overrides the host's)."""
     if platform.machine() in ("arm64", "aarch64"):
         return "NEON"
-    chosen = _CONFIG.CPU_FEATURES
+    chosen = CONFIG.CPU_FEATURES
     features = (binding.get_host_cpu_features().flatten() if chosen is None else chosen).split(",")
     if "+avx512f" in features:
         return "AVX-512"
@@ -77,14 +74,6 @@ SLICE = SLICE_REGS * LANES
 _FLOAT = ir.FloatType()
 _VECTOR = ir.VectorType(_FLOAT, LANES)
 _LOWEST = -3.0e38
-
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def jit(function: Function) -> Function:
-    """Compile a kernel: cached on disk, without the GIL, no checks, IEEE arithmetic in the order that is written."""
-    return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 class TileType(types.Type):
@@ -306,7 +295,7 @@ _OPERATIONS: dict[str, Any] = {
     "maximum": _maximum,
     "absolute": _absolute,
 }
-if _CONFIG.DISABLE_JIT:
+if CONFIG.DISABLE_JIT:
     _OPERATIONS = plain.operations(LANES)
 
 zeros = _OPERATIONS["zeros"]

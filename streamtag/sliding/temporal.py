@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamtag.networks.specs import N_MELS, TEMPORAL_FILTERS
 from streamtag.sliding.arena import Floats
+from streamtag.sliding.compiled import jit
 from streamtag.sliding.geometry import TEMPORAL
 from streamtag.sliding.kernels import ONE, activate, copy_rows, not_literal
 from streamtag.sliding.prepared import Places
@@ -27,7 +28,6 @@ from streamtag.sliding.simd import (
     REGS,
     ROWS,
     fma,
-    jit,
     load_row,
     load_rows,
     lowest,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamtag.networks.specs import N_MELS, TIMBRAL_BANDS
 from streamtag.sliding.arena import Floats, Integers
+from streamtag.sliding.compiled import jit
 from streamtag.sliding.geometry import REACH, TAPS
 from streamtag.sliding.kernels import ZERO, activate, copy_rows, matmul, mirror, not_literal
 from streamtag.sliding.prepared import BINS, SPECTRUM, TIMBRAL_STRIDE, TIMBRAL_WIDTH, Places
@@ -23,7 +24,6 @@ from streamtag.sliding.simd import (
     add,
     fma,
     fnma,
-    jit,
     load_row,
     load_spread,
     lowest,
