@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.errors import OptionError
+from streamtag.errors import FeedError, OptionError
 from streamtag.evaluator import Judged
 from streamtag.networks.specs import N_MELS, PATCH_FRAMES, ModelSpec
+from streamtag.sliding.arena import Floats
 from streamtag.sliding.vgg_geometry import CHANNELS, NEEDED, STEM_FRAMES, layers
 from streamtag.sliding.vgg_kernels import STEM_WIDTH
 from streamtag.sliding.vgg_prepared import PreparedVgg, aligned
 from streamtag.sliding.vgg_steps import judge
 
-Array = NDArray[np.float32]
 BLOCK_FRAMES = 16
 """Windows that end within so many frames are judged together: they share the reading of the weights."""
 
@@ -34,17 +34,17 @@ class Memory(NamedTuple):
     embedding, logits : of the windows that are judged, (windows, 256) and (windows, 128).
     """
 
-    inputs: tuple[Array, ...]
-    ahead: tuple[Array, ...]
-    both: tuple[Array, ...]
-    whole: tuple[Array, ...]
-    begun: Array
-    cut: Array
-    patch: Array
-    biases: Array
-    tags_bias: Array
-    embedding: Array
-    logits: Array
+    inputs: tuple[Floats, ...]
+    ahead: tuple[Floats, ...]
+    both: tuple[Floats, ...]
+    whole: tuple[Floats, ...]
+    begun: Floats
+    cut: Floats
+    patch: Floats
+    biases: Floats
+    tags_bias: Floats
+    embedding: Floats
+    logits: Floats
 
 
 class SlidingVggEvaluator:
@@ -100,7 +100,7 @@ class SlidingVggEvaluator:
 
     def reset(self) -> None:
         """Forget all frames; the next one is frame 0 again."""
-        self._frames: Array = np.empty((0, N_MELS), np.float32)  # from the next window's first on
+        self._frames: Floats = np.empty((0, N_MELS), np.float32)  # from the next window's first on
         self._oldest = 0  # number of the first of these
         self._next = 0  # window
         self._done = np.zeros((len(NEEDED), NEEDED[-1].step), np.int64)
@@ -110,8 +110,15 @@ class SlidingVggEvaluator:
         """Windows that are complete and neither judged nor skipped."""
         return max(0, (self._oldest + len(self._frames) - PATCH_FRAMES) // self.hop_frames + 1 - self._next)
 
-    def push(self, frames: Array) -> None:
-        """Take frames: float32 (n, 96) log-mel, any n from 0."""
+    def push(self, frames: Floats) -> None:
+        """Take frames: float32 (n, 96) log-mel, any n from 0.
+
+        Raises
+        ------
+        FeedError : frames of another shape.
+        """
+        if frames.ndim != 2 or frames.shape[1] != N_MELS:
+            raise FeedError(f"frames have shape {frames.shape}, and (n, {N_MELS}) is needed")
         self._frames = np.concatenate((self._frames, frames), dtype=np.float32)
         self._forget()
 
@@ -144,7 +151,7 @@ class SlidingVggEvaluator:
         trial.push(np.zeros((PATCH_FRAMES, N_MELS), np.float32))
         trial.take(1)
 
-    def _judge(self, embedding: Array, logits: NDArray[np.float64]) -> None:
+    def _judge(self, embedding: Floats, logits: NDArray[np.float64]) -> None:
         """Judge the next windows, as many as there is room for results."""
         windows, memory = len(embedding), self._memory
         judge(

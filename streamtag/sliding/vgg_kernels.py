@@ -13,18 +13,17 @@ All arrays but the frames are flat; ``_at`` counts float32 from their start. Not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from streamtag.sliding.arena import Floats
+from streamtag.sliding.compiled import jit
+from streamtag.sliding.kernels import ZERO, not_literal
 from streamtag.sliding.simd import (
     PANEL,
     REGS,
     ROWS,
     add,
     fma,
-    jit,
     load_row,
     load_rows,
     lowest,
@@ -38,22 +37,12 @@ from streamtag.sliding.vgg_geometry import CHANNELS, LAST_POOL, STEM_FRAMES
 if TYPE_CHECKING:
     from streamtag.sliding.vgg_prepared import Stem
 
-Floats = NDArray[np.float32]
-
 STEM_WIDTH = 96
 """Float32 of a frame in the stem's patch: a zero below band 0, and bands 0 to 94."""
 TAP = 3 * CHANNELS
 """Rows of the matrix that takes one input column to an output column: 3 bands."""
 REST = 4
 """Rows of the smaller tile: the layers have 46, 22, 10 and 4 bands, which is some sixes and a four."""
-
-
-def not_literal(number: int) -> int:
-    """A constant that Numba takes for any number: it compiles a function again for each literal passed to it."""
-    return cast(int, np.int64(number))
-
-
-ZERO, ONE, TWO = map(not_literal, range(3))
 ROW = not_literal(CHANNELS)
 DEPTH = not_literal(TAP)
 

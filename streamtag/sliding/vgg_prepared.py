@@ -15,16 +15,12 @@ from numpy.typing import NDArray
 from streamtag.errors import OptionError, WeightsDamagedError
 from streamtag.networks.specs import ModelSpec
 from streamtag.networks.weights import Weights
+from streamtag.sliding.arena import Floats
+from streamtag.sliding.prepared import EPSILON, NEGLIGIBLE
 from streamtag.sliding.simd import PANEL
 from streamtag.sliding.vgg_geometry import CHANNELS, NEEDED
 
-Float = NDArray[np.float32]
 Double = NDArray[np.float64]
-
-EPSILON = 1e-3
-"""Keras' (and musicnn's) batch norm: scale = gamma / sqrt(variance + epsilon)."""
-NEGLIGIBLE = 1e-15
-"""Weights below this are made zero: x86 takes over 100 cycles for an operation on a subnormal number."""
 
 
 class Stem(NamedTuple):
@@ -37,9 +33,9 @@ class Stem(NamedTuple):
     bias : float32 (128,).
     """
 
-    norm: Float
-    filters: Float
-    bias: Float
+    norm: Floats
+    filters: Floats
+    bias: Floats
 
 
 class Arrays(NamedTuple):
@@ -57,11 +53,11 @@ class Arrays(NamedTuple):
     """
 
     stem: Stem
-    filters: Float
-    biases: Float
-    norms: Float
-    dense: Float
-    tags_bias: Float
+    filters: Floats
+    biases: Floats
+    norms: Floats
+    dense: Floats
+    tags_bias: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +99,7 @@ def prepare_vgg(weights: Weights) -> PreparedVgg:
     return PreparedVgg(spec, arrays)
 
 
-def aligned(size: int) -> Float:
+def aligned(size: int) -> Floats:
     """Float32 zeros that begin on a cache line: a register that straddles two lines takes two loads."""
     room = np.zeros(size + 15, np.float32)
     start = -room.ctypes.data % 64 // room.itemsize
@@ -143,8 +139,8 @@ def _panels(matrix: Double) -> Double:
     return matrix.reshape(-1, CHANNELS // PANEL, PANEL).swapaxes(0, 1)
 
 
-def _fixed(values: Double) -> Float:
-    """Float32, flat, not to be written to."""
+def _fixed(values: Double) -> Floats:
+    """Float32, flat, not to be written to, without what is as good as zero (subnormal numbers are slow)."""
     fixed = aligned(values.size)
     fixed[:] = np.where(np.abs(values) < NEGLIGIBLE, 0.0, values).reshape(-1)
     fixed.flags.writeable = False

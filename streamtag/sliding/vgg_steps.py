@@ -8,31 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from streamtag.sliding.simd import PANEL, REGS, jit, load_row, lowest, store_rows
+from streamtag.sliding.arena import Floats, Integers
+from streamtag.sliding.compiled import jit
+from streamtag.sliding.kernels import ONE, ZERO, not_literal
+from streamtag.sliding.simd import PANEL, REGS, load_row, lowest, store_rows
 from streamtag.sliding.vgg_geometry import CHANNELS, LAST_POOL, Layer
-from streamtag.sliding.vgg_kernels import (
-    ONE,
-    ROW,
-    TWO,
-    ZERO,
-    activate,
-    add_tap,
-    not_literal,
-    pool,
-    product,
-    raise_to,
-    stem,
-)
+from streamtag.sliding.vgg_kernels import ROW, activate, add_tap, pool, product, raise_to, stem
 
 if TYPE_CHECKING:
     from streamtag.sliding.vgg import Memory
     from streamtag.sliding.vgg_prepared import Arrays
 
-Floats = NDArray[np.float32]
-AHEAD, HERE, BEHIND = ZERO, ONE, TWO
+AHEAD, HERE, BEHIND = ZERO, ONE, not_literal(2)
 UNITS = not_literal(2 * CHANNELS)
 LAST = not_literal(4)
 
@@ -127,7 +114,7 @@ def judge(
     weights: Arrays,
     layers: tuple[Layer, ...],
     memory: Memory,
-    done: NDArray[np.int64],
+    done: Integers,
     frames: Floats,
     base: int,
     hop: int,

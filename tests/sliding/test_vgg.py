@@ -13,7 +13,7 @@ import soundfile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streamtag.errors import OptionError, WeightsDamagedError
+from streamtag.errors import FeedError, OptionError, WeightsDamagedError
 from streamtag.evaluator import PatchEvaluator, make_evaluator, slides
 from streamtag.melstream import MelStream
 from streamtag.networks.network import Network
@@ -323,6 +323,9 @@ def test_which_engine():
 
 
 def test_what_is_refused():
+    for shape in ((96,), (187, 95), (1, 187, 96)):
+        with pytest.raises(FeedError, match="96"):
+            SlidingVggEvaluator(prepared()).push(np.zeros(shape, np.float32))
     with pytest.raises(OptionError, match="hop"):
         SlidingVggEvaluator(prepared(), 0)
     with pytest.raises(OptionError, match="no vgg model"):
