@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from streamtag.sliding.vgg_prepared import Arrays
 
 AHEAD, HERE, BEHIND = ZERO, ONE, not_literal(2)
+"""The taps of a filter, in the order in which they are added."""
 UNITS = not_literal(2 * CHANNELS)
+"""Of the embedding."""
 LAST = not_literal(4)
+"""Layer 5, where all five are counted from 0."""
 
 
 @jit
@@ -52,7 +55,7 @@ def extend(
     Parameters
     ----------
     frames, base : float32 (n, 96) log-mel, and the number of the first of them.
-    done : position up to which the columns in steps with this window's are known.
+    done : position up to which the columns in step with this window's are known.
     """
     layer, x = layers[n], memory.inputs[n]
     step, bands = layer.step, layer.bands
