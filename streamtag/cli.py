@@ -356,7 +356,7 @@ def _preparing(what: str) -> Iterator[Callable[[str], None]]:
 
 def _summary(session: Session) -> None:
     stats = session.stats
-    drops = "".join(f", {count} not taken by {name}" for name, count in stats.sink_drops.items() if count)
+    drops = "".join(f", {count} messages not taken by {name}" for name, count in stats.sink_drops.items() if count)
     err.print(
         f"{stats.seconds:.1f} s heard: {stats.hops} hops, {stats.hops_skipped} skipped, "
         f"{stats.samples_lost} lost samples, {stats.overflows} overflows, "
