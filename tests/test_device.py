@@ -85,10 +85,10 @@ def test_two_runs_hear_what_plays(start: Start, playing: SoundServer, right: Pat
 
 def test_a_part_of_a_name_will_do_and_silence_is_heard_as_such(start: Start, sound_server: SoundServer) -> None:
     outcome = start(
-        *("live", "--input", "PULS", "--format", "json", "--window", "1", "--duration", "2.5"), env=sound_server.env
+        *("live", "--input", "PULS", "--format", "json", "--window", "1", "--duration", "4"), env=sound_server.env
     ).end()
     assert outcome.status == 0, outcome.stderr
-    assert len(outcome.json) > 10
+    assert len(outcome.json) > 3
     assert {line["level_dbfs"] for line in outcome.json} == {-120.0}
 
 
