@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from bench import frames, live, peers
+from bench import frames, live, osc, peers
 from streamtag import extractor
 from streamtag.offline import FileTagger
 from streamtag.sources import demo_clip
@@ -47,8 +47,9 @@ def main() -> None:
         _whole_clip(clips["44100 Hz, stereo"])
         _vectors(clips["16000 Hz, mono"], work)
         _live(clips["44100 Hz, stereo"])
-    print("\n## Frames\n\n```")
+    print("\n## Parts\n\n```")
     frames.main()
+    osc.main()
     print("```")
 
 

@@ -262,6 +262,8 @@ def file(
                 _print_failure(name, result, format)
             else:
                 _print_tags(name, result, model, top, format)
+    except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
+        _forget_stdout()
     finally:
         batch.finish()
     raise typer.Exit(EXIT_FAILED if failed else 0)

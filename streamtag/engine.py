@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 
+from streamtag.errors import StreamtagError
 from streamtag.evaluator import Engine
 from streamtag.frames import State, Stats, TagFrame
 from streamtag.percentiles import Percentiles
@@ -139,6 +140,8 @@ class Session:
 
     def __iter__(self) -> Iterator[TagFrame]:
         """Frames from now on, until the session ends; raises its first error."""
+        if self._thread.ident is None:
+            raise StreamtagError("this session was not started: use it in a with block, or call start() first")
         with self._changed:
             if self._frames is None:
                 self._frames = deque(maxlen=WAITING_FRAMES)

@@ -6,7 +6,7 @@ ever occur: they are made once, and each output is one dot product.
 
 Positions are counted in integers: they never drift. resampy adds up a float64 time register instead, which sometimes
 lands just below a whole sample; because of the rounded steps, it then uses other coefficients (a difference of
-about 1e-3 of full scale on full-scale noise). The same register is kept here for that one decision and for nothing else.
+about 1e-3 of full scale on full-scale noise). The same register is kept here for that one decision, and for no other.
 """
 
 from __future__ import annotations
