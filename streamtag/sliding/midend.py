@@ -7,300 +7,219 @@ that are whole in a row, and adds only the groups that are cut there. All levels
 
 from __future__ import annotations
 
-from streamtag.networks.specs import TEMPORAL_FILTERS, TEMPORAL_FRAMES, TIMBRAL_FILTERS
-from streamtag.sliding.geometry import REACH, TAPS, TEMPORAL
-from streamtag.sliding.kernels import activate, copy_rows, matmul, mirror, pool
-from streamtag.sliding.prepared import FRONT_END, TIMBRAL_STRIDE
-from streamtag.sliding.simd import jit
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streamtag.sliding.arena import Floats, Integers
+from streamtag.sliding.compiled import jit
+from streamtag.sliding.geometry import REACH, TAPS, TEMPORAL, Level
+from streamtag.sliding.kernels import LOWEST, ONE, ZERO, activate, copy_rows, matmul, mirror, pool
+from streamtag.sliding.prepared import Places
+from streamtag.sliding.simd import PANEL
+
+if TYPE_CHECKING:
+    from streamtag.sliding.state import Block, Rooms, Shape
 
 GROUPS = 1 + len(TEMPORAL)
-LONGEST_FIRST = TEMPORAL_FRAMES == TEMPORAL[::-1]  # musicnn's order of the temporal channels, ours reversed
+LAYERS = 3
 
 
 @jit
-def new_rows(plan, before, after):
-    """First and number of the rows that do not feel an edge of the block's windows and are not in the rings yet."""
-    begin = max(plan.done - after, plan.start + before)
-    return begin, max(plan.end - after - begin, 0)
-
-
-@jit
-def finish(sums, at, activation, residual, out, out_at, filters, rows):
-    """Relu and batch norm of rows of a layer, plus the residual (the layer before), if it is not empty."""
-    for i in range(rows):
-        activate(sums, at + i * filters, activation, out, out_at + i * filters, filters)
-    if len(residual):
-        for n in range(rows * filters):
-            out[out_at + n] += residual[out_at + n]
-
-
-@jit
-def shared_rows(weights, levels, plan, biases, groups, widths, sums, layers):
+def shared_rows(memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, block: Block) -> None:
     """New rows of the mid-end that do not feel an edge, into the rings.
 
     Parameters
     ----------
-    weights : `prepared.Midend`.
-    levels : int64 (6, 2), `geometry.midend`.
-    plan : `plan.Block`.
-    biases : float32, of the three layers.
-    groups : for each group of the front end, float32 ring of its whole rows.
-    widths : int64 (4,), channels of these.
-    sums : for groups 0, 0..1, 0..2 and all, float32 ring of the first convolution's sum over them.
-    layers : float32 rings of the three layers' output.
+    memory, rooms, shape, block : a stream's (see `state`).
+    weights, places : a model's (see `prepared`).
     """
-    filters = len(biases) // 3
-    capacity = plan.capacity
+    capacity, filters = shape.capacity, shape.filters
     for group in range(GROUPS):
-        begin, rows = new_rows(plan, levels[group, 0], levels[group, 1])
-        at = begin % capacity * filters
-        x, width, out = groups[group], widths[group], sums[group]
-        x_at = (begin - REACH) % capacity * width
-        start, step = (sums[group - 1], filters) if group else (biases, 0)
-        matmul(
-            x,
-            x_at,
-            width,
-            TAPS * width,
-            weights.first[group],
-            filters,
-            start,
-            at if group else 0,
-            step,
-            out,
-            at,
-            filters,
-            rows,
-        )
-        mirror(out, capacity, filters, begin, rows)
-    for layer in range(3):
-        begin, rows = new_rows(plan, levels[GROUPS - 1 + layer, 0], levels[GROUPS - 1 + layer, 1])
-        at = begin % capacity * filters
-        out = layers[layer]
+        first, rows = new_rows(shape.levels[group], block)
+        ring, at = rooms.sums[group], first % capacity * filters
+        start, step = (rooms.sums[group - 1] + at, filters) if group else (places.biases[0], 0)
+        width, panels = shape.widths[group], places.first[group]
+        x = rooms.rows[group] + (first - REACH) % capacity * width
+        matmul(memory, x, width, TAPS * width, weights, panels, filters, start, step, ring + at, filters, rows)
+        mirror(memory, ring, capacity, filters, first, rows)
+    for layer in range(LAYERS):
+        first, rows = new_rows(shape.levels[GROUPS - 1 + layer], block)
+        ring, at = rooms.layers[layer], first % capacity * filters
         if layer == 0:
-            finish(sums[GROUPS - 1], at, weights.activations[0], out[:0], out, at, filters, rows)
+            finish(memory, rooms.sums[GROUPS - 1] + at, weights, places.activations[0], -1, ring + at, filters, rows)
         else:
-            x = layers[layer - 1]
-            x_at = (begin - REACH) % capacity * filters
+            before, panels, bias = rooms.layers[layer - 1], places.later[layer - 1], places.biases[layer]
+            x = before + (first - REACH) % capacity * filters
             depth = TAPS * filters
-            matmul(
-                x,
-                x_at,
-                filters,
-                depth,
-                weights.later[layer - 1],
-                filters,
-                biases,
-                layer * filters,
-                0,
-                out,
-                at,
-                filters,
-                rows,
-            )
-            finish(out, at, weights.activations[layer], x, out, at, filters, rows)
-        mirror(out, capacity, filters, begin, rows)
+            matmul(memory, x, filters, depth, weights, panels, filters, bias, ZERO, ring + at, filters, rows)
+            finish(memory, ring + at, weights, places.activations[layer], before + at, ring + at, filters, rows)
+        mirror(memory, ring, capacity, filters, first, rows)
 
 
 @jit
-def add_inside(ring, capacity, start, window, edge, wanted, width, patch):
-    """Rows of a window that do not feel an edge, out of the ring to their place in the window's patch.
-
-    Parameters
-    ----------
-    edge : Level of these rows.
-    wanted : Level of the rows that will be computed from them: those within REACH of such a row are copied.
-    patch : float32 (REACH + window + REACH, width); the margins are zero.
-    """
-    begin, end = edge[0], window - edge[1]
-    left = min(end, wanted[0] + REACH)
-    right = max(left, begin, window - wanted[1] - REACH)
-    if left > begin:
-        at = (start + begin) % capacity * width
-        copy_rows(ring, at, width, patch, (REACH + begin) * width, width, left - begin)
-    if end > right:
-        at = (start + right) % capacity * width
-        copy_rows(ring, at, width, patch, (REACH + right) * width, width, end - right)
+def new_rows(level: Level, block: Block) -> tuple[int, int]:
+    """First and number of a level's rows that feel no edge of the block's windows and are not in the rings yet."""
+    first = max(block.done - level.after, block.start + level.before)
+    return first, max(block.end - level.after - first, 0)
 
 
 @jit
-def pool_window(patch, ring, capacity, start, window, edge, width, channel, channels, maxima, sums, to):
-    """Maximum and sum over a window of some channels: first rows, rows without an edge, last rows."""
-    before, after = edge
-    pool(patch, REACH * width + channel, width, before, channels, maxima, sums, to)
-    inside = window - before - after
-    pool(ring, (start + before) % capacity * width + channel, width, inside, channels, maxima, sums, to)
-    pool(patch, (REACH + window - after) * width + channel, width, after, channels, maxima, sums, to)
+def finish(
+    memory: Floats, sums: int, weights: Floats, activation: int, residual: int, out: int, filters: int, rows: int
+) -> None:
+    """Relu and batch norm of rows of a layer, plus the residual (the layer before), unless its place is -1."""
+    for i in range(rows):
+        activate(memory, sums + i * filters, weights, activation, out + i * filters, filters)
+    if residual >= 0:
+        for n in range(rows * filters):
+            memory[out + n] += memory[residual + n]
 
 
 @jit
 def window_rows(
-    weights,
-    edges,
-    levels,
-    plan,
-    biases,
-    groups,
-    widths,
-    left,
-    right,
-    sums,
-    layers,
-    patches,
-    layer_patches,
-    scratch,
-    maxima,
-    totals,
-    pooled,
-):
+    order: Integers, memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, block: Block
+) -> None:
     """The rest of each window of a block: rows that feel an edge, then the maximum and mean over all its rows.
 
     Parameters
     ----------
-    weights, levels, plan, biases, groups, widths, sums, layers : as for `shared_rows`.
-    edges : int64 (4, 2), `geometry.groups`.
-    left, right : for each group float32 (slots, first rows, width) and (windows, last rows, width).
-    patches, layer_patches : for each group and layer, float32 scratch (REACH + window + REACH, width).
-    scratch : float32 (window, filters).
-    maxima, totals : float32 scratch, (all channels).
-    pooled : float32 (windows, 2, all channels), maximum and mean, channels as musicnn orders them.
+    order : int64 (channels,), `state.pool_order`.
+    memory, weights, places, rooms, shape, block : as for `shared_rows`.
     """
-    filters = len(biases) // 3
-    window, capacity = plan.window, plan.capacity
-    channels = len(maxima)
-    for i in range(plan.windows):
-        start = plan.start + i * plan.hop
-        maxima[:] = -3.0e38
-        totals[:] = 0.0
-
-        past = levels[0] * 0  # rows that earlier groups have begun
+    filters = shape.filters
+    for i in range(block.windows):
+        start = block.start + i * shape.hop
         for group in range(GROUPS):
-            edge, level, patch, width = edges[group], levels[group], patches[group], widths[group]
-            kept = plan.at_once if group == 0 else plan.slots
-            size = edge[0] * width
-            copy_rows(left[group], (plan.first + i) % kept * size, size, patch, REACH * width, size, 1)
-            size = edge[1] * width
-            copy_rows(right[group], i * size, size, patch, (REACH + window - edge[1]) * width, size, 1)
-            add_inside(groups[group], capacity, start, window, edge, level, width, patch)
-
-            before, after = level
-            middle = window - past[1] if after == 0 else before  # without two edges, one piece of all rows between
-            begin_rows(biases, sums, group, capacity, start, past[0], middle, filters, scratch)
-            if after:
-                begin_rows(biases, sums, group, capacity, start, window - after, window - past[1], filters, scratch)
-            depth = TAPS * width
-            matmul(
-                patch, 0, width, depth, weights.first[group], filters, scratch, 0, filters, scratch, 0, filters, before
-            )
-            at = (window - after) * filters
-            matmul(
-                patch,
-                (window - after) * width,
-                width,
-                depth,
-                weights.first[group],
-                filters,
-                scratch,
-                at,
-                filters,
-                scratch,
-                at,
-                filters,
-                after,
-            )
-            past = level
-
-        for layer in range(3):
-            level, patch = levels[GROUPS - 1 + layer], layer_patches[layer]
-            x = layer_patches[layer - 1] if layer else patch[:0]
-            for first, rows in ((0, level[0]), (window - level[1], level[1])):
-                at = first * filters
-                if layer:
-                    matmul(
-                        x,
-                        at,
-                        filters,
-                        TAPS * filters,
-                        weights.later[layer - 1],
-                        filters,
-                        biases,
-                        layer * filters,
-                        0,
-                        scratch,
-                        at,
-                        filters,
-                        rows,
-                    )
-                finish(scratch, at, weights.activations[layer], x, patch, (REACH + first) * filters, filters, rows)
-            if layer < 2:
-                add_inside(layers[layer], capacity, start, window, level, levels[GROUPS + layer], filters, patch)
-            to = FRONT_END + layer * filters
-            pool_window(patch, layers[layer], capacity, start, window, level, filters, 0, filters, maxima, totals, to)
-
-        for branch in range(2):
-            at, to = branch * TIMBRAL_STRIDE, branch * TIMBRAL_FILTERS
-            pool_window(
-                patches[0],
-                groups[0],
-                capacity,
-                start,
-                window,
-                edges[0],
-                widths[0],
-                at,
-                TIMBRAL_FILTERS,
-                maxima,
-                totals,
-                to,
-            )
-        for group in range(1, GROUPS):
-            to = FRONT_END - group * TEMPORAL_FILTERS  # musicnn has the longest first
-            pool_window(
-                patches[group],
-                groups[group],
-                capacity,
-                start,
-                window,
-                edges[group],
-                widths[group],
-                0,
-                widths[group],
-                maxima,
-                totals,
-                to,
-            )
-        for c in range(channels):
-            pooled[i, 0, c] = maxima[c]
-            pooled[i, 1, c] = totals[c] / window
+            lay_out(memory, rooms, shape, block, group, i, start)
+            first_layer(memory, weights, places, rooms, shape, group, start)
+        for layer in range(LAYERS):
+            edge_rows(memory, weights, places, rooms, shape, layer)
+            if layer < LAYERS - 1:
+                edge, wanted = shape.levels[GROUPS - 1 + layer], shape.levels[GROUPS + layer]
+                add_inside(memory, rooms.layers[layer], shape, start, edge, wanted, filters, rooms.layer_patches[layer])
+        pool_window(memory, rooms, shape, start)
+        pooled = rooms.pooled + 2 * i * shape.channels
+        for c in range(shape.channels):
+            memory[pooled + c] = memory[rooms.maxima + order[c]]
+            memory[pooled + shape.channels + c] = memory[rooms.totals + order[c]] / np.float32(shape.window)
 
 
 @jit
-def begin_rows(biases, sums, group, capacity, start, begin, end, filters, scratch):
-    """Rows begin..end of a window that are cut for the first time in this group: the sum over the groups before it."""
-    at = begin * filters
-    if group == 0:
-        copy_rows(biases, 0, 0, scratch, at, filters, end - begin)
-    else:
-        copy_rows(sums[group - 1], (start + begin) % capacity * filters, filters, scratch, at, filters, end - begin)
+def lay_out(memory: Floats, rooms: Rooms, shape: Shape, block: Block, group: int, i: int, start: int) -> None:
+    """A window's rows of a group, as far as the first layer's edges need them, one after the other in its patch."""
+    width, edge, patch = shape.widths[group], shape.edges[group], rooms.patches[group]
+    slots = shape.slots if group else shape.at_once
+    size = edge.before * width
+    copy_rows(memory, rooms.left[group] + (block.first + i) % slots * size, ZERO, patch + REACH * width, size, ONE)
+    size = edge.after * width
+    last = (REACH + shape.window - edge.after) * width
+    copy_rows(memory, rooms.right[group] + i * size, ZERO, patch + last, size, ONE)
+    add_inside(memory, rooms.rows[group], shape, start, edge, shape.levels[group], width, patch)
 
 
 @jit
-def dense_layers(weights, pooled, biases, tags_bias, hidden, embedding, logits):
-    """From pooled windows to the penultimate layer and the tags before their sigmoid.
+def add_inside(
+    memory: Floats, ring: int, shape: Shape, start: int, edge: Level, wanted: Level, width: int, patch: int
+) -> None:
+    """Rows between a window's edges out of the ring to their place in the window's patch.
 
-    Parameters
-    ----------
-    pooled : float32 (windows, 2, all channels), flat.
-    biases, tags_bias : float32, filled up to panels.
-    hidden, logits : float32 (windows, filled up to panels), flat.
-    embedding : float32 (windows, units), flat.
+    Only those are copied that the `wanted` level's edge rows are computed from: within REACH of them.
     """
-    units = weights.tags.shape[1]
-    depth = weights.dense.shape[1]
-    windows = len(pooled) // depth
-    width = len(biases)
-    matmul(pooled, 0, depth, depth, weights.dense, width, biases, 0, 0, hidden, 0, width, windows)
-    for i in range(windows):
-        activate(hidden, i * width, weights.dense_activation, embedding, i * units, units)
-    width = len(tags_bias)
-    matmul(embedding, 0, units, units, weights.tags, width, tags_bias, 0, 0, logits, 0, width, windows)
+    begin, end = edge.before, shape.window - edge.after
+    left = min(end, wanted.before + REACH)
+    right = max(left, begin, shape.window - wanted.after - REACH)
+    if begin < left:
+        at = ring + (start + begin) % shape.capacity * width
+        copy_rows(memory, at, width, patch + (REACH + begin) * width, width, left - begin)
+    if right < end:
+        at = ring + (start + right) % shape.capacity * width
+        copy_rows(memory, at, width, patch + (REACH + right) * width, width, end - right)
+
+
+@jit
+def first_layer(
+    memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, group: int, start: int
+) -> None:
+    """Add a group to the first layer's sums, in the rows where this group or one before it feels an edge."""
+    window, filters = shape.window, shape.filters
+    before, after = shape.levels[group]
+    done_before = done_after = 0  # rows that earlier groups have begun
+    if group:
+        done_before, done_after = shape.levels[group - 1]
+    left_end, right_begin = (before, window - after) if after else (window - done_after, window)
+    if group:
+        take_over(memory, rooms.sums[group - 1], rooms.scratch, shape, start, done_before, left_end)
+        take_over(memory, rooms.sums[group - 1], rooms.scratch, shape, start, right_begin, window - done_after)
+    width, patch, panels, sums = shape.widths[group], rooms.patches[group], places.first[group], rooms.scratch
+    depth = TAPS * width
+    for side in range(2):
+        row, rows = (window - after, after) if side else (0, before)
+        x, out = patch + row * width, sums + row * filters
+        begin, step = (out, filters) if group else (places.biases[0], 0)
+        matmul(memory, x, width, depth, weights, panels, filters, begin, step, out, filters, rows)
+
+
+@jit
+def take_over(memory: Floats, ring: int, scratch: int, shape: Shape, start: int, begin: int, end: int) -> None:
+    """Rows begin .. end of a window, whose sums over the groups so far feel no edge, out of the ring."""
+    if begin < end:
+        at = ring + (start + begin) % shape.capacity * shape.filters
+        copy_rows(memory, at, shape.filters, scratch + begin * shape.filters, shape.filters, end - begin)
+
+
+@jit
+def edge_rows(memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, layer: int) -> None:
+    """The rows of a layer that feel an edge, into its patch."""
+    filters, margin = shape.filters, REACH * shape.filters
+    before, after = shape.levels[GROUPS - 1 + layer]
+    for side in range(2):
+        row, rows = (shape.window - after, after) if side else (0, before)
+        sums, out = rooms.scratch + row * filters, rooms.layer_patches[layer] + row * filters + margin
+        if layer == 0:
+            finish(memory, sums, weights, places.activations[0], -1, out, filters, rows)
+        else:
+            x, panels, bias = (
+                rooms.layer_patches[layer - 1] + row * filters,
+                places.later[layer - 1],
+                places.biases[layer],
+            )
+            matmul(memory, x, filters, TAPS * filters, weights, panels, filters, bias, ZERO, sums, filters, rows)
+            finish(memory, sums, weights, places.activations[layer], x + margin, out, filters, rows)
+
+
+@jit
+def pool_window(memory: Floats, rooms: Rooms, shape: Shape, start: int) -> None:
+    """Maximum and total of each channel over a window: its first rows, those that feel no edge, its last rows."""
+    for c in range(rooms.totals - rooms.maxima):
+        memory[rooms.maxima + c] = LOWEST
+        memory[rooms.totals + c] = 0
+    for part in range(GROUPS + LAYERS):
+        if part < GROUPS:
+            width, edge, patch, ring = shape.widths[part], shape.edges[part], rooms.patches[part], rooms.rows[part]
+        else:
+            layer = part - GROUPS
+            width, edge = shape.filters, shape.levels[part - 1]
+            patch, ring = rooms.layer_patches[layer], rooms.layers[layer]
+        maxima, totals = rooms.maxima + rooms.pools[part], rooms.totals + rooms.pools[part]
+        inside = shape.window - edge.before - edge.after
+        last = patch + (REACH + shape.window - edge.after) * width
+        ring += (start + edge.before) % shape.capacity * width
+        pool(memory, patch + REACH * width, width, edge.before, width, maxima, totals)
+        pool(memory, ring, width, inside, width, maxima, totals)
+        pool(memory, last, width, edge.after, width, maxima, totals)
+
+
+@jit
+def dense_layers(memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, block: Block) -> None:
+    """From pooled windows to the penultimate layer and the tags before their sigmoid."""
+    units, tags, depth = shape.units, shape.tags, 2 * shape.channels
+    width = (units + PANEL - 1) // PANEL * PANEL
+    out, bias = rooms.hidden, places.dense_bias
+    matmul(memory, rooms.pooled, depth, depth, weights, places.dense, width, bias, ZERO, out, width, block.windows)
+    for i in range(block.windows):
+        x = rooms.hidden + i * width
+        activate(memory, x, weights, places.dense_activation, rooms.embedding + i * units, units)
+    width = (tags + PANEL - 1) // PANEL * PANEL
+    out, bias = rooms.logits, places.tags_bias
+    matmul(memory, rooms.embedding, units, units, weights, places.tags, width, bias, ZERO, out, width, block.windows)

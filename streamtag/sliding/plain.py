@@ -51,7 +51,8 @@ def operations(lanes: int) -> dict[str, Callable[..., Any]]:
         return tile - scalars(tile, a, at, step) * v
 
     def row_max(tile: Tile) -> Tile:
-        return np.max(tile, axis=0, keepdims=True)
+        greatest: Tile = np.max(tile, axis=0, keepdims=True)
+        return greatest
 
     return {
         "zeros": zeros,

@@ -27,10 +27,10 @@ from streamtag.networks.specs import (
     ModelSpec,
 )
 from streamtag.networks.weights import Weights
+from streamtag.sliding.arena import Arena, Floats
 from streamtag.sliding.geometry import TAPS, TEMPORAL
 from streamtag.sliding.simd import PANEL, SLICE
 
-Float = NDArray[np.float32]
 Double = NDArray[np.float64]
 
 EPSILON = 1e-3
@@ -39,6 +39,8 @@ NEGLIGIBLE = 1e-15
 """Of weights whose sums are about 1: eight decimals below what float32 resolves."""
 BINS = N_MELS // 2 + 1
 """Bins of the DFT over the mel bands."""
+SPECTRUM = -(-2 * BINS // 64) * 64
+"""Float32 that a frame's spectrum takes in memory: real and imaginary part of 49 bins, filled up."""
 TIMBRAL_STRIDE = -(-TIMBRAL_FILTERS // 16) * 16
 """Channels that a timbral branch takes in memory: 204, filled up with zeros to whole registers of 16."""
 TIMBRAL_WIDTH = len(TIMBRAL_BANDS) * TIMBRAL_STRIDE
@@ -48,76 +50,62 @@ FRONT_END = len(TIMBRAL_BANDS) * TIMBRAL_FILTERS + len(TEMPORAL) * TEMPORAL_FILT
 """Channels of the front end as musicnn counts them."""
 
 
-class Activation(NamedTuple):
-    """``scale * relu(sign * x + bias) + offset`` for each channel: four float32 (channels,)."""
+class Places(NamedTuple):
+    """Where the weights are in the array.
 
-    sign: Float
-    bias: Float
-    scale: Float
-    offset: Float
-
-
-class Timbral(NamedTuple):
-    """The timbral branches, in the frequency domain (see `timbral`).
+    *Panels* are a matrix (depth, columns) with its columns filled up with zeros, as (columns / PANEL, depth, PANEL).
+    An *activation* is (4, channels), sign, bias, scale and offset of ``scale * relu(sign * x + bias) + offset``.
 
     Attributes
     ----------
-    input_scale, input_offset : float32 (1,), the input's batch norm.
-    dft : float32 panels (96, 98 filled up), frame to the real and imaginary part of its 49 bins.
-    filters : float32 (slice, bin, tap, 2, SLICE), the two branches' filters side by side and cut into slices.
-    even, odd : for each branch float32 (bins, half of its outputs), cosines and minus sines.
-    activation : of the 2 * 208 channels.
+    zeros : a frame's spectrum of zeros.
+    input_norm : scale and offset of the frames.
+    dft : panels (96, SPECTRUM), a frame to the real and imaginary parts of its spectrum.
+    timbral : (slice, bin, tap, 2, SLICE), both branches' filters side by side, cut into slices (`spectral_filters`).
+    even, odd : for each branch (bins, half of its outputs), cosines and minus sines.
+    timbral_activation : of TIMBRAL_WIDTH channels.
+    temporal, temporal_activations : for each branch, panels (frames, 51), and its activation.
+    first : for each group of the front end, panels (7 * width, filters).
+    later : for the mid-end's second and third layer, panels (7 * filters, filters).
+    biases, activations : of the mid-end's three layers.
+    dense, dense_bias, dense_activation : the penultimate layer; its inputs are max_pool, then mean_pool.
+    tags, tags_bias : the last layer, as panels.
     """
 
-    input_scale: Float
-    input_offset: Float
-    dft: Float
-    filters: Float
-    even: tuple[Float, Float]
-    odd: tuple[Float, Float]
-    activation: Activation
-
-
-class Temporal(NamedTuple):
-    """The temporal branches, shortest first: filters as float32 panels (frames, 64), and activations."""
-
-    filters: tuple[Float, ...]
-    activations: tuple[Activation, ...]
-
-
-class Midend(NamedTuple):
-    """The mid-end and the dense layers.
-
-    Attributes
-    ----------
-    first : for each group of the front end, float32 panels (7 * width, filters).
-    later : for the second and third layer, float32 panels (7 * filters, filters).
-    biases : float32 (3, filters).
-    activations : of the three.
-    dense, tags : float32 panels; rows of `dense` are max_pool, then mean_pool, each in musicnn's order of channels.
-    dense_bias, tags_bias : float32, filled up to whole panels.
-    dense_activation : of the penultimate units.
-    """
-
-    first: tuple[Float, ...]
-    later: tuple[Float, Float]
-    biases: Float
-    activations: tuple[Activation, ...]
-    dense: Float
-    dense_bias: Float
-    dense_activation: Activation
-    tags: Float
-    tags_bias: Float
+    zeros: int
+    input_norm: int
+    dft: int
+    timbral: int
+    even: tuple[int, ...]
+    odd: tuple[int, ...]
+    timbral_activation: int
+    temporal: tuple[int, ...]
+    temporal_activations: tuple[int, ...]
+    first: tuple[int, ...]
+    later: tuple[int, ...]
+    biases: tuple[int, ...]
+    activations: tuple[int, ...]
+    dense: int
+    dense_bias: int
+    dense_activation: int
+    tags: int
+    tags_bias: int
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A model's weights as the kernels want them. Read-only; evaluators in several threads share one."""
+    """A model's weights as the kernels want them. Read-only; evaluators in several threads share one.
+
+    Attributes
+    ----------
+    spec : the model.
+    weights : float32, all of them in one array.
+    places : where each is.
+    """
 
     spec: ModelSpec
-    timbral: Timbral
-    temporal: Temporal
-    midend: Midend
+    weights: Floats
+    places: Places
 
 
 def prepare(weights: Weights) -> Prepared:
@@ -131,8 +119,34 @@ def prepare(weights: Weights) -> Prepared:
     spec = weights.spec
     if spec.family != "musicnn":
         raise OptionError(f"{spec.name} cannot be evaluated by sliding: only the musicnn models can")
-    reader = _Reader(weights)
-    return Prepared(spec, _timbral(reader), _temporal(reader), _midend(reader, spec))
+    read, arena = _Reader(weights), Arena()
+    timbral, even, odd, timbral_activation = _timbral(read)
+    temporal = [read.branch(f"temporal_{frames}", frames, 1, 1, TEMPORAL_FILTERS) for frames in TEMPORAL]
+    first, later, biases, activations = _midend(read, spec.filters)
+    dense, dense_bias, dense_activation = _dense(read, spec)
+    places = Places(
+        zeros=arena.room(SPECTRUM),
+        input_norm=arena.put(np.concatenate(read.norm("input_norm", 1))),
+        dft=arena.put(_panels(_dft())),
+        timbral=arena.put(_alive(timbral)),
+        even=arena.put_all(map(_alive, even)),
+        odd=arena.put_all(map(_alive, odd)),
+        timbral_activation=arena.put(timbral_activation),
+        temporal=arena.put_all(_panels(kernel[:, 0, 0]) for kernel, _ in temporal),
+        temporal_activations=arena.put_all(activation for _, activation in temporal),
+        first=arena.put_all(map(_panels, first)),
+        later=arena.put_all(map(_panels, later)),
+        biases=arena.put_all(biases),
+        activations=arena.put_all(activations),
+        dense=arena.put(_panels(dense)),
+        dense_bias=arena.put(_pad(dense_bias, PANEL)),
+        dense_activation=arena.put(dense_activation),
+        tags=arena.put(_panels(read("tags/kernel", spec.embedding_size, len(spec.labels)))),
+        tags_bias=arena.put(_pad(read("tags/bias", len(spec.labels)), PANEL)),
+    )
+    array = arena.array()
+    array.flags.writeable = False
+    return Prepared(spec, array, places)
 
 
 class _Reader:
@@ -157,41 +171,37 @@ class _Reader:
         scale = gamma / np.sqrt(variance + EPSILON)
         return scale, beta - mean * scale
 
-    def branch(self, name: str, *shape: int) -> tuple[Double, Activation]:
+    def activation(self, layer: str, size: int) -> Double:
+        """Activation of sums that have their bias already."""
+        scale, offset = self.norm(layer, size)
+        return np.stack((np.ones(size), np.zeros(size), scale, offset))
+
+    def branch(self, name: str, *shape: int) -> tuple[Double, Double]:
         """Filters of a branch that ends in a maximum, those of negative scale negated, and its activation."""
         kernel = self(f"{name}_conv/kernel", *shape)
         scale, offset = self.norm(f"{name}_norm", shape[-1])
         sign = np.where(scale < 0, -1.0, 1.0)
-        activation = Activation(
-            _fixed(sign), _fixed(self(f"{name}_conv/bias", shape[-1])), _fixed(scale), _fixed(offset)
-        )
-        return kernel * sign, activation
+        return kernel * sign, np.stack((sign, self(f"{name}_conv/bias", shape[-1]), scale, offset))
 
 
-def _timbral(reader: _Reader) -> Timbral:
-    scale, offset = reader.norm("input_norm", 1)
+def _dft() -> Double:
+    """The real DFT of a frame as a matrix (96, SPECTRUM): real part of bin 0, imaginary part, real part of bin 1 ..."""
     angle = 2 * np.pi / N_MELS * np.outer(np.arange(N_MELS), np.arange(BINS))
-    dft = np.stack((np.cos(angle), -np.sin(angle)), axis=-1).reshape(N_MELS, 2 * BINS)
+    return _pad(np.stack((np.cos(angle), -np.sin(angle)), axis=-1).reshape(N_MELS, 2 * BINS), SPECTRUM)
 
+
+def _timbral(read: _Reader) -> tuple[Double, list[Double], list[Double], Double]:
+    """Filters, even and odd half of the inverse transforms, activation: as in `Places`."""
     filters, even, odd, activations = [], [], [], []
     for bands in TIMBRAL_BANDS:
-        kernel, activation = reader.branch(f"timbral_{bands}", TAPS, bands, 1, TIMBRAL_FILTERS)
+        kernel, activation = read.branch(f"timbral_{bands}", TAPS, bands, 1, TIMBRAL_FILTERS)
         spectra, cosines, sines = spectral_filters(kernel[:, :, 0])
         filters.append(_pad(spectra, TIMBRAL_STRIDE))
-        even.append(_fixed(cosines))
-        odd.append(_fixed(sines))
-        activations.append(Activation(*(_pad(values, TIMBRAL_STRIDE) for values in activation)))
-    side_by_side = np.concatenate(filters, axis=-1).reshape(BINS, TAPS, 2, -1, SLICE)
-    activation = Activation(*(_fixed(np.concatenate(values)) for values in zip(*activations, strict=True)))
-    return Timbral(
-        _fixed(scale),
-        _fixed(offset),
-        _panels(dft),
-        _fixed(np.moveaxis(side_by_side, -2, 0)),
-        (even[0], even[1]),
-        (odd[0], odd[1]),
-        activation,
-    )
+        even.append(cosines)
+        odd.append(sines)
+        activations.append(_pad(activation, TIMBRAL_STRIDE))
+    slices = np.concatenate(filters, axis=-1).reshape(BINS, TAPS, 2, -1, SLICE)
+    return np.moveaxis(slices, -2, 0), even, odd, np.concatenate(activations, axis=1)
 
 
 def spectral_filters(kernel: Double) -> tuple[Double, Double, Double]:
@@ -200,7 +210,8 @@ def spectral_filters(kernel: Double) -> tuple[Double, Double, Double]:
     The correlation's ``96 - bands + 1`` outputs are numbered from their middle: f = -m .. m, in steps of 1 (halves for
     an even number of them). With Y the product of the frame's DFT and these filters, the output is
 
-        out(f) = even(f) + odd(f),  even(f) = sum_k Re Y_k cos(2 pi k f / 96),  odd(f) = -sum_k Im Y_k sin(2 pi k f / 96)
+        out(f) = even(f) + odd(f)
+        even(f) = sum_k Re Y_k cos(2 pi k f / 96),  odd(f) = -sum_k Im Y_k sin(2 pi k f / 96)
 
     and out(-f) is even(f) - odd(f). So the greatest of the two is even(f) + |odd(f)|, and half of the f suffice.
 
@@ -224,90 +235,62 @@ def spectral_filters(kernel: Double) -> tuple[Double, Double, Double]:
     return np.moveaxis(parts, 0, 1), np.cos(angle), -np.sin(angle)
 
 
-def _temporal(reader: _Reader) -> Temporal:
-    branches = [reader.branch(f"temporal_{frames}", frames, 1, 1, TEMPORAL_FILTERS) for frames in TEMPORAL]
-    return Temporal(
-        tuple(_panels(kernel[:, 0, 0]) for kernel, _ in branches), tuple(activation for _, activation in branches)
+def front_end_channels() -> list[tuple[int, int, int, int]]:
+    """Where musicnn's front-end channels are in ours: (first channel, how many, our group, place in the group).
+
+    musicnn has the longest temporal branch first, we the shortest; each timbral branch is filled up to 208 channels.
+    """
+    timbral = [
+        (branch * TIMBRAL_FILTERS, TIMBRAL_FILTERS, 0, branch * TIMBRAL_STRIDE) for branch in range(len(TIMBRAL_BANDS))
+    ]
+    begin = len(TIMBRAL_BANDS) * TIMBRAL_FILTERS
+    return timbral + [
+        (begin + n * TEMPORAL_FILTERS, TEMPORAL_FILTERS, 1 + TEMPORAL.index(frames), 0)
+        for n, frames in enumerate(TEMPORAL_FRAMES)
+    ]
+
+
+def _midend(read: _Reader, filters: int) -> tuple[list[Double], list[Double], list[Double], list[Double]]:
+    """First layer by groups, later layers, biases, activations: as in `Places`, before they are made panels."""
+    kernel = read("midend_1_conv/kernel", TAPS, FRONT_END, filters)
+    first = [np.zeros((TAPS, width, filters)) for width in WIDTHS]
+    for channel, count, group, inside in front_end_channels():
+        first[group][:, inside : inside + count] = kernel[:, channel : channel + count]
+    later = [read(f"midend_{n}_conv/kernel", TAPS, filters, filters) for n in (2, 3)]
+    return (
+        [part.reshape(-1, filters) for part in first],
+        [part.reshape(-1, filters) for part in later],
+        [read(f"midend_{n}_conv/bias", filters) for n in (1, 2, 3)],
+        [read.activation(f"midend_{n}_norm", filters) for n in (1, 2, 3)],
     )
 
 
-def _midend(reader: _Reader, spec: ModelSpec) -> Midend:
-    filters, units, tags = spec.filters, spec.embedding_size, len(spec.labels)
-    first = reader("midend_1_conv/kernel", TAPS, FRONT_END, filters)
-    # musicnn's order of channels: timbral 38 and 67, then the temporal branches as TEMPORAL_FRAMES has them
-    timbral = np.zeros((TAPS, TIMBRAL_WIDTH, filters))
-    for branch in range(len(TIMBRAL_BANDS)):
-        own = slice(branch * TIMBRAL_STRIDE, branch * TIMBRAL_STRIDE + TIMBRAL_FILTERS)
-        timbral[:, own] = first[:, branch * TIMBRAL_FILTERS : (branch + 1) * TIMBRAL_FILTERS]
-    starts = [temporal_channel(frames) for frames in TEMPORAL]
-    parts = [timbral, *(first[:, start : start + TEMPORAL_FILTERS] for start in starts)]
-
-    later = [_panels(reader(f"midend_{n}_conv/kernel", TAPS, filters, filters).reshape(-1, filters)) for n in (2, 3)]
-
-    activations = []
-    for layer in ("midend_1", "midend_2", "midend_3"):
-        scale, offset = reader.norm(f"{layer}_norm", filters)
-        activations.append(Activation(_ones(filters), _zeros(filters), _fixed(scale), _fixed(offset)))
-
-    channels = FRONT_END + 3 * filters
-    scale, offset = reader.norm("pool_norm", 2 * channels)
-    dense = reader("penultimate_dense/kernel", 2 * channels, units)
-    dense_bias = reader("penultimate_dense/bias", units) + offset @ dense
+def _dense(read: _Reader, spec: ModelSpec) -> tuple[Double, Double, Double]:
+    """Kernel, bias and activation of the penultimate layer, with the batch norm before it folded in."""
+    units, channels = spec.embedding_size, FRONT_END + 3 * spec.filters
+    scale, offset = read.norm("pool_norm", 2 * channels)
+    kernel = read("penultimate_dense/kernel", 2 * channels, units)
+    bias = read("penultimate_dense/bias", units) + offset @ kernel
     # stored interleaved: max of channel 0, mean of channel 0, max of channel 1, ...
-    dense = (scale[:, None] * dense).reshape(channels, 2, units).swapaxes(0, 1).reshape(2 * channels, units)
-    dense_scale, dense_offset = reader.norm("penultimate_norm", units)
-    return Midend(
-        tuple(_panels(part.reshape(-1, filters)) for part in parts),
-        (later[0], later[1]),
-        _fixed(np.stack([reader(f"midend_{n}_conv/bias", filters) for n in (1, 2, 3)])),
-        tuple(activations),
-        _panels(dense),
-        _fixed(_pad(dense_bias, PANEL)),
-        Activation(_ones(units), _zeros(units), _fixed(dense_scale), _fixed(dense_offset)),
-        _panels(reader("tags/kernel", units, tags)),
-        _fixed(_pad(reader("tags/bias", tags), PANEL)),
-    )
+    kernel = (scale[:, None] * kernel).reshape(channels, 2, units).swapaxes(0, 1).reshape(2 * channels, units)
+    return kernel, bias, read.activation("penultimate_norm", units)
 
 
-def temporal_channel(frames: int) -> int:
-    """Where musicnn's front end has the channels of a temporal branch."""
-    return len(TIMBRAL_BANDS) * TIMBRAL_FILTERS + TEMPORAL_FRAMES.index(frames) * TEMPORAL_FILTERS
+def _panels(matrix: Double) -> Double:
+    """A matrix (depth, columns) as panels."""
+    padded = _pad(_alive(matrix), PANEL)
+    return padded.reshape(len(matrix), -1, PANEL).swapaxes(0, 1)
 
 
-def _panels(matrix: Double) -> Float:
-    """A matrix (depth, columns), its columns filled up with zeros, as panels: (columns / PANEL, depth, PANEL)."""
-    padded = _pad(matrix, PANEL)
-    return _fixed(padded.reshape(len(matrix), -1, PANEL).swapaxes(0, 1))
-
-
-def _pad(values: NDArray[np.floating], multiple: int) -> Double:
+def _pad(values: Double, multiple: int) -> Double:
     """Fill the last axis up with zeros to a multiple."""
     missing = -values.shape[-1] % multiple
-    return np.pad(values.astype(np.float64), [(0, 0)] * (values.ndim - 1) + [(0, missing)])
+    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
 
 
-def _fixed(values: NDArray[np.floating]) -> Float:
-    """Float32, contiguous, not to be written to, without the values that are as good as zero.
+def _alive(values: Double) -> Double:
+    """Without the values that are as good as zero.
 
     Filters that training has let die hold subnormal numbers, and x86 takes over 100 cycles for an operation on one.
     """
-    fixed = aligned(values.shape)
-    fixed[...] = np.where(np.abs(values) < NEGLIGIBLE, 0.0, values)
-    fixed.flags.writeable = False
-    return fixed
-
-
-def aligned(shape: int | tuple[int, ...]) -> Float:
-    """Float32 zeros that begin on a cache line: a register that straddles two lines takes two loads."""
-    size = int(np.prod(shape))
-    room = np.zeros(size + 15, np.float32)
-    start = -room.ctypes.data % 64 // room.itemsize
-    return room[start : start + size].reshape(shape)
-
-
-def _ones(size: int) -> Float:
-    return _fixed(np.ones(size))
-
-
-def _zeros(size: int) -> Float:
-    return _fixed(np.zeros(size))
+    return np.where(np.abs(values) < NEGLIGIBLE, 0.0, values)

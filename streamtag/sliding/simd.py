@@ -17,12 +17,12 @@ import platform
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
-from llvmlite import binding, ir
+from llvmlite import binding, ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic, models, register_model
 
 from streamtag.sliding import plain
+from streamtag.sliding.compiled import CONFIG
 
 
 class Tiles(NamedTuple):
@@ -57,7 +57,7 @@ def instruction_set() -> str:
     """Which row of `TILES` fits the CPU that Numba compiles for (NUMBA_CPU_FEATURES overrides the host's)."""
     if platform.machine() in ("arm64", "aarch64"):
         return "NEON"
-    chosen = numba.config.CPU_FEATURES
+    chosen = CONFIG.CPU_FEATURES
     features = (binding.get_host_cpu_features().flatten() if chosen is None else chosen).split(",")
     if "+avx512f" in features:
         return "AVX-512"
@@ -76,11 +76,6 @@ _VECTOR = ir.VectorType(_FLOAT, LANES)
 _LOWEST = -3.0e38
 
 
-def jit(function: Callable[..., Any]) -> Any:
-    """Compile a kernel: cached on disk, without the GIL, no checks, IEEE arithmetic in the order that is written."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-
-
 class TileType(types.Type):
     """Numba's type of a tile."""
 
@@ -90,9 +85,9 @@ class TileType(types.Type):
 
 
 @register_model(TileType)
-class _TileModel(models.PrimitiveModel):  # type: ignore[misc]
+class _TileModel(models.PrimitiveModel):
     def __init__(self, manager: Any, tile: TileType) -> None:
-        super().__init__(manager, tile, ir.ArrayType(_VECTOR, tile.rows * tile.regs))
+        super().__init__(manager, tile, ir.ArrayType(_VECTOR, tile.rows * tile.regs))  # type: ignore[no-untyped-call]
 
 
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, element: Any) -> Any:
@@ -284,7 +279,7 @@ def _absolute(typing: Any, a: Any) -> Any:
     return _each(lambda builder, x: _call(builder, "llvm.fabs", x), a)
 
 
-_OPERATIONS = {
+_OPERATIONS: dict[str, Any] = {
     "zeros": _zeros,
     "lowest": _lowest,
     "load_rows": _load_rows,
@@ -300,7 +295,7 @@ _OPERATIONS = {
     "maximum": _maximum,
     "absolute": _absolute,
 }
-if numba.config.DISABLE_JIT:
+if CONFIG.DISABLE_JIT:
     _OPERATIONS = plain.operations(LANES)
 
 zeros = _OPERATIONS["zeros"]

@@ -7,21 +7,23 @@ of the multiply-adds in all. The transforms are of length 96 and written as matr
 
 from __future__ import annotations
 
-from streamtag.networks.specs import N_MELS
+from typing import TYPE_CHECKING, Any
+
+from streamtag.networks.specs import N_MELS, TIMBRAL_BANDS
+from streamtag.sliding.arena import Floats, Integers
+from streamtag.sliding.compiled import jit
 from streamtag.sliding.geometry import REACH, TAPS
-from streamtag.sliding.kernels import activate, copy_rows, matmul, mirror
-from streamtag.sliding.prepared import BINS, TIMBRAL_STRIDE, TIMBRAL_WIDTH
+from streamtag.sliding.kernels import ZERO, activate, copy_rows, matmul, mirror, not_literal
+from streamtag.sliding.prepared import BINS, SPECTRUM, TIMBRAL_STRIDE, TIMBRAL_WIDTH, Places
 from streamtag.sliding.simd import (
     BANDS,
     LANES,
-    PANEL,
     SLICE,
     SLICE_REGS,
     absolute,
     add,
     fma,
     fnma,
-    jit,
     load_row,
     load_spread,
     lowest,
@@ -32,169 +34,177 @@ from streamtag.sliding.simd import (
     zeros,
 )
 
-SPECTRUM = -(-2 * BINS // PANEL) * PANEL
-"""Float32 that a frame's spectrum takes in memory: real and imaginary part of 49 bins, filled up."""
+if TYPE_CHECKING:
+    from streamtag.sliding.state import Block, Rooms, Shape
+
+OUTPUTS = tuple((N_MELS - bands + 2) // 2 for bands in TIMBRAL_BANDS)
+"""Outputs of each branch's inverse transform: half of its places in frequency (see `spectral_filters`)."""
 COLUMNS = 3
 """Columns whose products are summed side by side: the edge of a window has three."""
 PRODUCTS = COLUMNS * BINS * 2 * SLICE
 """Float32 of their products for a slice of filters."""
-
-
 EDGE = 2 * REACH
 """Rows of a window's edge at most: 3, or all of a window that is too short to have two edges."""
 STRIP = EDGE + 2 * REACH
 """Rows of spectra for it."""
 
+MELS = not_literal(N_MELS)
+WIDTH = not_literal(TIMBRAL_WIDTH)
+STEP = not_literal(SPECTRUM)
+
 
 @jit
-def take_frames(frames, first, weights, normed, spectra, capacity, blank):
+def take_frames(
+    frames: Floats, first: int, memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape
+) -> None:
     """Frames of log-mel into the rings of normed frames and of spectra.
 
     Parameters
     ----------
-    frames : float32 (n, 96), n at most `capacity`.
+    frames : float32 (n, 96), n at most the rings' capacity.
     first : number of the first frame in the stream.
-    weights : `prepared.Timbral`.
-    blank : float32 zeros, at least SPECTRUM.
+    memory, rooms, shape : a stream's (see `state`).
+    weights, places : a model's (see `prepared`).
     """
     count = len(frames)
-    scale, offset = weights.input_scale[0], weights.input_offset[0]
-    at = first % capacity
+    scale, offset = weights[places.input_norm], weights[places.input_norm + 1]
+    x = rooms.normed + first % shape.capacity * N_MELS
+    out = rooms.spectra + first % shape.capacity * SPECTRUM
     for i in range(count):
         for band in range(N_MELS):
-            normed[(at + i) * N_MELS + band] = frames[i, band] * scale + offset
-    matmul(
-        normed, at * N_MELS, N_MELS, N_MELS, weights.dft, SPECTRUM, blank, 0, 0, spectra, at * SPECTRUM, SPECTRUM, count
-    )
-    mirror(normed, capacity, N_MELS, first, count)
-    mirror(spectra, capacity, SPECTRUM, first, count)
+            memory[x + i * N_MELS + band] = frames[i, band] * scale + offset
+    matmul(memory, x, MELS, MELS, weights, places.dft, STEP, places.zeros, ZERO, out, STEP, count)
+    mirror(memory, rooms.normed, shape.capacity, MELS, first, count)
+    mirror(memory, rooms.spectra, shape.capacity, STEP, first, count)
 
 
 @jit
-def timbral_columns(weights, spectra, jobs, out, products):
-    """Timbral columns from spectra.
-
-    Parameters
-    ----------
-    weights : `prepared.Timbral`.
-    spectra : float32 rows of SPECTRUM; a column needs 7 consecutive ones.
-    jobs : int64 (n, 3): the first row of spectra, how many columns from there, the row of `out` for the first.
-    out : float32 rows of TIMBRAL_WIDTH channels.
-    products : float32 scratch, PRODUCTS.
-    """
-    for channel in range(0, TIMBRAL_WIDTH, SLICE):  # a slice's filters stay in the cache for all columns
-        filters = channel * BINS * TAPS * 2
-        for job in range(len(jobs)):
-            first, count, row = jobs[job]
-            column = 0
-            while column + COLUMNS <= count:
-                multiply_many(spectra, (first + column) * SPECTRUM, weights.filters, filters, products)
-                invert_many(weights, products, out, (row + column) * TIMBRAL_WIDTH, channel)
-                column += COLUMNS
-            while column < count:
-                multiply_one(spectra, (first + column) * SPECTRUM, weights.filters, filters, products)
-                invert_one(weights, products, out, (row + column) * TIMBRAL_WIDTH, channel)
-                column += 1
-    for job in range(len(jobs)):
-        for row in range(jobs[job, 2], jobs[job, 2] + jobs[job, 1]):
-            at = row * TIMBRAL_WIDTH
-            activate(out, at, weights.activation, out, at, TIMBRAL_WIDTH)
-
-
-@jit
-def timbral_rows(weights, edges, plan, spectra, rows, left, right, jobs, products, blank):
+def timbral_rows(
+    jobs: Integers, memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, block: Block
+) -> None:
     """All timbral rows of a block of windows: the whole columns that are new, and the edges of each window.
 
     At an edge the network sees zeros. So do we: the edge's frames are laid out with rows of zeros before or after them.
 
     Parameters
     ----------
-    edges : `geometry.Level` of the timbral rows.
-    plan : `plan.Block`.
-    spectra : float32 ring, with room behind it for 2 * STRIP rows a window.
-    rows : float32 ring, with room behind it for 2 * EDGE rows a window.
-    left, right : float32, the windows' first and last rows, (windows, edge rows, TIMBRAL_WIDTH).
-    jobs : int64 scratch, (1 + 2 * windows, 3).
+    jobs : int64 (1 + 2 * windows, 3) scratch.
+    memory, rooms, shape, block : a stream's (see `state`).
+    weights, places : a model's (see `prepared`).
     """
-    before, after = edges
-    capacity, window = plan.capacity, plan.window
-    begin = max(plan.done - after, plan.start + before)
-    whole = max(plan.end - after - begin, 0)
-    jobs[0] = ((begin - REACH) % capacity, whole, begin % capacity)
-    used = 1
-    for i in range(plan.windows):
-        start = plan.start + i * plan.hop
-        strip = 2 * capacity + 2 * STRIP * i
-        edge = 2 * capacity + 2 * EDGE * i
-        inside = min(window, before + REACH)
-        copy_rows(blank, 0, 0, spectra, strip * SPECTRUM, SPECTRUM, STRIP)
-        ring = start % capacity * SPECTRUM
-        copy_rows(spectra, ring, SPECTRUM, spectra, (strip + REACH) * SPECTRUM, SPECTRUM, inside)
-        jobs[used] = (strip, before, edge)
-        used += 1
+    before, after = shape.edges[0]
+    capacity, rows = shape.capacity, rooms.rows[0]
+    begin = max(block.done - after, block.start + before)
+    whole = max(block.end - after - begin, 0)
+    x = rooms.spectra + (begin - REACH) % capacity * SPECTRUM
+    used = set_job(jobs, 0, x, whole, rows + begin % capacity * TIMBRAL_WIDTH)
+    for i in range(block.windows):
+        start = block.start + i * shape.hop
+        left = rooms.left[0] + (block.first + i) % shape.at_once * before * TIMBRAL_WIDTH
+        right = rooms.right[0] + i * after * TIMBRAL_WIDTH
+        strip = rooms.spectra + (2 * capacity + 2 * STRIP * i) * SPECTRUM
+        margin = REACH * SPECTRUM
+        inside = min(shape.window, before + REACH)
+        ring = rooms.spectra + start % capacity * SPECTRUM
+        for n in range(2 * STRIP * SPECTRUM):
+            memory[strip + n] = 0
+        copy_rows(memory, ring, STEP, strip + margin, STEP, inside)
+        used = set_job(jobs, used, strip, before, left)
         if after:
-            strip += STRIP
+            strip += STRIP * SPECTRUM
             inside = after + REACH
-            copy_rows(blank, 0, 0, spectra, strip * SPECTRUM, SPECTRUM, STRIP)
-            ring = (start + window - inside) % capacity * SPECTRUM
-            copy_rows(spectra, ring, SPECTRUM, spectra, strip * SPECTRUM, SPECTRUM, inside)
-            jobs[used] = (strip, after, edge + EDGE)
-            used += 1
-    timbral_columns(weights, spectra, jobs[:used], rows, products)
-    mirror(rows, capacity, TIMBRAL_WIDTH, begin, whole)
-    for i in range(plan.windows):
-        edge = (2 * capacity + 2 * EDGE * i) * TIMBRAL_WIDTH
-        size = before * TIMBRAL_WIDTH
-        copy_rows(rows, edge, 0, left, (plan.first + i) % plan.at_once * size, size, 1)
-        size = after * TIMBRAL_WIDTH
-        copy_rows(rows, edge + EDGE * TIMBRAL_WIDTH, 0, right, i * size, size, 1)
+            ring = rooms.spectra + (start + shape.window - inside) % capacity * SPECTRUM
+            copy_rows(memory, ring, STEP, strip, STEP, inside)
+            used = set_job(jobs, used, strip, after, right)
+    timbral_columns(jobs, used, memory, weights, places, rooms.products)
+    mirror(memory, rows, capacity, WIDTH, begin, whole)
 
 
-def _multiplier(columns):
+@jit
+def set_job(jobs: Integers, job: int, x: int, count: int, out: int) -> int:
+    """Write down a job for `timbral_columns`; its successor's number."""
+    jobs[job, 0] = x
+    jobs[job, 1] = count
+    jobs[job, 2] = out
+    return job + 1
+
+
+@jit
+def timbral_columns(jobs: Integers, used: int, memory: Floats, weights: Floats, places: Places, products: int) -> None:
+    """Timbral columns from spectra.
+
+    Parameters
+    ----------
+    jobs, used : int64 (at least `used`, 3): place of the first row of spectra, how many columns (each from 7 rows, the
+        next from a row later), place of the first column's channels.
+    products : place of scratch.
+    """
+    for channel in range(0, TIMBRAL_WIDTH, SLICE):  # a slice's filters stay in the cache for all columns
+        filters = places.timbral + channel * BINS * TAPS * 2
+        for job in range(used):
+            x, count, out = jobs[job, 0], jobs[job, 1], jobs[job, 2] + channel
+            while count >= COLUMNS:
+                multiply_many(memory, x, weights, filters, products)
+                invert_many(memory, weights, places, products, channel, out)
+                count -= COLUMNS
+                x += COLUMNS * SPECTRUM
+                out += COLUMNS * TIMBRAL_WIDTH
+            while count > 0:
+                multiply_one(memory, x, weights, filters, products)
+                invert_one(memory, weights, places, products, channel, out)
+                count -= 1
+                x += SPECTRUM
+                out += TIMBRAL_WIDTH
+    for job in range(used):
+        for i in range(jobs[job, 1]):
+            at = jobs[job, 2] + i * TIMBRAL_WIDTH
+            activate(memory, at, weights, places.timbral_activation, at, WIDTH)
+
+
+def _multiplier(columns: int) -> Any:
     """Products of spectra for so many consecutive columns."""
 
     @jit
-    def multiply(spectra, at, filters, filters_at, products):
+    def multiply(memory: Floats, x_at: int, weights: Floats, filters_at: int, products: int) -> None:
         """products[bin, :, i] = sum over taps of spectra[i + tap, bin] * filters[bin, tap], complex."""
         for k in range(BINS):
             real = zeros(columns, SLICE_REGS)
             imaginary = zeros(columns, SLICE_REGS)
             for tap in range(TAPS):
-                x = at + tap * SPECTRUM + 2 * k
+                x = x_at + tap * SPECTRUM + 2 * k
                 w = filters_at + (k * TAPS + tap) * 2 * SLICE
-                w_real = load_row(filters, w, SLICE_REGS)
-                w_imaginary = load_row(filters, w + SLICE, SLICE_REGS)
-                real = fma(real, spectra, x, SPECTRUM, w_real)
-                imaginary = fma(imaginary, spectra, x, SPECTRUM, w_imaginary)
-                real = fnma(real, spectra, x + 1, SPECTRUM, w_imaginary)
-                imaginary = fma(imaginary, spectra, x + 1, SPECTRUM, w_real)
-            store_rows(real, products, 2 * k * columns * SLICE, SLICE)
-            store_rows(imaginary, products, (2 * k + 1) * columns * SLICE, SLICE)
+                w_real = load_row(weights, w, SLICE_REGS)
+                w_imaginary = load_row(weights, w + SLICE, SLICE_REGS)
+                real = fma(real, memory, x, SPECTRUM, w_real)
+                imaginary = fma(imaginary, memory, x, SPECTRUM, w_imaginary)
+                real = fnma(real, memory, x + 1, SPECTRUM, w_imaginary)
+                imaginary = fma(imaginary, memory, x + 1, SPECTRUM, w_real)
+            store_rows(real, memory, products + 2 * k * columns * SLICE, SLICE)
+            store_rows(imaginary, memory, products + (2 * k + 1) * columns * SLICE, SLICE)
 
     return multiply
 
 
-def _inverter(columns):
+def _inverter(columns: int) -> Any:
     """The inverse transform's greatest output over frequency, for so many columns (see `spectral_filters`)."""
 
     @jit
-    def invert(weights, products, out, out_at, channel):
+    def invert(memory: Floats, weights: Floats, places: Places, products: int, channel: int, out: int) -> None:
         for part in range(0, SLICE, LANES):  # a register of filters belongs to one branch, a slice may to both
             branch = (channel + part) // TIMBRAL_STRIDE
-            even, odd = weights.even[branch], weights.odd[branch]
-            outputs = even.shape[1]
+            even, odd, outputs = places.even[branch], places.odd[branch], OUTPUTS[branch]
             best = lowest(1, columns)
             for f in range(0, outputs, BANDS):
                 evens = zeros(BANDS, columns)
                 for k in range(BINS):
-                    real = load_spread(products, 2 * k * columns * SLICE + part, SLICE, columns)
-                    evens = fma(evens, even, k * outputs + f, 1, real)
+                    real = load_spread(memory, products + 2 * k * columns * SLICE + part, SLICE, columns)
+                    evens = fma(evens, weights, even + k * outputs + f, 1, real)
                 odds = zeros(BANDS, columns)
                 for k in range(BINS):
-                    imaginary = load_spread(products, (2 * k + 1) * columns * SLICE + part, SLICE, columns)
-                    odds = fma(odds, odd, k * outputs + f, 1, imaginary)
+                    imaginary = load_spread(memory, products + (2 * k + 1) * columns * SLICE + part, SLICE, columns)
+                    odds = fma(odds, weights, odd + k * outputs + f, 1, imaginary)
                 best = maximum(row_max(add(evens, absolute(odds))), best)
-            store_spread(best, out, out_at + channel + part, TIMBRAL_WIDTH)
+            store_spread(best, memory, out + part, TIMBRAL_WIDTH)
 
     return invert
 
