@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamtag.errors import OptionError
+from streamtag.errors import FeedError, OptionError
 from streamtag.evaluator import Judged
 from streamtag.networks.specs import N_MELS, PATCH_FRAMES, ModelSpec
 from streamtag.sliding.arena import Arena, Floats
@@ -85,7 +85,14 @@ class SlidingEvaluator:
         return max(0, (self._pushed - self.window_frames) // self.hop_frames + 1 - self._next)
 
     def push(self, frames: Floats) -> None:
-        """Take frames: float32 (n, 96) log-mel, any n from 0."""
+        """Take frames: float32 (n, 96) log-mel, any n from 0.
+
+        Raises
+        ------
+        FeedError : frames of another shape.
+        """
+        if frames.ndim != 2 or frames.shape[1] != N_MELS:  # the kernels do not check
+            raise FeedError(f"frames have shape {frames.shape}, and (n, {N_MELS}) is needed")
         if len(frames):
             self._pending.append(np.array(frames, np.float32, order="C"))
             self._pushed += len(frames)
@@ -124,6 +131,8 @@ class SlidingEvaluator:
         trial = SlidingEvaluator(self._prepared, 1, 1)
         trial.push(np.zeros((1, N_MELS), np.float32))
         trial.take(1)
+        if not self._pushed:
+            self._memory[:] = 0
 
     def _judge(self, pooled: Floats, embedding: Floats, logits: Floats) -> None:
         """Judge the next windows, as many as there is room for results."""

@@ -179,11 +179,8 @@ def edge_rows(memory: Floats, weights: Floats, places: Places, rooms: Rooms, sha
         if layer == 0:
             finish(memory, sums, weights, places.activations[0], -1, out, filters, rows)
         else:
-            x, panels, bias = (
-                rooms.layer_patches[layer - 1] + row * filters,
-                places.later[layer - 1],
-                places.biases[layer],
-            )
+            x = rooms.layer_patches[layer - 1] + row * filters
+            panels, bias = places.later[layer - 1], places.biases[layer]
             matmul(memory, x, filters, TAPS * filters, weights, panels, filters, bias, ZERO, sums, filters, rows)
             finish(memory, sums, weights, places.activations[layer], x + margin, out, filters, rows)
 

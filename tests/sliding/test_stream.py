@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamtag.errors import OptionError, WeightsDamagedError
+from streamtag.errors import FeedError, OptionError, WeightsDamagedError
 from streamtag.evaluator import Evaluator, PatchEvaluator
 from streamtag.networks.specs import SPECS
 from streamtag.networks.weights import Weights, load_weights
@@ -223,12 +223,24 @@ def test_counts_as_the_plain_evaluator_does(
         assert sliding.due == plain.due
 
 
+def test_warm_up_leaves_the_stream_as_it_is(prepared: Prepared) -> None:
+    frames = sounds.music(70)
+    evaluator = SlidingEvaluator(prepared, 60, 5)
+    evaluator.warm_up()
+    evaluator.push(frames)
+    evaluator.take(1)
+    evaluator.warm_up()
+    assert_same(evaluator.take(2), 1, alone(prepared, frames[10:]))
+
+
 def test_refuses_what_it_cannot_do(weights: Weights, prepared: Prepared) -> None:
     with pytest.raises(OptionError, match="MSD_vgg"):
         prepare(load_weights("MSD_vgg"))
     for window, hop in ((0, 1), (187, 0)):
         with pytest.raises(OptionError, match="at least 1 frame"):
             SlidingEvaluator(prepared, window, hop)
+    with pytest.raises(FeedError, match=r"\(3, 95\)"):
+        SlidingEvaluator(prepared, 187, 1).push(np.zeros((3, 95), np.float32))
     tensors = {key: value for key, value in weights.tensors.items() if key != "tags/bias"}
     with pytest.raises(WeightsDamagedError, match="tags/bias is missing"):
         prepare(Weights(SPECS["MSD_musicnn"], tensors, {}, weights.path))
