@@ -64,8 +64,8 @@ Window = Annotated[
 EngineOption = Annotated[
     Literal["auto", "sliding", "tensorflow"],
     typer.Option(
-        help="What evaluates the network. sliding: on the CPU, computing once what windows share (musicnn models). "
-        "tensorflow: each window whole, on a GPU where there is one. auto: sliding where the model allows it."
+        help="What evaluates the network. sliding: on the CPU, computing once what windows share. "
+        "tensorflow: each window whole, on a GPU where there is one. auto: sliding."
     ),
 ]
 
@@ -106,7 +106,7 @@ def live(
     hop: Annotated[
         float | None,
         typer.Option(
-            help="Seconds between judgements, to the nearest 0.016. Default: 0.016; 0.064 for vgg and TensorFlow.",
+            help="Seconds between judgements, to the nearest 0.016. Default: 0.016; 0.064 with TensorFlow.",
             metavar="SECONDS",
             callback=_finite,
         ),

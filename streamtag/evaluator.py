@@ -19,6 +19,7 @@ from streamtag.networks.weights import load_weights
 
 if TYPE_CHECKING:
     from streamtag.sliding import Prepared
+    from streamtag.sliding.vgg_prepared import PreparedVgg
 
 Array = NDArray[np.float32]
 Engine = Literal["auto", "sliding", "tensorflow"]
@@ -197,9 +198,9 @@ def make_evaluator(model: str, window_frames: int, hop_frames: int, engine: Engi
     ----------
     model : musicnn's name of the model.
     window_frames, hop_frames : frames of a window, and from one to the next.
-    engine : `sliding`: on the CPU, computing once what windows share (musicnn models). `tensorflow`: each window whole,
-        through Keras, on a GPU where there is one (`KERAS_BACKEND` may name another backend). `auto`: sliding where
-        the model allows it; both give the same numbers.
+    engine : `sliding`: on the CPU, computing once what windows share. `tensorflow`: each window whole, through Keras,
+        on a GPU where there is one (`KERAS_BACKEND` may name another backend). `auto`: sliding, which is the quicker on
+        a CPU for every model and hop (docs/sliding.md); both give the same numbers.
 
     Raises
     ------
@@ -207,6 +208,10 @@ def make_evaluator(model: str, window_frames: int, hop_frames: int, engine: Engi
     ModelError : no such model, or something is wrong with its weights.
     """
     check_window(find_spec(model), window_frames)
+    if slides(model, engine) and find_spec(model).family == "vgg":
+        from streamtag.sliding.vgg import SlidingVggEvaluator
+
+        return SlidingVggEvaluator(_prepared_vgg(model), hop_frames)
     if slides(model, engine):
         from streamtag.sliding import SlidingEvaluator
 
@@ -224,14 +229,12 @@ def slides(model: str, engine: Engine) -> bool:
     Raises
     ------
     UnknownModelError : no such model.
-    OptionError : no such engine, or one that the model cannot take.
+    OptionError : no such engine.
     """
-    musicnn = find_spec(model).family == "musicnn"
+    find_spec(model)
     if engine not in ENGINES:
         raise OptionError(f"the engine {engine!r}: {', '.join(ENGINES)} are known")
-    if engine == "sliding" and not musicnn:
-        raise OptionError(f"{model} cannot be evaluated sliding; use the engine auto or tensorflow")
-    return musicnn and engine != "tensorflow"
+    return engine != "tensorflow"
 
 
 @lru_cache(maxsize=4)
@@ -239,3 +242,10 @@ def _prepared(model: str) -> Prepared:
     from streamtag.sliding import prepare
 
     return prepare(load_weights(model))
+
+
+@lru_cache(maxsize=4)
+def _prepared_vgg(model: str) -> PreparedVgg:
+    from streamtag.sliding.vgg_prepared import prepare_vgg
+
+    return prepare_vgg(load_weights(model))
