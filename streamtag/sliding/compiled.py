@@ -17,6 +17,7 @@ from platformdirs import user_cache_path
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 CONFIG: Any = numba.config
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}  # the last compiles less
 
 
 def cache_folder() -> Path:
@@ -35,8 +36,8 @@ def jit(function: Function) -> Function:
     """Compile a kernel: without the GIL, without checks, with IEEE arithmetic in the order that is written."""
     chosen, CONFIG.CACHE_DIR = CONFIG.CACHE_DIR, _FOLDER  # Numba looks at it now, not at the first call
     try:
-        return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+        return cast(Function, numba.njit(cache=True, **OPTIONS)(function))
     except RuntimeError:  # there is no folder that can be written to
-        return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
+        return cast(Function, numba.njit(**OPTIONS)(function))
     finally:
         CONFIG.CACHE_DIR = chosen
