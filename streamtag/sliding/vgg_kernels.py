@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.sliding.compiled import jit
+from streamtag.compiled import jit
 from streamtag.sliding.simd import (
     PANEL,
     REGS,
