@@ -31,11 +31,16 @@ def cache_folder() -> Path:
     return parent / f"kernels-{digest.hexdigest()[:16]}"
 
 
+def is_cached() -> bool:
+    """Whether this machine has compiled these sources before."""
+    return any(cache_folder().rglob("*.nbc"))
+
+
 _FOLDER = str(cache_folder())
 
 
 def jit(function: Function) -> Function:
-    """Compile a kernel at its first call: without the GIL, without checks, with IEEE arithmetic in the order written."""
+    """Compile a kernel at its first call: no GIL, no checks, and IEEE arithmetic in the order that is written."""
     return _cached(function)
 
 
