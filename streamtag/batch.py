@@ -182,7 +182,7 @@ class Batch:
         return {
             what: np.concatenate([np.empty((0, width), np.float32), *parts]),
             "start": np.concatenate([np.empty(0), *(tags.starts for _, tags in self._done)]),
-            "file": np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
+            "file_index": np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
             "files": np.array([name for name, _ in self._done], dtype=np.str_),
             "tags": np.array(self.spec.labels),
             "model": np.array(self.spec.name),

@@ -91,12 +91,12 @@ def test_a_hop_is_what_the_table_says(receiver: Receiver, sink: OscSink) -> None
     sink.frame(frame)
     messages = receiver.messages()
 
-    address, tags, (index, seconds, latency, level) = only(messages, "/streamtag/frame")
+    _, tags, (index, seconds, latency, level) = only(messages, "/streamtag/frame")
     assert tags == "ifff"
     assert index == 7
     assert [seconds, latency, level] == pytest.approx([frame.time, 31.4, -18.249], rel=1e-5)
 
-    address, tags, arguments = only(messages, "/streamtag/top")
+    _, tags, arguments = only(messages, "/streamtag/top")
     assert tags == "sfsfsf"
     assert arguments[::2] == ("rock", "female vocalists", "pop")
     assert arguments[1::2] == pytest.approx((0.43219, 0.3, 0.05))
@@ -109,7 +109,7 @@ def test_a_hop_is_what_the_table_says(receiver: Receiver, sink: OscSink) -> None
     assert {item[1] for item in scores} == {"f"}
     np.testing.assert_array_equal(np.float32([item[2][0] for item in scores]), frame.scores)
 
-    address, tags, (offset, length, *floats) = only(messages, "/streamtag/embedding")
+    _, tags, (offset, length, *floats) = only(messages, "/streamtag/embedding")
     assert tags == "ii" + "f" * 200
     assert (offset, length) == (0, 200)
     np.testing.assert_array_equal(np.float32(floats), frame.embedding)
@@ -287,8 +287,10 @@ def test_destinations(text: str, host: str, port: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "9000", "localhost", "localhost:", ":9000", "localhost:0", "localhost:65536", "localhost:99999999"]
-    + ["localhost:-1", "localhost:9k", "::1:9000", "[::1]", "[]:9000", "udp://localhost:9000"],
+    [
+        *("", "9000", "localhost", "localhost:", ":9000", "localhost:0", "localhost:65536", "localhost:99999999"),
+        *("localhost:-1", "localhost:9k", "::1:9000", "[::1]", "[]:9000", "udp://localhost:9000"),
+    ],
 )
 def test_no_destinations(text: str) -> None:
     with pytest.raises(OptionError) as caught:

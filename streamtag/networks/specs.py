@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -111,7 +112,14 @@ def frames_in(seconds: float) -> int:
 
 
 def frames_between(seconds: float) -> int:
-    """Frames between two patches whose starts are `seconds` apart, as musicnn counts them (its `input_overlap`)."""
+    """Frames between two patches whose starts are `seconds` apart, as musicnn counts them (its `input_overlap`).
+
+    Raises
+    ------
+    OptionError : not a number, or infinite.
+    """
+    if not math.isfinite(seconds):
+        raise OptionError(f"{seconds} s: a number of seconds is wanted")
     return (int(seconds * SAMPLE_RATE) - N_FFT // 2) // HOP
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streamtag.compiled import jit
 from streamtag.sliding.arena import Floats, Integers
-from streamtag.sliding.compiled import jit
 from streamtag.sliding.geometry import REACH, TAPS, TEMPORAL, Level
 from streamtag.sliding.kernels import LOWEST, ONE, ZERO, activate, copy_rows, matmul, mirror, not_literal, pool
 from streamtag.sliding.prepared import Places

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streamtag.compiled import jit
 from streamtag.networks.specs import N_MELS, TIMBRAL_BANDS
 from streamtag.sliding.arena import Floats, Integers
-from streamtag.sliding.compiled import jit
 from streamtag.sliding.geometry import REACH, TAPS
 from streamtag.sliding.kernels import ZERO, activate, copy_rows, matmul, mirror, not_literal
 from streamtag.sliding.prepared import BINS, SPECTRUM, TIMBRAL_STRIDE, TIMBRAL_WIDTH, Places

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streamtag.compiled import jit
 from streamtag.sliding.arena import Floats
-from streamtag.sliding.compiled import jit
 from streamtag.sliding.kernels import ZERO, not_literal
 from streamtag.sliding.simd import (
     PANEL,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streamtag.compiled import jit
 from streamtag.sliding.arena import Floats, Integers
-from streamtag.sliding.compiled import jit
 from streamtag.sliding.kernels import ONE, ZERO, not_literal
 from streamtag.sliding.simd import PANEL, REGS, load_row, lowest, store_rows
 from streamtag.sliding.vgg_geometry import CHANNELS, LAST_POOL, Layer
