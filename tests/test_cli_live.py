@@ -201,7 +201,6 @@ WRONG = [
     (2, ["--rate", "-3"], "rate of -3"),
     (2, ["--rate", "nan"], "nan"),
     (2, ["--engine", "magic"], "magic"),
-    (2, ["--engine", "sliding", "--model", "MTT_vgg"], "MTT_vgg cannot be evaluated sliding"),
     (2, ["--smooth", "inf"], "smooth inf"),
     (2, ["--smooth", "-1"], "--smooth"),
     (2, ["--top", "0"], "--top"),

@@ -409,8 +409,6 @@ def test_refuses_what_does_not_exist_or_does_not_fit():
         Tagger("MSD_musicn")
     with pytest.raises(OptionError, match="3 s only"):
         Tagger("MSD_vgg", window=2)
-    with pytest.raises(OptionError, match="sliding"):
-        Tagger("MSD_vgg", engine="sliding")
     with pytest.raises(OptionError, match="'cuda'"):
         Tagger(engine="cuda")
     with pytest.raises(OptionError, match="top 0"):
