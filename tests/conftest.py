@@ -19,8 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from platformdirs import user_cache_path
 
 from streamtag.sources import demo_clip
+from streamtag.tagger import Tagger
+
+# Processes that are given another HOME find the kernels that this user has compiled, too.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(user_cache_path("streamtag")))
 
 START_SECONDS = 60
 """How long a command may take to get going: TensorFlow, and kernels compiled for the first time."""
@@ -32,6 +37,13 @@ def _shipped_models_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STREAMTAG_MODELS", str(tmp_path_factory.mktemp("no-models")))
         yield
+
+
+@pytest.fixture(scope="session")
+def compiled() -> None:
+    """All kernels compiled and kept, so that a process that plays against the clock does not compile first."""
+    for model in ("MSD_musicnn", "MSD_vgg"):
+        Tagger(model).warm_up()
 
 
 @pytest.fixture(scope="session")

@@ -19,17 +19,17 @@ from conftest import Running, SoundServer
 import streamtag
 from streamtag.sources.device import monitor_help
 
-pytestmark = pytest.mark.device
+pytestmark = [pytest.mark.device, pytest.mark.usefixtures("compiled")]
 Start = Callable[..., Running]
 
 
 @pytest.fixture(scope="module")
 def right(tmp_path_factory: pytest.TempPathFactory, music: Path) -> Path:
-    """Music on the right channel, nothing on the left: 20 s, as WAV."""
+    """Music on the right channel, nothing on the left: 60 s, as WAV."""
     path = tmp_path_factory.mktemp("sound") / "right.wav"
     samples, rate = soundfile.read(music, frames=44_100 * 12)
     one = samples[44_100 * 2 :].mean(axis=1)
-    soundfile.write(path, np.tile(np.stack([np.zeros_like(one), one], axis=1), (2, 1)), rate, subtype="PCM_16")
+    soundfile.write(path, np.tile(np.stack([np.zeros_like(one), one], axis=1), (6, 1)), rate, subtype="PCM_16")
     return path
 
 
