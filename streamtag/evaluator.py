@@ -33,6 +33,19 @@ class Judged:
     embedding: Array
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedPools(Judged):
+    """The same with musicnn's pooled features, from an evaluator that has them.
+
+    Attributes
+    ----------
+    max_pool, mean_pool : float32 (n, channels), musicnn's features of these names.
+    """
+
+    max_pool: Array
+    mean_pool: Array
+
+
 class Evaluator(Protocol):
     """State of one stream. Not for several threads at once; several evaluators may run side by side."""
 
@@ -104,6 +117,14 @@ class PatchJudge(Protocol):
         ...
 
 
+class PoolJudge(PatchJudge, Protocol):
+    """A network that also gives musicnn's pools."""
+
+    def with_pools(self, patches: Array) -> tuple[Array, Array, Array, Array]:
+        """(n, window, 96) patches to taggram, embedding, max_pool and mean_pool."""
+        ...
+
+
 class PatchEvaluator:
     """Judges each window whole, whatever it shares with the one before.
 
@@ -111,14 +132,19 @@ class PatchEvaluator:
     ----------
     network : judges patches.
     hop_frames : frames between the starts of two windows, at least 1.
+    name : for people.
+    pools : the same network, where musicnn's pools are wanted too: results are then `JudgedPools`.
     """
 
-    def __init__(self, network: PatchJudge, hop_frames: int, name: str = "full patch") -> None:
+    def __init__(
+        self, network: PatchJudge, hop_frames: int, name: str = "full patch", pools: PoolJudge | None = None
+    ) -> None:
         self.spec = network.spec
         self.window_frames = network.window_frames
         self.hop_frames = hop_frames
         self.name = name
         self._network = network
+        self._pools = pools
         self.reset()
 
     def reset(self) -> None:
@@ -154,10 +180,13 @@ class PatchEvaluator:
         patches = np.empty((count, self.window_frames, N_MELS), np.float32)
         for patch, start in zip(patches, starts, strict=True):
             patch[:] = self._frames[start : start + self.window_frames]
-        taggram, embedding = self._network(patches)
         first = self._next
+        if self._pools is not None:
+            judged: Judged = JudgedPools(first, *self._pools.with_pools(patches))
+        else:
+            judged = Judged(first, *self._network(patches))
         self.skip(count)
-        return Judged(first, taggram, embedding)
+        return judged
 
     def repeat_to_window(self) -> bool:
         """With less than one window taken, repeat its frames until one is due (musicnn's repeat-pad)."""
@@ -170,6 +199,8 @@ class PatchEvaluator:
     def warm_up(self) -> None:
         """Make the first window a quick one."""
         self._network.warm_up()
+        if self._pools is not None:
+            self._pools.with_pools(np.zeros((1, self.window_frames, N_MELS), np.float32))
 
     def _drop(self, frames: int) -> None:
         """Let go of frames before the next window, also of those that are still to come."""
@@ -178,8 +209,14 @@ class PatchEvaluator:
         self._frames = self._frames[gone:]
 
 
-def make_evaluator(model: str, window_frames: int, hop_frames: int) -> Evaluator:
+def make_evaluator(model: str, window_frames: int, hop_frames: int, *, pools: bool = False) -> Evaluator:
     """The evaluator for a model: its weights loaded, its network built.
+
+    Parameters
+    ----------
+    model : musicnn's name of the model.
+    window_frames, hop_frames : of each result.
+    pools : whether results must be `JudgedPools` (musicnn models only).
 
     Raises
     ------
@@ -189,4 +226,5 @@ def make_evaluator(model: str, window_frames: int, hop_frames: int) -> Evaluator
     from streamtag.networks.network import shared_network
 
     network = shared_network(model, window_frames)
-    return PatchEvaluator(network, hop_frames, name=f"full patch, {network.backend}")
+    name = f"full patch, {network.backend}"
+    return PatchEvaluator(network, hop_frames, name, pools=network if pools else None)
