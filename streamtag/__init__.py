@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Tagger": "streamtag.tagger",
     "TagFrame": "streamtag.frames",
+    "HeadFrame": "streamtag.frames",
     "Stats": "streamtag.frames",
     "State": "streamtag.frames",
     "MelStream": "streamtag.melstream",
@@ -22,10 +23,14 @@ _PUBLIC = {
     "top_tags": "streamtag.offline",
     "extractor": "streamtag.offline",
     "tag_file": "streamtag.offline",
+    "Head": "streamtag.learn.head",
+    "PlainHead": "streamtag.learn.plain",
+    "load_head": "streamtag.learn.headfile",
     "file_tagger": "streamtag.offline",
     "FileTags": "streamtag.offline",
     "Sink": "streamtag.sinks",
     "SessionInfo": "streamtag.sinks",
+    "HeadInfo": "streamtag.sinks",
     "Background": "streamtag.sinks.background",
     "OscSink": "streamtag.sinks.osc",
     "JsonLines": "streamtag.sinks.lines",
@@ -36,6 +41,7 @@ _PUBLIC = {
     "StreamtagError": "streamtag.errors",
     "OptionError": "streamtag.errors",
     "ModelError": "streamtag.errors",
+    "HeadError": "streamtag.errors",
     "AudioFileError": "streamtag.errors",
     "DeviceError": "streamtag.errors",
     "SinkError": "streamtag.errors",
@@ -51,13 +57,18 @@ if TYPE_CHECKING:
     from streamtag.errors import AudioFileError as AudioFileError
     from streamtag.errors import DeviceError as DeviceError
     from streamtag.errors import FeedError as FeedError
+    from streamtag.errors import HeadError as HeadError
     from streamtag.errors import ModelError as ModelError
     from streamtag.errors import OptionError as OptionError
     from streamtag.errors import SinkError as SinkError
     from streamtag.errors import StreamtagError as StreamtagError
+    from streamtag.frames import HeadFrame as HeadFrame
     from streamtag.frames import State as State
     from streamtag.frames import Stats as Stats
     from streamtag.frames import TagFrame as TagFrame
+    from streamtag.learn.head import Head as Head
+    from streamtag.learn.headfile import load_head as load_head
+    from streamtag.learn.plain import PlainHead as PlainHead
     from streamtag.melstream import MelStream as MelStream
     from streamtag.offline import FileTags as FileTags
     from streamtag.offline import extractor as extractor
@@ -65,6 +76,7 @@ if TYPE_CHECKING:
     from streamtag.offline import tag_file as tag_file
     from streamtag.offline import top_tags as top_tags
     from streamtag.ringbuffer import RingBuffer as RingBuffer
+    from streamtag.sinks import HeadInfo as HeadInfo
     from streamtag.sinks import SessionInfo as SessionInfo
     from streamtag.sinks import Sink as Sink
     from streamtag.sinks.background import Background as Background

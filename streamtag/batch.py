@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamtag.errors import OptionError, SinkError, StreamtagError
+from streamtag.learn.plain import PlainHead
 from streamtag.networks.specs import ModelSpec, check_window, frames_between, frames_in
 from streamtag.offline import FileTags, Short, file_tagger, saved_line, tag_file
 from streamtag.sources.decode import find_audio
@@ -76,6 +77,7 @@ class Batch:
     top : tags named in a saved line.
     save : text file that gets musicnn's line for each file, appended.
     taggram, embeddings : .npz files to be written at the end.
+    heads : your own tags, judged beside the model's.
     """
 
     spec: ModelSpec
@@ -86,6 +88,7 @@ class Batch:
     save: Path | None = None
     taggram: Path | None = None
     embeddings: Path | None = None
+    heads: Sequence[PlainHead] = ()
     _done: list[tuple[str, FileTags]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -163,7 +166,7 @@ class Batch:
         """One tagger a thread; the network is shared."""
         if not hasattr(self._local, "tagger"):
             geometry = self.geometry
-            self._local.tagger = file_tagger(self.spec.name, geometry.window_frames, geometry.hop_frames)
+            self._local.tagger = file_tagger(self.spec.name, geometry.window_frames, geometry.hop_frames, self.heads)
         tagger: Tagger = self._local.tagger
         return tagger
 

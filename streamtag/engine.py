@@ -17,9 +17,10 @@ from dataclasses import replace
 from types import TracebackType
 
 from streamtag.frames import State, Stats, TagFrame
+from streamtag.learn.plain import PlainHead
 from streamtag.percentiles import Percentiles
 from streamtag.ringbuffer import RingBuffer
-from streamtag.sinks import SessionInfo, Sink
+from streamtag.sinks import HeadInfo, SessionInfo, Sink
 from streamtag.sources import Source
 from streamtag.tagger import Tagger
 
@@ -166,6 +167,7 @@ class Session:
             hop=self.tagger.hop,
             window=self.tagger.window,
             engine=self.tagger.engine,
+            heads=tuple(HeadInfo(head.name, head.labels) for head in self.tagger.heads),
         )
         for sink in self.sinks:
             sink.open(info)
@@ -293,6 +295,7 @@ def live(
     smooth: float = 1.0,
     threshold: float = 0.2,
     loop: bool = False,
+    heads: Sequence[PlainHead] = (),
 ) -> Session:
     """Listen to a device, a file or the demo clip: ``with streamtag.live(...) as session: for frame in session: ...``.
 
@@ -304,6 +307,7 @@ def live(
     channels : which channels to hear, counted from 1.
     hop, window, top, smooth, threshold : see `Tagger`.
     loop : start a file again at its end.
+    heads : your own tags, judged beside the model's (see `load_head`).
 
     Raises
     ------
@@ -311,5 +315,5 @@ def live(
     """
     from streamtag.sources import open_source
 
-    tagger = Tagger(model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold)
+    tagger = Tagger(model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold, heads=heads)
     return Session(open_source(input, channels=channels, loop=loop), tagger, sinks)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from streamtag.errors import AudioFileError, OptionError, TooShortError
 from streamtag.evaluator import make_evaluator
 from streamtag.frames import TagFrame
+from streamtag.learn.plain import PlainHead
+from streamtag.learn.play import whole_file
 from streamtag.melstream import MelStream
 from streamtag.networks.specs import N_MELS, ModelSpec, check_window, find_spec, frames_between, frames_in
 from streamtag.rolling import best_tags
@@ -40,6 +42,7 @@ class FileTags:
     seconds : length of the file, as decoded.
     samplerate, channels, decoder : how it was stored, and what read it.
     notes : what a user should know: shorter than a patch, ended early, samples replaced.
+    heads : what each head (your own tags) says of the whole file, by its name: (class, probability), best first.
     """
 
     path: Path
@@ -52,20 +55,23 @@ class FileTags:
     channels: int
     decoder: str
     notes: tuple[str, ...]
+    heads: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
 
     def top(self, count: int) -> tuple[tuple[str, float], ...]:
         """The tags with the best mean over the patches, best first, with that mean."""
         return best_tags(self.labels, np.mean(self.taggram, axis=0), count)
 
 
-def file_tagger(model: str, window_frames: int, hop_frames: int) -> Tagger:
+def file_tagger(model: str, window_frames: int, hop_frames: int, heads: Sequence[PlainHead] = ()) -> Tagger:
     """A tagger that makes musicnn's frames and does not smooth.
 
     Raises
     ------
-    OptionError, ModelError : as `Tagger`.
+    OptionError, ModelError, HeadError : as `Tagger`.
     """
-    return Tagger(evaluator=make_evaluator(model, window_frames, hop_frames), smooth=0, centered=True)
+    pools = any(head.needs_pools for head in heads)
+    evaluator = make_evaluator(model, window_frames, hop_frames, pools=pools)
+    return Tagger(evaluator=evaluator, smooth=0, centered=True, heads=heads)
 
 
 def tag_file(
@@ -121,6 +127,10 @@ def tag_file(
             channels=reader.channels,
             decoder=reader.decoder,
             notes=tuple(notes),
+            heads={
+                head.name: whole_file(head, np.stack([frame.heads[i].features for frame in frames]))
+                for i, head in enumerate(tagger.heads)
+            },
         )
     tagger.reset()
     return tags

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from platformdirs import user_cache_path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,11 +19,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from streamtag.errors import AudioFileError, StreamtagError
-from streamtag.evaluator import Evaluator, Judged, make_evaluator
-from streamtag.learn.plain import feature_sizes
+from streamtag.evaluator import Evaluator, make_evaluator
+from streamtag.learn.plain import Features, feature_sizes, of_judged
 from streamtag.melstream import MelStream
 from streamtag.networks.specs import PATCH_FRAMES, ModelSpec, check_window, find_spec
-from streamtag.networks.weights import find_weights, load_weights, read_metadata
+from streamtag.networks.weights import weights_sha256
 from streamtag.sources.decode import open_audio
 
 FORMAT = "streamtag-features-1"
@@ -32,16 +31,6 @@ AT_ONCE = 16
 """Windows judged at a time."""
 LEARNING_HOP = 62
 """Frames between two patches: 1 s, as the transfer learning that was published with musicnn did."""
-
-Features = dict[str, NDArray[np.float32]]
-
-
-def of_judged(judged: Judged, spec: ModelSpec) -> Features:
-    """All features of judged windows by musicnn's names, each float32 (n, units)."""
-    features = {"taggram": judged.taggram, spec.embedding: judged.embedding}
-    # by attribute: an evaluator may have a result class of its own
-    pools = {name: getattr(judged, name) for name in ("max_pool", "mean_pool") if hasattr(judged, name)}
-    return features | pools
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +90,6 @@ class Extraction:
             judge()
         evaluator.reset()
         return {name: np.concatenate([part[name] for part in parts]) for name in feature_sizes(self.spec)}
-
-
-def weights_sha256(model: str) -> str:
-    """Checksum of a model's installed weights.
-
-    Raises
-    ------
-    ModelError : not installed, or damaged.
-    """
-    path = find_weights(model)
-    return (read_metadata(path) if path else load_weights(model).metadata)["tensors_sha256"]
 
 
 class FeatureCache:
@@ -202,7 +180,7 @@ def extract(
     """
     work = _Work(extraction, cache)
     with (
-        _progress(console, "hearing", len(paths)) as advance,
+        progress(console, "hearing", len(paths)) as advance,
         ThreadPoolExecutor(jobs or os.cpu_count() or 1, thread_name_prefix="streamtag-features") as executor,
     ):
         results = []
@@ -250,7 +228,8 @@ class _Work:
 
 
 @contextmanager
-def _progress(console: Console | None, what: str, total: int) -> Iterator[Callable[[], None]]:
+def progress(console: Console | None, what: str, total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar, if the console is a terminal; the body calls what it is given once a step."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     shown = console is not None and console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=not shown) as bar:

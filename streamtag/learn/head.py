@@ -22,7 +22,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from streamtag.errors import HeadError
-from streamtag.learn.headfile import read_head, write_head
+from streamtag.learn.headfile import load_head, write_head
 from streamtag.learn.plain import Array, Decision, PlainHead, Statistic
 from streamtag.learn.splits import folds as split
 
@@ -89,20 +89,24 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn
         """
         if self.classifier not in CLASSIFIERS:
             raise ValueError(f"classifier={self.classifier!r}: one of {', '.join(CLASSIFIERS)} is wanted")
-        X, y = validate_data(self, X, y, multi_output=True, dtype=np.float64)
-        check_classification_targets(y)
-        self.multilabel_ = type_of_target(y) == "multilabel-indicator"
+        rows: Array
+        truth: NDArray[Any]
+        rows, truth = validate_data(self, X, y, multi_output=True, dtype=np.float64)
+        check_classification_targets(truth)
+        self.multilabel_ = type_of_target(truth) == "multilabel-indicator"
         if self.multilabel_:
-            self.classes_ = np.arange(y.shape[1])
-            targets = np.asarray(y, bool)
+            self.classes_ = np.arange(truth.shape[1])
+            targets = truth.astype(bool)
         else:
-            y = column_or_1d(y, warn=True)
-            self.classes_ = np.unique(y)
-            targets = y[:, None] == self.classes_
+            truth = column_or_1d(truth, warn=True)
+            self.classes_ = np.unique(truth)
+            targets = np.asarray(truth[:, None] == self.classes_)
             if len(self.classes_) < 2:
                 raise ValueError(f"one class alone ({self.classes_[0]}): nothing can be told from anything")
-        groups = np.arange(len(X)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-        self.decision_ = self._decision(X, targets, groups)
+        owner = np.arange(len(rows)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+        if len(owner) != len(rows):
+            raise ValueError(f"{len(owner)} groups for {len(rows)} rows: one each is wanted")
+        self.decision_ = self._decision(rows, targets, owner)
         return self
 
     def decision_function(self, X: ArrayLike) -> Array:  # noqa: N803
@@ -226,7 +230,7 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn
         ------
         HeadError : not a head, or damaged.
         """
-        plain = read_head(path)
+        plain = load_head(path)
         classifier = plain.facts.get("classifier", "svm")
         if classifier not in CLASSIFIERS:
             raise HeadError(f"{path}: an unknown classifier, {classifier!r}")

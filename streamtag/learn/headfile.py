@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from safetensors.numpy import save_file
 from streamtag.errors import HeadError
 from streamtag.learn.plain import Array, Decision, PlainHead, feature_sizes
 from streamtag.networks.specs import SPECS
+from streamtag.slugs import slug
 
 FORMAT = "streamtag-head-1"
 LARGEST_FILE = 1 << 30
@@ -33,11 +33,6 @@ ARRAYS = {
     "knn": COMMON | {"vectors", "targets", "neighbours"},
     "mlp": COMMON | {"weights", "bias", "weights_out", "bias_out"},
 }
-
-
-def slug(label: str) -> str:
-    """A label as the last part of an OSC address: lower case, ``_`` for spaces and what OSC reserves."""
-    return re.sub(r"[^!-~]|[#*,/?\[\]{}]", "_", label.lower())
 
 
 def check_names(name: str, labels: tuple[str, ...]) -> None:
@@ -96,7 +91,7 @@ def write_head(path: str | Path, head: PlainHead) -> Path:
     return path
 
 
-def read_head(path: str | Path) -> PlainHead:
+def load_head(path: str | Path) -> PlainHead:
     """Read a head. Nothing in the file is executed.
 
     Raises

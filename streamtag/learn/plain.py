@@ -14,11 +14,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag.evaluator import Judged
 from streamtag.networks.specs import ModelSpec
 
 Array = NDArray[np.float64]
 Kind = Literal["svm", "linear", "knn", "mlp"]
 Statistic = Literal["mean", "patches"]
+
+
+Features = dict[str, NDArray[np.float32]]
 
 
 def feature_sizes(spec: ModelSpec) -> dict[str, int]:
@@ -27,6 +31,14 @@ def feature_sizes(spec: ModelSpec) -> dict[str, int]:
     if spec.pool_size:
         sizes |= {"max_pool": spec.pool_size, "mean_pool": spec.pool_size}
     return sizes
+
+
+def of_judged(judged: Judged, spec: ModelSpec) -> Features:
+    """All features of judged windows by musicnn's names, each float32 (n, units)."""
+    features = {"taggram": judged.taggram, spec.embedding: judged.embedding}
+    # by attribute: an evaluator may have a result class of its own
+    pools = {name: getattr(judged, name) for name in ("max_pool", "mean_pool") if hasattr(judged, name)}
+    return features | pools
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class ModelSpec:
 
     @property
     def embedding(self) -> str:
-        """musicnn's name of the layer that serves as the embedding."""
+        """Name of the layer that serves as the embedding."""
         return "penultimate" if self.family == "musicnn" else "pool5"
 
     @property

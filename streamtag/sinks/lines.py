@@ -24,6 +24,8 @@ class TextLines:
     def frame(self, frame: TagFrame) -> None:
         """Write a line, at once."""
         tags = "  ".join(f"{tag} {score:.2f}" for tag, score in frame.top)
+        for head in frame.heads:
+            tags += f"  | {head.name}: " + "  ".join(f"{tag} {score:.2f}" for tag, score in head.top)
         print(f"{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {tags}", file=self._stream, flush=True)
 
     def status(self, stats: Stats) -> None:
@@ -35,7 +37,7 @@ class TextLines:
 
 
 class JsonLines:
-    """One JSON object a hop: t (seconds of audio), top, level_dbfs, latency_ms; on request, the embedding."""
+    """One JSON object a hop: t (seconds of audio), top, level_dbfs, latency_ms; heads, if any; on request, the embedding."""
 
     name = "json"
 
@@ -55,6 +57,8 @@ class JsonLines:
             "level_dbfs": round(frame.level_dbfs, 1),
             "latency_ms": round(frame.latency_ms, 1),
         }
+        if frame.heads:
+            line["heads"] = {head.name: [[tag, round(score, 4)] for tag, score in head.top] for head in frame.heads}
         if self._embeddings:
             line["embedding"] = [round(float(value), 6) for value in frame.embedding]
         print(json.dumps(line), file=self._stream, flush=True)
