@@ -68,17 +68,17 @@ def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extr
             }
             _write_parquet(partial, columns, {"model": spec.name, "tags": "\n".join(spec.labels)})
         else:
-            with partial.open("wb") as file:
-                np.savez_compressed(
-                    file,
-                    **features,
-                    file=owner,
-                    start=starts,
-                    files=np.array(paths, np.str_),
-                    sha256=np.array(checksums, np.str_),
-                    tags=np.array(spec.labels),
-                    model=np.array(spec.name),
-                )
+            arrays: dict[str, Any] = {
+                **features,
+                "file": owner,
+                "start": starts,
+                "files": np.array(paths, np.str_),
+                "sha256": np.array(checksums, np.str_),
+                "tags": np.array(spec.labels),
+                "model": np.array(spec.name),
+            }
+            with partial.open("wb") as stream:
+                np.savez_compressed(stream, **arrays)
         partial.replace(target)
     except OSError as error:
         raise SinkError(f"cannot write {target}: {error.strerror or error}") from error

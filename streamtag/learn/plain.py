@@ -64,25 +64,27 @@ class Decision:
         """How far inside each class: (n, features) to float64 (n, classes)."""
         a = self.arrays
         z = features.astype(np.float64) @ a["projection"] + a["offset"]
+        margins: Array
         match self.kind:
             case "linear":
-                return z @ a["weights"] + a["bias"]
+                margins = z @ a["weights"] + a["bias"]
             case "mlp":
-                return np.maximum(z @ a["weights"] + a["bias"], 0) @ a["weights_out"] + a["bias_out"]
+                margins = np.maximum(z @ a["weights"] + a["bias"], 0) @ a["weights_out"] + a["bias_out"]
             case "svm":
-                kernel = np.exp(-a["gamma"][0] * _squared_distances(z, a["vectors"]))
-                return kernel @ a["weights"] + a["bias"]
+                margins = np.exp(-a["gamma"] * _squared_distances(z, a["vectors"])) @ a["weights"] + a["bias"]
             case "knn":
-                nearest = np.argsort(_squared_distances(z, a["vectors"]), axis=1, kind="stable")
-                return a["targets"][nearest[:, : int(a["neighbours"][0])]].mean(axis=1)
+                order = np.argsort(_squared_distances(z, a["vectors"]), axis=1, kind="stable")
+                margins = a["targets"][order[:, : int(a["neighbours"][0])]].mean(axis=1)
+        return margins
 
     def logits(self, features: NDArray[np.floating[Any]]) -> Array:
         """Calibrated log-odds of each class: (n, features) to float64 (n, classes)."""
-        return self.margins(features) * self.arrays["slope"] + self.arrays["intercept"]
+        logits: Array = self.margins(features) * self.arrays["slope"] + self.arrays["intercept"]
+        return logits
 
     def probabilities(self, features: NDArray[np.floating[Any]]) -> Array:
         """Calibrated probabilities: (n, features) to float64 (n, classes), 0..1."""
-        chances = np.exp(-np.logaddexp(0, -self.logits(features)))
+        chances: Array = np.exp(-np.logaddexp(0, -self.logits(features)))
         if self.exclusive:
             chances /= np.maximum(chances.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
         return chances
@@ -137,6 +139,6 @@ class PlainHead:
         ----------
         patches : (patches, features), joined.
         """
-        if self.statistic == "mean":
-            return self.decision.probabilities(patches.mean(axis=0, keepdims=True))[0]
-        return self.decision.probabilities(patches).mean(axis=0)
+        rows = patches.mean(axis=0, keepdims=True) if self.statistic == "mean" else patches
+        chances: Array = self.decision.probabilities(rows).mean(axis=0)
+        return chances

@@ -20,7 +20,7 @@ def testable(targets: NDArray[np.bool_], groups: NDArray[np.intp]) -> NDArray[np
     groups : (rows,), numbers.
     """
     lonely = np.array([len(np.unique(groups[column])) < 2 for column in targets.T], bool)
-    return ~targets[:, lonely].any(axis=1)
+    return np.logical_not(targets[:, lonely].any(axis=1))
 
 
 def folds(targets: NDArray[np.bool_], groups: NDArray[np.intp], count: int, seed: int) -> list[tuple[Rows, Rows]]:

@@ -37,7 +37,7 @@ class TextLines:
 
 
 class JsonLines:
-    """One JSON object a hop: t (seconds of audio), top, level_dbfs, latency_ms; heads, if any; on request, the embedding."""
+    """One JSON object a hop: t (seconds), top, level_dbfs, latency_ms, heads (if any play), embedding (on request)."""
 
     name = "json"
 

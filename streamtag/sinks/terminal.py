@@ -77,7 +77,11 @@ class TerminalView:
     def _tags(self) -> list[Table | Text]:
         if self._frame is None:
             return [Text(f"listening: the first tags come after {self._info.window:.0f} s", style="dim")]
-        width = max(len(label) for labels in (self._info, *self._info.heads) for label in labels.labels)
+        width = max(
+            len(label)
+            for labels in (self._info.labels, *(head.labels for head in self._info.heads))
+            for label in labels
+        )
         shown: list[Table | Text] = [self._bars(self._frame, width)]
         for head in self._frame.heads:
             shown += [Text(head.name, style="bold"), self._bars(head, width)]
