@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from threadpoolctl import threadpool_limits
 
 from streamtag.errors import HeadError
 from streamtag.learn.headfile import load_head, write_head
@@ -32,6 +33,11 @@ NEIGHBOURS = 5
 HIDDEN = 64
 PLATT_C = 100.0
 """Of the sigmoids: as good as unregularised, but finite where margins separate the classes wholly."""
+
+
+def one_thread() -> Any:
+    """Keep BLAS to one thread meanwhile: on matrices this small its threads wait for each other (20 times slower)."""
+    return threadpool_limits(1, "blas")
 
 
 class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
@@ -106,7 +112,8 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn
         owner = np.arange(len(rows)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
         if len(owner) != len(rows):
             raise ValueError(f"{len(owner)} groups for {len(rows)} rows: one each is wanted")
-        self.decision_ = self._decision(rows, targets, owner)
+        with one_thread():
+            self.decision_ = self._decision(rows, targets, owner)
         return self
 
     def decision_function(self, X: ArrayLike) -> Array:  # noqa: N803
@@ -165,7 +172,7 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn
             KNeighborsClassifier(neighbours, algorithm="brute").fit(z, targets)  # checks, and learns nothing else
             return {"vectors": z, "targets": targets.astype(float), "neighbours": np.array([float(neighbours)])}
         if self.classifier == "mlp":
-            net = MLPClassifier((HIDDEN,), alpha=1e-2, max_iter=500, random_state=self.random_state)
+            net = MLPClassifier((HIDDEN,), solver="lbfgs", alpha=10.0, random_state=self.random_state)
             net.fit(z, targets.astype(int))
             (weights, weights_out), (bias, bias_out) = net.coefs_, net.intercepts_
             return {"weights": weights, "bias": bias, "weights_out": weights_out, "bias_out": bias_out}

@@ -24,6 +24,8 @@ from streamtag.slugs import slug
 
 FORMAT = "streamtag-head-1"
 LARGEST_FILE = 1 << 30
+LARGEST_NUMBER = 1e60
+"""In any array: products of them, as many as a decision takes, stay finite."""
 LONGEST_NAME = 100
 MOST_CLASSES = 1000
 COMMON = {"projection", "offset", "slope", "intercept"}
@@ -174,8 +176,8 @@ def _check_arrays(decision: Decision, width: int, classes: int) -> None:
     if decision.kind not in ARRAYS or set(arrays) != ARRAYS[decision.kind]:
         raise HeadError(f"an unknown kind of classifier: {decision.kind!r} with {', '.join(sorted(arrays))}")
     for key, value in arrays.items():
-        if value.dtype != np.float64 or not np.isfinite(value).all():
-            raise HeadError(f"the array {key} holds what is no number")
+        if value.dtype != np.float64 or not (np.abs(value) <= LARGEST_NUMBER).all():
+            raise HeadError(f"the array {key} holds what is no number, or one that is too large")
     units = arrays["offset"].size
     examples = len(arrays["vectors"]) if "vectors" in arrays and arrays["vectors"].ndim else 0
     hidden = arrays["bias"].size if decision.kind == "mlp" else classes
@@ -197,6 +199,8 @@ def _check_arrays(decision: Decision, width: int, classes: int) -> None:
     for key, value in arrays.items():
         if value.shape != wanted[key]:
             raise HeadError(f"the array {key} has shape {value.shape}, and {wanted[key]} is needed")
+    if decision.kind == "svm" and arrays["gamma"][0] < 0:
+        raise HeadError("a negative gamma")
     if decision.kind == "knn" and not 1 <= arrays["neighbours"][0] <= examples:
         raise HeadError(f"{arrays['neighbours'][0]:g} neighbours among {examples}")
 

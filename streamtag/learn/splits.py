@@ -11,7 +11,7 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 Rows = NDArray[np.intp]
 
 
-def testable(targets: NDArray[np.bool_], groups: NDArray[np.intp]) -> NDArray[np.bool_]:
+def can_be_left_out(targets: NDArray[np.bool_], groups: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Rows whose every class is also in another group: they can be left out, and the class is still known.
 
     Parameters
@@ -37,7 +37,7 @@ def folds(targets: NDArray[np.bool_], groups: NDArray[np.intp], count: int, seed
     -------
     An empty list where there are too few groups to leave any out.
     """
-    rows = np.flatnonzero(testable(targets, groups))
+    rows = np.flatnonzero(can_be_left_out(targets, groups))
     always = np.setdiff1d(np.arange(len(groups)), rows)
     count = min(count, len(np.unique(groups[rows])))
     if count < 2:

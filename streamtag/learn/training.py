@@ -18,7 +18,7 @@ from streamtag.errors import HeadError, OptionError
 from streamtag.learn.data import Clip, Labelled
 from streamtag.learn.features import Extraction, FeatureCache, FileFeatures, extract, progress
 from streamtag.learn.figures import Figures, figures, right_share
-from streamtag.learn.head import Classifier, Head
+from streamtag.learn.head import Classifier, Head, one_thread
 from streamtag.learn.headfile import check_names
 from streamtag.learn.plain import Array, PlainHead, Statistic, feature_sizes
 from streamtag.learn.splits import folds as split
@@ -151,7 +151,7 @@ def learn(
     material, notes = _material(labelled, pairs)
 
     tried: dict[str, tuple[tuple[str, ...], Figures]] = {}
-    with progress(console, "testing", len(sets)) as advance:
+    with progress(console, "testing", len(sets)) as advance, one_thread():
         for features in sets:
             tested = left_out_figures(material, labelled.labels, features, options)
             if tested is not None:
