@@ -60,6 +60,7 @@ def test_scikit_learn_accepts_it_as_an_estimator(classifier: str) -> None:
     assert sum(result["status"] == "passed" for result in results) > 40
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_probabilities_are_those_of_scikit_learns_own_objects(classifier: str) -> None:
     x, y = blobs()
@@ -163,7 +164,9 @@ def test_a_group_is_on_one_side_and_every_row_that_can_be_is_tested_once(
     targets = classes[:, None] == np.unique(classes)
     tested = []
     for learn, test in folds(targets, groups, 5, seed):
-        assert not set(groups[learn][np.isin(learn, np.flatnonzero(can_be_left_out(targets, groups)))]) & set(groups[test])
+        assert not set(groups[learn][np.isin(learn, np.flatnonzero(can_be_left_out(targets, groups)))]) & set(
+            groups[test]
+        )
         assert not set(learn) & set(test)
         tested += list(test)
     assert tested == [] or sorted(tested) == list(np.flatnonzero(can_be_left_out(targets, groups)))

@@ -191,10 +191,10 @@ def read_rows(path: Path, tags: tuple[str, ...] | None = None) -> Rows:
 
 def _read_npz(path: Path) -> Rows:
     with np.load(path, allow_pickle=False) as file:
-        missing = {"taggram", "file", "files", "tags"} - set(file)
+        missing = {"taggram", "file_index", "files", "tags"} - set(file)
         if missing:
             raise HeadError(f"{path}: no {', '.join(sorted(missing))} in it; `streamtag file --taggram` writes them")
-        taggram, owner = file["taggram"].astype(np.float64), file["file"]
+        taggram, owner = file["taggram"].astype(np.float64), file["file_index"]
         values = {str(name): taggram[owner == i].mean(axis=0) for i, name in enumerate(file["files"])}
         return Rows(values, tuple(map(str, file["tags"])))
 

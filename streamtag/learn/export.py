@@ -37,7 +37,7 @@ def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extr
 
     Parameters
     ----------
-    target : .npz: an array for each feature (patches, units), `file` (patches,), index into `files`; `start`
+    target : .npz: an array for each feature (patches, units), `file_index` (patches,), index into `files`; `start`
         (patches,), seconds; `files`, `sha256`, `tags`, `model`. .parquet: a row for each patch: `path`, `sha256`,
         `start`, and a list of float32 for each feature.
     files : what `extract` gave.
@@ -70,7 +70,7 @@ def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extr
         else:
             arrays: dict[str, Any] = {
                 **features,
-                "file": owner,
+                "file_index": owner,
                 "start": starts,
                 "files": np.array(paths, np.str_),
                 "sha256": np.array(checksums, np.str_),

@@ -213,6 +213,8 @@ class _Work:
             key = hashlib.sha256(f"{self.how} {content}".encode()).hexdigest()
             features = self.cache.get(key, self.sizes)
             if features is None and not self.stopping.is_set():
+                with open_audio(path):  # what cannot be read is named before a network is built for it
+                    pass
                 features = self.extraction.of_file(path, self._evaluator())
                 self.cache.put(key, features)
             return FileFeatures(path, content, features or {})

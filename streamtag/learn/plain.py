@@ -85,9 +85,8 @@ class Decision:
     def probabilities(self, features: NDArray[np.floating[Any]]) -> Array:
         """Calibrated probabilities: (n, features) to float64 (n, classes), 0..1."""
         chances: Array = np.exp(-np.logaddexp(0, -self.logits(features)))
-        if self.exclusive:
-            chances /= np.maximum(chances.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        return chances
+        totals: Array = chances.sum(axis=1, keepdims=True) if self.exclusive else np.ones((1, 1))
+        return np.divide(chances, np.maximum(totals, np.finfo(np.float64).tiny))
 
 
 def _squared_distances(a: Array, b: Array) -> Array:
