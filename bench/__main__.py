@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from bench import frames, live, peers
+from bench import frames, live, osc, peers
 from streamtag import extractor
-from streamtag.offline import file_tagger, tag_file
+from streamtag.offline import FileTagger
 from streamtag.sources import demo_clip
 
 MODEL = "MSD_musicnn"
@@ -47,8 +47,9 @@ def main() -> None:
         _whole_clip(clips["44100 Hz, stereo"])
         _vectors(clips["16000 Hz, mono"], work)
         _live(clips["44100 Hz, stereo"])
-    print("\n## Frames\n\n```")
+    print("\n## Parts\n\n```")
     frames.main()
+    osc.main()
     print("```")
 
 
@@ -93,9 +94,9 @@ def _lossy(work: Path, music: np.ndarray, rate: int) -> None:
 
 def _whole_clip(clip: Path) -> None:
     print("\n## A clip of 30 s (44.1 kHz, stereo), seconds\n")
-    tagger = file_tagger(MODEL, 187, 187)
+    tagger = FileTagger(MODEL, 187, 187)
     tagger.warm_up()
-    api = statistics.median(_seconds(lambda: tag_file(clip, tagger)) for _ in range(5))
+    api = statistics.median(_seconds(lambda: tagger.tag(clip)) for _ in range(5))
     cold = statistics.median(
         _command([sys.executable, "-m", "streamtag", "file", str(clip), "--model", MODEL]) for _ in range(3)
     )
@@ -121,10 +122,10 @@ def _vectors(clip: Path, work: Path) -> None:
         if hop < 93:  # enough vectors in a few seconds
             piece = work / "piece.wav"
             soundfile.write(piece, sound[: int(rate * (3 + 0.016 * hop * 96))], rate, subtype="PCM_24")
-        tagger = file_tagger(MODEL, 187, hop)
+        tagger = FileTagger(MODEL, 187, hop)
         tagger.warm_up()
-        vectors = len(tag_file(piece, tagger).taggram)
-        ours = statistics.median(_seconds(lambda t=tagger, p=piece: tag_file(p, t)) for _ in range(3)) / vectors * 1e3
+        vectors = len(tagger.tag(piece).taggram)
+        ours = statistics.median(_seconds(lambda t=tagger, p=piece: t.tag(p)) for _ in range(3)) / vectors * 1e3
         published = peers.musicnn([{"file": str(piece), "model": MODEL, "overlap": (hop * 256 + 256) / 16_000}] * 2)
         row = [f"{hop} ({hop * 16} ms)", f"{ours:.1f}"]
         for other in (published and published[1]["seconds"] / vectors * 1e3, essentia.get(hop)):

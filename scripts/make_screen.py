@@ -6,7 +6,9 @@ python scripts/make_screen.py docs/live.svg
 from __future__ import annotations
 
 import io
+import re
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -26,7 +28,9 @@ def main() -> None:
         picture = view.picture()
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(picture)
-    console.save_svg(sys.argv[1], title="streamtag live --input demo --osc 127.0.0.1:9000")
+    svg = console.export_svg(title="streamtag live --input demo --osc 127.0.0.1:9000")
+    # no fonts from elsewhere: the reader's own monospace does
+    Path(sys.argv[1]).write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -20,18 +20,18 @@ _PUBLIC = {
     "RingBuffer": "streamtag.ringbuffer",
     "Session": "streamtag.engine",
     "live": "streamtag.engine",
-    "top_tags": "streamtag.offline",
-    "extractor": "streamtag.offline",
-    "tag_file": "streamtag.offline",
+    "top_tags": "streamtag.extract",
+    "extractor": "streamtag.extract",
+    "FileTagger": "streamtag.offline",
     "Head": "streamtag.learn.head",
     "PlainHead": "streamtag.learn.plain",
     "load_head": "streamtag.learn.headfile",
-    "file_tagger": "streamtag.offline",
     "FileTags": "streamtag.offline",
     "Sink": "streamtag.sinks",
     "SessionInfo": "streamtag.sinks",
     "HeadInfo": "streamtag.sinks",
     "Background": "streamtag.sinks.background",
+    "Throttled": "streamtag.sinks.throttled",
     "OscSink": "streamtag.sinks.osc",
     "JsonLines": "streamtag.sinks.lines",
     "TextLines": "streamtag.sinks.lines",
@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from streamtag.errors import OptionError as OptionError
     from streamtag.errors import SinkError as SinkError
     from streamtag.errors import StreamtagError as StreamtagError
+    from streamtag.extract import extractor as extractor
+    from streamtag.extract import top_tags as top_tags
     from streamtag.frames import HeadFrame as HeadFrame
     from streamtag.frames import State as State
     from streamtag.frames import Stats as Stats
@@ -70,11 +72,8 @@ if TYPE_CHECKING:
     from streamtag.learn.headfile import load_head as load_head
     from streamtag.learn.plain import PlainHead as PlainHead
     from streamtag.melstream import MelStream as MelStream
+    from streamtag.offline import FileTagger as FileTagger
     from streamtag.offline import FileTags as FileTags
-    from streamtag.offline import extractor as extractor
-    from streamtag.offline import file_tagger as file_tagger
-    from streamtag.offline import tag_file as tag_file
-    from streamtag.offline import top_tags as top_tags
     from streamtag.ringbuffer import RingBuffer as RingBuffer
     from streamtag.sinks import HeadInfo as HeadInfo
     from streamtag.sinks import SessionInfo as SessionInfo
@@ -83,6 +82,7 @@ if TYPE_CHECKING:
     from streamtag.sinks.lines import JsonLines as JsonLines
     from streamtag.sinks.lines import TextLines as TextLines
     from streamtag.sinks.osc import OscSink as OscSink
+    from streamtag.sinks.throttled import Throttled as Throttled
     from streamtag.sources import Source as Source
     from streamtag.sources.device import DeviceSource as DeviceSource
     from streamtag.sources.file import FileSource as FileSource

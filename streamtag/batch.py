@@ -16,11 +16,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamtag.errors import OptionError, SinkError, StreamtagError
+from streamtag.evaluator import Engine
+from streamtag.extract import saved_line
 from streamtag.learn.plain import PlainHead
 from streamtag.networks.specs import ModelSpec, check_window, frames_between, frames_in
-from streamtag.offline import FileTags, Short, file_tagger, saved_line, tag_file
-from streamtag.sources.decode import find_audio
-from streamtag.tagger import Tagger, hop_frames
+from streamtag.offline import FileTagger, FileTags, Short
+from streamtag.sources.find import find_audio
+from streamtag.tagger import hop_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class Batch:
     Parameters
     ----------
     spec, geometry : what judges, and which patches.
-    short : see `tag_file`.
+    short : see `FileTagger.tag`.
+    engine : see `make_evaluator`.
     jobs : files at a time; 0: one for each processor.
     top : tags named in a saved line.
     save : text file that gets musicnn's line for each file, appended.
@@ -83,6 +86,7 @@ class Batch:
     spec: ModelSpec
     geometry: Geometry
     short: Short = "repeat"
+    engine: Engine = "auto"
     jobs: int = 0
     top: int = 10
     save: Path | None = None
@@ -93,7 +97,6 @@ class Batch:
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
-        self._local = threading.local()
         self._save: IO[str] | None = None
 
     def prepare(self, paths: Sequence[str]) -> None:
@@ -112,7 +115,14 @@ class Batch:
             with _writing(self.save):
                 self._save = self.save.open("a", encoding="utf-8")
         self._found = find_audio(paths)
-        self._tagger().warm_up()
+        self._tagger = FileTagger(
+            self.spec.name,
+            self.geometry.window_frames,
+            self.geometry.hop_frames,
+            engine=self.engine,
+            heads=self.heads,
+        )
+        self._tagger.warm_up()
 
     def run(self, console: Console) -> Iterator[tuple[str, FileTags | StreamtagError]]:
         """Tag all files, in order; what cannot be read is given as its error.
@@ -154,21 +164,13 @@ class Batch:
 
     def _tag(self, path: Path) -> FileTags | StreamtagError:
         try:
-            return tag_file(path, self._tagger(), short=self.short, progress=self._check)
+            return self._tagger.tag(path, short=self.short, progress=self._check)
         except StreamtagError as error:
             return error
 
     def _check(self, seconds: float) -> None:
         if self._stopping.is_set():
             raise Stopped
-
-    def _tagger(self) -> Tagger:
-        """One tagger a thread; the network is shared."""
-        if not hasattr(self._local, "tagger"):
-            geometry = self.geometry
-            self._local.tagger = file_tagger(self.spec.name, geometry.window_frames, geometry.hop_frames, self.heads)
-        tagger: Tagger = self._local.tagger
-        return tagger
 
     def _keep(self, name: str, tags: FileTags) -> None:
         if self._save is not None:
@@ -187,7 +189,7 @@ class Batch:
         return {
             what: np.concatenate([np.empty((0, width), np.float32), *parts]),
             "start": np.concatenate([np.empty(0), *(tags.starts for _, tags in self._done)]),
-            "file": np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
+            "file_index": np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
             "files": np.array([name for name, _ in self._done], dtype=np.str_),
             "tags": np.array(self.spec.labels),
             "model": np.array(self.spec.name),

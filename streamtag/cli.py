@@ -76,6 +76,15 @@ Window = Annotated[
 ]
 
 
+EngineOption = Annotated[
+    Literal["auto", "sliding", "tensorflow"],
+    typer.Option(
+        help="What evaluates the network. sliding: on the CPU, computing once what windows share. "
+        "tensorflow: each window whole, on a GPU where there is one. auto: sliding."
+    ),
+]
+
+
 class Terminated(BaseException):
     """SIGTERM came."""
 
@@ -109,13 +118,25 @@ def live(
         str | None,
         typer.Option(help="Channels to hear, from 1: for example 1,2. Their mean is tagged.", metavar="LIST"),
     ] = None,
-    hop: Annotated[float, typer.Option(help="Seconds between results, at least 0.016.", metavar="SECONDS")] = 0.064,
+    hop: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds between judgements, to the nearest 0.016. Default: 0.016; 0.064 with TensorFlow.",
+            metavar="SECONDS",
+            callback=_finite,
+        ),
+    ] = None,
     window: Window = 3.0,
     top: Annotated[int, typer.Option(help="How many tags to name.", min=1)] = 5,
     smooth: Annotated[
         float, typer.Option(help="Time constant of the scores; 0 for none.", metavar="SECONDS", min=0)
     ] = 1.0,
     threshold: Annotated[float, typer.Option(help="Score at which a tag switches on, 0 to 1.")] = 0.2,
+    engine: EngineOption = "auto",
+    rate: Annotated[
+        float,
+        typer.Option(help="Results a second that are sent and printed, at the most.", metavar="HZ", callback=_finite),
+    ] = 30.0,
     osc: Annotated[
         list[str] | None, typer.Option(help="Send OSC there; may be given several times.", metavar="HOST:PORT")
     ] = None,
@@ -137,16 +158,17 @@ def live(
     from streamtag.sinks.background import Background
     from streamtag.sinks.lines import JsonLines, TextLines
     from streamtag.sinks.osc import OscSink, parse_destination
+    from streamtag.sinks.throttled import Throttled
 
     if embeddings and format != "json":
         raise OptionError("--embeddings are written in JSON lines: add --format json (over OSC they are always sent)")
     heads, model = _heads_and_model(head, model, LIVE_MODEL, window)
     chosen = _channels(channels)
-    others: list[Sink] = [OscSink(*parse_destination(text)) for text in osc or []]
+    others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
     if format == "json":
-        screen: Sink = Background(JsonLines(sys.stdout, embeddings=embeddings))
+        screen: Sink = Throttled(Background(JsonLines(sys.stdout, embeddings=embeddings)), rate)
     elif format == "text" or not out.is_terminal:
-        screen = Background(TextLines(sys.stdout))
+        screen = Throttled(Background(TextLines(sys.stdout)), rate)
     else:
         from streamtag.sinks.terminal import TerminalView
 
@@ -158,9 +180,15 @@ def live(
         from streamtag.tagger import Tagger
 
         source = open_source(input, channels=chosen, loop=loop)
-        say(f"loading {model}")
-        tagger = Tagger(model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold, heads=heads)
-        tagger.warm_up()
+        try:
+            say(f"loading {model}")
+            tagger = Tagger(
+                model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold, engine=engine, heads=heads
+            )
+            tagger.warm_up()
+        except BaseException:
+            source.stop()
+            raise
     session = Session(source, tagger, [screen, *others])
     status = 0
     try:
@@ -225,6 +253,7 @@ def file(
         Literal["repeat", "error"],
         typer.Option(help="A file shorter than the window: repeat it to length, or refuse it."),
     ] = "repeat",
+    engine: EngineOption = "auto",
     jobs: Annotated[int, typer.Option(help="Files to work on at a time; 0: one for each processor.", min=0)] = 0,
 ) -> None:
     """Tag files. One that cannot be read never stops the others; the exit status then is 1."""
@@ -236,6 +265,7 @@ def file(
         spec,
         Geometry.chosen(spec, window, hop, overlap),
         short=short,
+        engine=engine,
         jobs=jobs,
         top=top,
         save=save,
@@ -254,6 +284,8 @@ def file(
                 _print_failure(name, result, format)
             else:
                 _print_tags(name, result, model, top, format)
+    except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
+        _forget_stdout()
     finally:
         batch.finish()
     raise typer.Exit(EXIT_FAILED if failed else 0)
@@ -369,7 +401,7 @@ def _preparing(what: str) -> Iterator[Callable[[str], None]]:
 
 def _summary(session: Session) -> None:
     stats = session.stats
-    drops = "".join(f", {count} not taken by {name}" for name, count in stats.sink_drops.items() if count)
+    drops = "".join(f", {count} messages not taken by {name}" for name, count in stats.sink_drops.items() if count)
     err.print(
         f"{stats.seconds:.1f} s heard: {stats.hops} hops, {stats.hops_skipped} skipped, "
         f"{stats.samples_lost} lost samples, {stats.overflows} overflows, "

@@ -130,7 +130,7 @@ def register(app: typer.Typer, out: Console, err: Console) -> None:
         """All features of many files, for those who train elsewhere. Unreadable files are named and skipped."""
         from streamtag.learn.export import check_format, write_features
         from streamtag.learn.features import FileFeatures, extract
-        from streamtag.sources.decode import find_audio
+        from streamtag.sources.find import find_audio
 
         _writable(to)
         check_format(to)

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 
+from streamtag.errors import StreamtagError
+from streamtag.evaluator import Engine
 from streamtag.frames import State, Stats, TagFrame
 from streamtag.learn.plain import PlainHead
 from streamtag.percentiles import Percentiles
@@ -58,6 +60,8 @@ class Session:
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._frames: deque[TagFrame] | None = None  # made when a caller iterates
+        # waited for in place of the thread: before Python 3.13, a join that a signal interrupts takes it for ended
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="streamtag-engine", daemon=True)
         self._opened: list[Sink] = []
         self._hops = 0
@@ -89,6 +93,7 @@ class Session:
         """End the session; returns when all is flushed and closed."""
         self._stopping.set()
         if self._thread.ident is not None:
+            self._ended.wait()
             self._thread.join()
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -99,9 +104,9 @@ class Session:
         the first error of any thread of the session.
         """
         if self._thread.ident is not None:  # else it could not be started, and there is nothing to wait for
-            self._thread.join(seconds)
-            if self._thread.is_alive():
+            if not self._ended.wait(seconds):
                 return False
+            self._thread.join()
         self._raise()
         return True
 
@@ -136,6 +141,8 @@ class Session:
 
     def __iter__(self) -> Iterator[TagFrame]:
         """Frames from now on, until the session ends; raises its first error."""
+        if self._thread.ident is None:
+            raise StreamtagError("this session was not started: use it in a with block, or call start() first")
         with self._changed:
             if self._frames is None:
                 self._frames = deque(maxlen=WAITING_FRAMES)
@@ -147,7 +154,7 @@ class Session:
                     break
                 frame = self._frames.popleft()
             yield frame
-        self._thread.join()
+        self._ended.wait()
         self._raise()
 
     def _raise(self) -> None:
@@ -270,8 +277,7 @@ class Session:
         except Exception as error:  # a sink that fails at the very end
             self._error = self._error or error
         self._close()
-        with self._changed:
-            self._changed.notify_all()
+        self._ended.set()
 
     def _close(self) -> None:
         """Stop the source and close what was opened; the first error is kept."""
@@ -289,11 +295,12 @@ def live(
     sinks: Sequence[Sink] = (),
     *,
     channels: tuple[int, ...] | None = None,
-    hop: float = 0.064,
+    hop: float | None = None,
     window: float = 3.0,
     top: int = 5,
     smooth: float = 1.0,
     threshold: float = 0.2,
+    engine: Engine = "auto",
     loop: bool = False,
     heads: Sequence[PlainHead] = (),
 ) -> Session:
@@ -305,7 +312,7 @@ def live(
     input : ``default``, a device's index or (part of its) name, a file's path, or ``demo``.
     sinks : where frames go besides the iteration.
     channels : which channels to hear, counted from 1.
-    hop, window, top, smooth, threshold : see `Tagger`.
+    hop, window, top, smooth, threshold, engine : see `Tagger`.
     loop : start a file again at its end.
     heads : your own tags, judged beside the model's (see `load_head`).
 
@@ -315,5 +322,7 @@ def live(
     """
     from streamtag.sources import open_source
 
-    tagger = Tagger(model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold, heads=heads)
+    tagger = Tagger(
+        model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold, engine=engine, heads=heads
+    )
     return Session(open_source(input, channels=channels, loop=loop), tagger, sinks)

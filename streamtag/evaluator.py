@@ -7,14 +7,22 @@ Window w covers frames ``[w * hop_frames, w * hop_frames + window_frames)``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.networks.specs import N_MELS, ModelSpec
+from streamtag.errors import OptionError
+from streamtag.networks.specs import N_MELS, ModelSpec, check_window, find_spec
+from streamtag.networks.weights import load_weights
+
+if TYPE_CHECKING:
+    from streamtag.sliding import Prepared
+    from streamtag.sliding.vgg_prepared import PreparedVgg
 
 Array = NDArray[np.float32]
+Engine = Literal["auto", "sliding", "tensorflow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,22 +217,69 @@ class PatchEvaluator:
         self._frames = self._frames[gone:]
 
 
-def make_evaluator(model: str, window_frames: int, hop_frames: int, *, pools: bool = False) -> Evaluator:
-    """The evaluator for a model: its weights loaded, its network built.
+FINE_HOP, COARSE_HOP = 0.016, 0.064
+"""Seconds between results that keep one processor core under a tenth (sliding) or half (full patch) busy."""
+ENGINES: tuple[Engine, ...] = ("auto", "sliding", "tensorflow")
+
+
+def make_evaluator(
+    model: str, window_frames: int, hop_frames: int, engine: Engine = "auto", *, pools: bool = False
+) -> Evaluator:
+    """The evaluator for a model. Weights are read and networks built once a process, and shared.
 
     Parameters
     ----------
     model : musicnn's name of the model.
-    window_frames, hop_frames : of each result.
-    pools : whether results must be `JudgedPools` (musicnn models only).
+    window_frames, hop_frames : frames of a window, and from one to the next.
+    engine : `sliding`: on the CPU, computing once what windows share. `tensorflow`: each window whole, through Keras,
+        on a GPU where there is one (`KERAS_BACKEND` may name another backend). `auto`: sliding, which is the quicker on
+        a CPU for every model and hop (docs/sliding.md); both give the same numbers.
+    pools : whether results of musicnn models must be `JudgedPools` (sliding: they always are).
 
     Raises
     ------
-    OptionError : a window that the model cannot take.
+    OptionError : a window or an engine that the model cannot take.
     ModelError : no such model, or something is wrong with its weights.
     """
+    check_window(find_spec(model), window_frames)
+    if slides(model, engine) and find_spec(model).family == "vgg":
+        from streamtag.sliding.vgg import SlidingVggEvaluator
+
+        return SlidingVggEvaluator(_prepared_vgg(model), hop_frames)
+    if slides(model, engine):
+        from streamtag.sliding import SlidingEvaluator
+
+        return SlidingEvaluator(_prepared(model), window_frames, hop_frames)
+
     from streamtag.networks.network import shared_network
 
     network = shared_network(model, window_frames)
-    name = f"full patch, {network.backend}"
-    return PatchEvaluator(network, hop_frames, name, pools=network if pools else None)
+    return PatchEvaluator(network, hop_frames, name=network.backend, pools=network if pools else None)
+
+
+def slides(model: str, engine: Engine) -> bool:
+    """Whether the sliding engine is what `engine` means for a model.
+
+    Raises
+    ------
+    UnknownModelError : no such model.
+    OptionError : no such engine.
+    """
+    find_spec(model)
+    if engine not in ENGINES:
+        raise OptionError(f"the engine {engine!r}: {', '.join(ENGINES)} are known")
+    return engine != "tensorflow"
+
+
+@lru_cache(maxsize=4)
+def _prepared(model: str) -> Prepared:
+    from streamtag.sliding import prepare
+
+    return prepare(load_weights(model))
+
+
+@lru_cache(maxsize=4)
+def _prepared_vgg(model: str) -> PreparedVgg:
+    from streamtag.sliding.vgg_prepared import prepare_vgg
+
+    return prepare_vgg(load_weights(model))

@@ -5,8 +5,8 @@ positions are rational (every 441/160 samples from 44.1 to 16 kHz), so only `pha
 ever occur: they are made once, and each output is one dot product.
 
 Positions are counted in integers: they never drift. resampy adds up a float64 time register instead, which sometimes
-lands just below a whole sample; because of the rounded steps, it then uses other coefficients (a difference of up to
-7e-4 of full scale). The same register is kept here for that one decision and for nothing else.
+lands just below a whole sample; because of the rounded steps, it then uses other coefficients (a difference of
+about 1e-3 of full scale on full-scale noise). The same register is kept here for that one decision, and for no other.
 """
 
 from __future__ import annotations

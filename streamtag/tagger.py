@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.errors import FeedError, OptionError
-from streamtag.evaluator import Evaluator, make_evaluator
+from streamtag.evaluator import COARSE_HOP, FINE_HOP, Engine, Evaluator, make_evaluator, slides
 from streamtag.frames import TagFrame, dbfs
 from streamtag.learn.plain import PlainHead, of_judged
 from streamtag.learn.play import PlayingHead, check_heads
 from streamtag.melstream import Frames, MelStream
-from streamtag.networks.specs import HOP, N_FFT, SAMPLE_RATE, ModelSpec, frames_in
+from streamtag.networks.specs import FRAME_SECONDS, HOP, N_FFT, SAMPLE_RATE, ModelSpec, frames_in
 from streamtag.rolling import Rolling
-
-FRAME_SECONDS = HOP / SAMPLE_RATE
 
 
 class Tagger:
@@ -28,11 +26,13 @@ class Tagger:
     Parameters
     ----------
     model : musicnn's name of the model.
-    hop : seconds between two results, rounded to whole frames of 16 ms, at least one.
+    hop : seconds between two results, rounded to whole frames of 16 ms, at least one. None: 0.016 where the sliding
+        engine evaluates, 0.064 elsewhere.
     window : seconds that each result hears (vgg: 3 only).
     top : how many tags each result names.
     smooth : time constant of the rolling scores in seconds; 0 for none.
     threshold : rolling score at which a tag switches on.
+    engine : see `make_evaluator`.
     centered : frames as musicnn makes them of a file (see `MelStream`); then call `flush` at the end.
     evaluator : does the work, in place of what `model`, `hop` and `window` would make.
     heads : your own tags, judged beside the model's (see `load_head`); frames then have `heads`.
@@ -48,17 +48,21 @@ class Tagger:
         self,
         model: str = "MSD_musicnn",
         *,
-        hop: float = 0.064,
+        hop: float | None = None,
         window: float = 3.0,
         top: int = 5,
         smooth: float = 1.0,
         threshold: float = 0.2,
+        engine: Engine = "auto",
         centered: bool = False,
         evaluator: Evaluator | None = None,
         heads: Sequence[PlainHead] = (),
     ) -> None:
         pools = any(head.needs_pools for head in heads)
-        self._evaluator = evaluator or make_evaluator(model, frames_in(window), hop_frames(hop), pools=pools)
+        if evaluator is None:
+            seconds = hop if hop is not None else FINE_HOP if slides(model, engine) else COARSE_HOP
+            evaluator = make_evaluator(model, frames_in(window), hop_frames(seconds), engine, pools=pools)
+        self._evaluator = evaluator
         check_heads(heads, self.spec)
         self._heads = [PlayingHead(head, top=top, smooth=smooth, threshold=threshold) for head in heads]
         self._rolling = Rolling(self.spec.labels, top=top, smooth=smooth, threshold=threshold)

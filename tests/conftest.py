@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +79,7 @@ class Outcome:
 
     @property
     def json(self) -> list[dict]:
-        """stdout as JSON Lines."""
+        """Stdout as JSON Lines."""
         return [json.loads(line) for line in self.stdout.splitlines()]
 
     @property
@@ -139,7 +139,9 @@ class Running:
 
 
 # Ctrl-C is ignored in what a shell runs in the background; tests must not inherit that.
-_WITH_SIGNALS = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+_WITH_SIGNALS = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 
 @pytest.fixture
@@ -177,7 +179,7 @@ def start() -> Iterator[Callable[..., Running]]:
 
 @pytest.fixture(scope="session")
 def oscdump() -> str:
-    """liblo's receiver, an implementation of OSC that is not ours."""
+    """Liblo's receiver, an implementation of OSC that is not ours."""
     found = shutil.which("oscdump")
     if found is None:
         lacking("oscdump is missing (package liblo-tools)")
@@ -290,15 +292,17 @@ class LiveRun:
 
 
 @pytest.fixture(scope="session")
-def live_run() -> LiveRun:
+def live_run(tmp_path_factory: pytest.TempPathFactory) -> LiveRun:
     """Five seconds of the demo clip through the whole program, heard by a socket and (where there is one) oscdump."""
     found = shutil.which("oscdump")
     packets: list[bytes] = []
     dump_port = free_udp_port()
     dump = None
+    heard = tmp_path_factory.mktemp("osc") / "oscdump.txt"
     if found:
-        command = [*(["stdbuf", "-oL"] if shutil.which("stdbuf") else []), found, str(dump_port)]
-        dump = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        with heard.open("wb") as file:
+            by_lines = ["stdbuf", "-oL"] if shutil.which("stdbuf") else []
+            dump = subprocess.Popen([*by_lines, found, str(dump_port)], stdout=file)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**22)
         receiver.bind(("127.0.0.1", 0))
@@ -306,9 +310,9 @@ def live_run() -> LiveRun:
         port = receiver.getsockname()[1]
         osc = ["--osc", f"127.0.0.1:{port}", "--osc", f"127.0.0.1:{dump_port}"]
         began = time.monotonic()
+        options = ["--input", "demo", "--duration", "5", "--format", "json", "--embeddings"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamtag", "live", "--input", "demo", "--duration", "5"]
-            + ["--format", "json", "--embeddings", *osc],
+            [sys.executable, "-m", "streamtag", "live", *options, *osc],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -330,7 +334,8 @@ def live_run() -> LiveRun:
     dumped: list[str] = []
     if dump is not None:
         dump.terminate()
-        dumped = dump.communicate(timeout=10)[0].splitlines()
+        dump.wait(10)
+        dumped = heard.read_text().splitlines()
     process.stdout.close()
     process.stderr.close()
     return LiveRun(outcome, packets, dumped, seconds)

@@ -19,7 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamtag.errors import AudioFileError
-from streamtag.sources.decode import _ogg_ends, find_audio, open_audio
+from streamtag.sources.decode import open_audio
+from streamtag.sources.find import find_audio
+from streamtag.sources.sndfile import ogg_ends
 
 CORPUS = Path(__file__).parents[2] / "shared" / "audio"
 few = settings(
@@ -479,7 +481,7 @@ def test_joined_files_are_read_to_the_end(tmp_path: Path) -> None:
         path = tmp_path / "x"
         path.write_bytes(b"".join(data))
         if kind == "OGG":
-            assert _ogg_ends(path) == (True, True)
+            assert ogg_ends(path) == (True, True)
         got, _, note = read(path)
         assert abs(len(got) - 120_000) <= 4_000
         assert note is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,6 @@ from streamtag.errors import DeviceError, OptionError, SinkError
 from streamtag.evaluator import PatchEvaluator
 from streamtag.frames import State, Stats, TagFrame
 from streamtag.networks.specs import SPECS
-from streamtag.percentiles import Percentiles
 from streamtag.ringbuffer import RingBuffer
 from streamtag.sinks import SessionInfo
 from streamtag.tagger import FRAME_SECONDS, Tagger
@@ -348,25 +348,6 @@ def test_a_sink_is_told_what_it_will_hear() -> None:
     assert (info.hop, info.window) == pytest.approx((HOP * 0.016, WINDOW * 0.016))
 
 
-@few
-@given(st.lists(st.floats(0.02, 50_000), min_size=1, max_size=200), st.sampled_from([1, 50, 90, 99, 100]))
-def test_percentiles_are_right_to_a_percent(values: list[float], percent: int) -> None:
-    durations = Percentiles()
-    for value in values:
-        durations.add(value)
-    exact = np.percentile(values, percent, method="inverted_cdf")
-    assert durations.at(percent) == pytest.approx(exact, rel=0.011)
-
-
-def test_percentiles_of_nothing_and_of_the_extreme() -> None:
-    durations = Percentiles()
-    assert durations.at(99) == 0
-    for value in (-5, 0, 1e-9, 1e9, float("inf")):
-        durations.add(value)
-    assert durations.at(1) == pytest.approx(0.01, rel=0.02)
-    assert durations.at(100) == pytest.approx(100_000, rel=0.02)
-
-
 # --- on its thread ------------------------------------------------------------------------------------------------
 
 
@@ -449,6 +430,31 @@ def test_wait_gives_up_in_time() -> None:
         began = time.monotonic()
         assert not session.wait(0.05)
         assert 0.04 < time.monotonic() - began < 5
+
+
+def test_a_signal_that_ends_the_waiting_does_not_end_the_flushing() -> None:
+    class ComeAwayError(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise ComeAwayError
+
+    class Slow(Recorder):
+        def close(self) -> None:
+            time.sleep(0.3)
+            super().close()
+
+    session = make_session(Slow())
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        session.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(ComeAwayError):
+            session.wait(10)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        session.stop()
+    assert session.sinks[0].log == ["recorder opened", "recorder closed"]
 
 
 # --- errors -------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamtag.errors import HeadError
+from streamtag.extract import extractor
 from streamtag.learn.data import parse_labels, read_labelled
 from streamtag.learn.features import Extraction, FeatureCache, extract
 from streamtag.learn.figures import calibration_error
@@ -21,7 +22,6 @@ from streamtag.learn.headfile import load_head
 from streamtag.learn.plain import feature_sizes
 from streamtag.networks.network import shared_network
 from streamtag.networks.specs import SPECS
-from streamtag.offline import extractor
 
 # --- what it is learned from --------------------------------------------------------------------------------------
 
@@ -178,7 +178,8 @@ def test_learning_says_how_good_it_is_and_names_what_is_amiss(learned: tuple[Pat
     assert "expected calibration error" in said
     assert "broken.mp3" in said
     assert "once: one file only" in said
-    assert [line.split()[:3] for line in said.splitlines() if line.startswith("once ")][0] == ["once", "1", "0"]
+    (row,) = [line for line in said.splitlines() if line.startswith("once ")][:1]
+    assert row.split()[:3] == ["once", "1", "0"]
 
 
 def test_the_head_knows_what_it_was_learned_from(learned: tuple[Path, Outcome]) -> None:

@@ -80,7 +80,7 @@ def test_channels_are_chosen_and_mixed(tmp_path: Path) -> None:
 
 def test_not_a_number_is_replaced_and_counted(tmp_path: Path) -> None:
     samples = ramp(300)
-    samples[[5, 70]] = np.nan, np.inf
+    samples[[5, 70], 0] = np.nan, np.inf
     ring = play(FileSource(write(tmp_path / "nan.wav", samples)))
     heard = ring.read()
     assert ring.nonfinite == 2
@@ -150,7 +150,7 @@ def test_sources_by_what_a_user_calls_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portaudio: SimpleNamespace
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write(Path("Scarlett"), ramp(100))
+    write(Path("Scarlett.wav"), ramp(100)).rename("Scarlett")
     for given, name in (("demo", "demo.ogg"), ("Scarlett", "Scarlett"), ("2", "USB Mixer"), (2, "USB Mixer")):
         source = open_source(given)
         assert source.name == name
@@ -305,19 +305,22 @@ def test_a_mono_device_is_opened_in_mono_and_other_channels_are_refused(portaudi
         DeviceSource("built", channels=(1, 2))
 
 
-def test_the_capture_time_is_that_of_the_blocks_last_sample(portaudio: SimpleNamespace) -> None:
+def test_the_capture_time_is_that_of_the_blocks_last_sample(
+    portaudio: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = DeviceSource("2")
     ring = RingBuffer(source.samplerate)
     source.start(ring)
     callback = FakeStream.last.options["callback"]
     fine = SimpleNamespace(input_overflow=False)
     block = np.zeros((441, 2), np.float32)
+    monkeypatch.setattr("streamtag.sources.device.time.monotonic", lambda: 500.0)
     # its first sample was captured 30 ms ago, so its last one 20 ms ago
     callback(block, 441, SimpleNamespace(currentTime=7.03, inputBufferAdcTime=7.0), fine)
-    assert time.monotonic() - ring.captured_at(441) == pytest.approx(0.020, abs=0.01)
+    assert ring.captured_at(441) == pytest.approx(500 - 0.020)
     # a host that gives no capture time
     callback(block, 441, SimpleNamespace(currentTime=9999.0, inputBufferAdcTime=0.0), fine)
-    assert time.monotonic() - ring.captured_at(882) == pytest.approx(0, abs=0.01)
+    assert ring.captured_at(882) == pytest.approx(500)
     assert ring.overflows == 0
     callback(block, 441, SimpleNamespace(currentTime=0, inputBufferAdcTime=0), SimpleNamespace(input_overflow=True))
     assert ring.overflows == 1
@@ -335,9 +338,7 @@ def test_a_block_larger_than_expected_is_taken_whole(portaudio: SimpleNamespace)
     source.stop()
 
 
-def test_a_device_that_cannot_be_opened_is_named(
-    portaudio: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_device_that_cannot_be_opened_is_named(portaudio: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeStream, "refusal", PortAudioError("Device unavailable"))
     source = DeviceSource("2")
     with pytest.raises(DeviceError, match="'USB Mixer' cannot be opened at 44100 Hz: Device unavailable"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamtag.errors import HeadError
-from streamtag.sources.decode import find_audio
+from streamtag.sources.find import find_audio
 
 PATH_COLUMNS = ("path", "file", "filename", "file_name")
 LABEL_COLUMNS = ("label", "labels", "class", "classes", "tag", "tags", "genre")

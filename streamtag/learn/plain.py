@@ -85,8 +85,11 @@ class Decision:
     def probabilities(self, features: NDArray[np.floating[Any]]) -> Array:
         """Calibrated probabilities: (n, features) to float64 (n, classes), 0..1."""
         chances: Array = np.exp(-np.logaddexp(0, -self.logits(features)))
-        totals: Array = chances.sum(axis=1, keepdims=True) if self.exclusive else np.ones((1, 1))
-        return np.divide(chances, np.maximum(totals, np.finfo(np.float64).tiny))
+        if not self.exclusive:
+            return chances
+        totals: Array = np.maximum(chances.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        shares: Array = chances / totals
+        return shares
 
 
 def _squared_distances(a: Array, b: Array) -> Array:

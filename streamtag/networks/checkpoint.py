@@ -19,6 +19,8 @@ from streamtag.networks.weights import Tensors, write_weights
 LICENCE = "ISC, Copyright (c) Music Technology Group, Universitat Pompeu Fabra 2019 (see LICENSE-musicnn.md)"
 INDEX = ".index"
 DATA = ".data-00000-of-00001"
+READ_ERRORS = (ValueError, RuntimeError, IndexError)
+"""What TensorFlow's reader raises, besides its own errors, for files that were cut or changed."""
 BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
@@ -75,7 +77,7 @@ def read_checkpoint(path: Path, spec: ModelSpec) -> Tensors:
     try:
         reader = tf.compat.v1.train.NewCheckpointReader(f"{path}/")
         variables = reader.get_variable_to_shape_map()
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, *READ_ERRORS) as error:
         raise CheckpointError(f"{path}: not a TensorFlow checkpoint, or damaged ({_first_line(error)})") from error
 
     names = published_names(spec)
@@ -93,7 +95,7 @@ def read_checkpoint(path: Path, spec: ModelSpec) -> Tensors:
             )
         try:
             value = reader.get_tensor(published)
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        except (tf.errors.OpError, *READ_ERRORS) as error:
             raise CheckpointError(f"{path}: {published} is damaged ({_first_line(error)})") from error
         if not np.all(np.isfinite(value)):
             raise CheckpointError(f"{path}: {published} holds NaN or infinite values")

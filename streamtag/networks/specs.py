@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ N_FFT = 512
 HOP = 256
 """Samples at 16 kHz between two frames: 16 ms."""
 N_MELS = 96
+FRAME_SECONDS = HOP / SAMPLE_RATE
 PATCH_FRAMES = 187
 """Frames in the 3 seconds that the models were trained on."""
 
@@ -121,7 +123,14 @@ def frames_in(seconds: float) -> int:
 
 
 def frames_between(seconds: float) -> int:
-    """Frames between two patches whose starts are `seconds` apart, as musicnn counts them (its `input_overlap`)."""
+    """Frames between two patches whose starts are `seconds` apart, as musicnn counts them (its `input_overlap`).
+
+    Raises
+    ------
+    OptionError : not a number, or infinite.
+    """
+    if not math.isfinite(seconds):
+        raise OptionError(f"{seconds} s: a number of seconds is wanted")
     return (int(seconds * SAMPLE_RATE) - N_FFT // 2) // HOP
 
 

@@ -41,16 +41,17 @@ class SessionInfo:
 
 
 class Sink(Protocol):
-    """Takes frames. Called from one thread at a time; `frame` must not block (wrap a slow sink in `Background`).
+    """Takes frames. Called from one thread at a time; `frame` must not block (wrap a slow sink in `Background`)."""
 
-    Attributes
-    ----------
-    name : for people.
-    drops : messages that were lost.
-    """
+    @property
+    def name(self) -> str:
+        """For people."""
+        ...
 
-    name: str
-    drops: int
+    @property
+    def drops(self) -> int:
+        """Messages that were lost."""
+        ...
 
     def open(self, info: SessionInfo) -> None:
         """Get ready. Raises SinkError if that cannot be."""

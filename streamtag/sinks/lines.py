@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import IO, Any
 
+from streamtag.errors import SinkError
 from streamtag.frames import Stats, TagFrame
 from streamtag.sinks import SessionInfo
 
@@ -26,7 +27,7 @@ class TextLines:
         tags = "  ".join(f"{tag} {score:.2f}" for tag, score in frame.top)
         for head in frame.heads:
             tags += f"  | {head.name}: " + "  ".join(f"{tag} {score:.2f}" for tag, score in head.top)
-        print(f"{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {tags}", file=self._stream, flush=True)
+        _write(self._stream, f"{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {tags}")
 
     def status(self, stats: Stats) -> None:
         """Nothing to do: lines are frames."""
@@ -61,7 +62,7 @@ class JsonLines:
             line["heads"] = {head.name: [[tag, round(score, 4)] for tag, score in head.top] for head in frame.heads}
         if self._embeddings:
             line["embedding"] = [round(float(value), 6) for value in frame.embedding]
-        print(json.dumps(line), file=self._stream, flush=True)
+        _write(self._stream, json.dumps(line))
 
     def status(self, stats: Stats) -> None:
         """Nothing to do: lines are frames."""
@@ -69,3 +70,15 @@ class JsonLines:
     def close(self) -> None:
         """Write what is left."""
         self._stream.flush()
+
+
+def _write(stream: IO[str], line: str) -> None:
+    """Write a line, at once."""
+    try:
+        print(line, file=stream, flush=True)
+    except BrokenPipeError:  # the reader has left: for the caller to decide
+        raise
+    except OSError as error:
+        raise SinkError(
+            f"cannot write to {getattr(stream, 'name', 'the output')}: {error.strerror or error}"
+        ) from error

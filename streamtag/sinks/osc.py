@@ -1,7 +1,8 @@
 """Open Sound Control over UDP: docs/osc.md has the table of addresses.
 
 python-osc builds the messages. Those that only change in their numbers (a fixed address for each tag, the embedding)
-are built once; a hop then writes big-endian float32 into the finished datagram: 12 us instead of 500.
+are built once; a hop then writes big-endian float32 into the finished datagram: some 200 times quicker for 50 tags
+(`python -m bench.osc`).
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def open_source(given: str | int, *, channels: tuple[int, ...] | None = None, lo
 
 
 def _looks_like_file(given: str) -> bool:
-    from streamtag.sources.decode import EXTENSIONS
+    from streamtag.sources.find import EXTENSIONS
 
     path = Path(given).expanduser()
     return path.is_file() or len(path.parts) > 1 or path.suffix.lower() in EXTENSIONS

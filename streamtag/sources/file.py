@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from streamtag.errors import AudioFileError, OptionError
 from streamtag.kernels import mix_down
 from streamtag.ringbuffer import RingBuffer
-from streamtag.sources.decode import AudioReader, open_audio
+from streamtag.sources.decode import open_audio
+from streamtag.sources.reader import AudioReader
 
 BLOCK_SECONDS = 0.010
 """What a sound card of low latency delivers at a time."""

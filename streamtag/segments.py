@@ -1,0 +1,132 @@
+"""A long stream of frames, judged in segments on all processors, with the result of judging it in one piece.
+
+Windows do not depend on each other, so a run of them may be judged anywhere that has their frames. Segments overlap by
+what a window needs beyond its hop; they are long enough for that to cost a tenth at the most.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Set
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamtag.evaluator import Evaluator
+from streamtag.learn.plain import Features, feature_sizes, of_judged
+from streamtag.networks.specs import N_MELS
+
+Array = NDArray[np.float32]
+WASTE = 0.1
+"""Share of a segment's frames that the one before has too, at the most."""
+
+
+class SegmentPool:
+    """Evaluators and the threads that run them. May serve several streams at once.
+
+    Parameters
+    ----------
+    make : makes one evaluator; called once a worker, on first need.
+    workers : threads, and so evaluators.
+    names : features that are kept of what the evaluators give (see `of_judged`); None for all.
+    """
+
+    def __init__(self, make: Callable[[], Evaluator], workers: int, names: Set[str] | None = None) -> None:
+        self._make = make
+        self._names = names
+        self.workers = workers
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="streamtag-segment")
+        self._idle: SimpleQueue[Evaluator] = SimpleQueue()
+        first = make()
+        self.spec, self.name = first.spec, first.name
+        self.window_frames, self.hop_frames = first.window_frames, first.hop_frames
+        self._idle.put(first)
+
+    def warm_up(self) -> None:
+        """Compile and touch what would make the first segment slow."""
+        evaluator = self._borrow()
+        evaluator.warm_up()
+        self._idle.put(evaluator)
+
+    def submit(self, frames: Array) -> Future[Features]:
+        """Judge all windows of some frames on another thread: their features."""
+        return self._executor.submit(self._judge, frames)
+
+    def _judge(self, frames: Array) -> Features:
+        evaluator = self._borrow()
+        try:
+            evaluator.reset()
+            evaluator.push(frames)
+            features = of_judged(evaluator.take(evaluator.due), self.spec)
+            return {name: value for name, value in features.items() if self._names is None or name in self._names}
+        finally:
+            self._idle.put(evaluator)
+
+    def _borrow(self) -> Evaluator:
+        return self._make() if self._idle.empty() else self._idle.get()
+
+
+class SegmentedStream:
+    """One stream of frames to all its windows.
+
+    Parameters
+    ----------
+    pool : who judges.
+
+    Attributes
+    ----------
+    frames_in : frames taken.
+    """
+
+    def __init__(self, pool: SegmentPool) -> None:
+        self._pool = pool
+        shared = max(0, pool.window_frames - pool.hop_frames)
+        self._windows = max(2, int(shared / (WASTE * pool.hop_frames)))
+        self._length = (self._windows - 1) * pool.hop_frames + pool.window_frames
+        self._waiting: Array = np.empty((0, N_MELS), np.float32)
+        self._ahead = 0  # frames between two windows that have not come yet (hop > window)
+        self._futures: deque[Future[Features]] = deque()
+        self._done: list[Features] = []
+        self.frames_in = 0
+
+    def push(self, frames: Array) -> None:
+        """Take frames: float32 (n, 96). Waits while more segments are under way than there are workers to take them."""
+        self.frames_in += len(frames)
+        self._waiting = np.concatenate((self._waiting, frames))
+        self._drop(0)
+        while len(self._waiting) >= self._length:
+            self._submit(self._waiting[: self._length])
+            self._drop(self._windows * self._pool.hop_frames)
+        while len(self._futures) > 2 * self._pool.workers:
+            self._done.append(self._futures.popleft().result())
+
+    def finish(self, *, repeat_short: bool) -> Features:
+        """The features of the whole stream by name, each float32 (windows, units).
+
+        Parameters
+        ----------
+        repeat_short : a stream shorter than one window is repeated to its length; else it has no window.
+        """
+        if repeat_short and 0 < self.frames_in < self._pool.window_frames:
+            times = -(-self._pool.window_frames // self.frames_in)
+            self._waiting = np.tile(self._waiting, (times, 1))[: self._pool.window_frames]
+        if len(self._waiting) >= self._pool.window_frames:
+            self._submit(self._waiting)
+        self._done += [future.result() for future in self._futures]
+        self._futures.clear()
+        sizes = feature_sizes(self._pool.spec)
+        names = self._done[0] if self._done else sizes
+        return {
+            name: np.concatenate([np.empty((0, sizes[name]), np.float32), *(part[name] for part in self._done)])
+            for name in names
+        }
+
+    def _submit(self, frames: Array) -> None:
+        self._futures.append(self._pool.submit(np.ascontiguousarray(frames)))
+
+    def _drop(self, frames: int) -> None:
+        gone = min(self._ahead + frames, len(self._waiting))
+        self._ahead += frames - gone
+        self._waiting = self._waiting[gone:]

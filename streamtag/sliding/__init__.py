@@ -1,0 +1,11 @@
+"""Exact sliding evaluation of the musicnn networks on the CPU: what overlapping windows share is computed once.
+
+The same numbers as judging each window whole, at a small part of the cost (docs/sliding.md). Needs NumPy and Numba,
+never TensorFlow.
+"""
+
+from streamtag.evaluator import JudgedPools
+from streamtag.sliding.evaluator import SlidingEvaluator
+from streamtag.sliding.prepared import Prepared, prepare
+
+__all__ = ["JudgedPools", "Prepared", "SlidingEvaluator", "prepare"]

@@ -1,0 +1,1 @@
+"""Exact sliding evaluation against the whole network."""
