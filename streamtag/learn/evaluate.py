@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,24 +86,22 @@ def compare(predictions: Path, groundtruth: Path, index: Path | None = None) -> 
     if predicted.tags and truth.tags and predicted.tags != truth.tags:
         predicted, truth = _common(predicted, truth, groundtruth)
     paths = _read_index(index) if index else {}
-    known = {_key(paths.get(key, key)): value for key, value in truth.values.items()}
-    stated = {_key(paths.get(key, key)): value for key, value in predicted.values.items()}
-    if not set(known) & set(stated):  # the folder may differ
-        known = {Path(key).stem: value for key, value in known.items()}
-        stated = {Path(key).stem: value for key, value in stated.items()}
-    both = sorted(set(known) & set(stated))
-    if not both:
+    pairs = _paired(
+        {key: paths.get(key, key) for key in predicted.values}, {key: paths.get(key, key) for key in truth.values}
+    )
+    if not pairs:
         raise HeadError(
-            f"no file of {predictions} is in {groundtruth} (for example {next(iter(stated), '-')!r} and "
-            f"{next(iter(known), '-')!r}); where ids are not paths, --index says which is which"
+            f"no file of {predictions} is in {groundtruth} (for example {next(iter(predicted.values), '-')!r} and "
+            f"{next(iter(truth.values), '-')!r}); where ids are not paths, --index says which is which"
         )
-    scores, true = np.stack([stated[key] for key in both]), np.stack([known[key] for key in both])
+    scores = np.stack([predicted.values[mine] for mine, _ in pairs])
+    true = np.stack([truth.values[theirs] for _, theirs in pairs])
     if scores.shape != true.shape:
         raise HeadError(
             f"{predictions} has {scores.shape[1]} tags and {groundtruth} has {true.shape[1]}: these are not the same"
         )
     names = predicted.tags or truth.tags or _model_tags(scores.shape[1])
-    return score(names, true > 0.5, scores, (len(stated) - len(both), len(known) - len(both)))
+    return score(names, true > 0.5, scores, (len(predicted.values) - len(pairs), len(truth.values) - len(pairs)))
 
 
 def score(tags: Sequence[str], true: NDArray[np.bool_], scores: Values, unmatched: tuple[int, int] = (0, 0)) -> Scores:
@@ -268,8 +267,38 @@ def _picked(rows: Rows, tags: tuple[str, ...]) -> Rows:
     return Rows({key: value[places] for key, value in rows.values.items()}, tags)
 
 
-def _key(path: str) -> str:
-    return Path(path).as_posix()
+def _paired(mine: Mapping[str, str], theirs: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Which id here is which there: those whose paths are the same, or one the end of the other, endings left aside.
+
+    Raises
+    ------
+    HeadError : a path that could be several.
+    """
+    by_stem: dict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
+    for key, path in mine.items():
+        by_stem[_parts(path)[0]].append((key, _parts(path)))
+    pairs = []
+    for key, path in theirs.items():
+        parts = _parts(path)
+        near = [(other, its) for other, its in by_stem.get(parts[0], []) if _same(its, parts)]
+        near = [(other, its) for other, its in near if its == parts] or near
+        if len(near) > 1:
+            raise HeadError(f"{path!r} could be {near[0][0]!r} or {near[1][0]!r}: give paths with their folders")
+        pairs += [(other, key) for other, _ in near]
+    if len({other for other, _ in pairs}) < len(pairs):
+        twice = next(other for other, count in Counter(other for other, _ in pairs).items() if count > 1)
+        raise HeadError(f"{twice!r} could be several files of the ground truth: give paths with their folders")
+    return sorted(pairs)
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    """A path from its end: the name without its ending, then the folders."""
+    pure = PurePosixPath(path.replace("\\", "/"))
+    return (pure.stem if pure.suffix else pure.name, *reversed(pure.parts[:-1]))
+
+
+def _same(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def _model_tags(count: int) -> tuple[str, ...]:

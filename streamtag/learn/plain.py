@@ -88,8 +88,7 @@ class Decision:
         if not self.exclusive:
             return chances
         totals: Array = np.maximum(chances.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        shares: Array = chances / totals
-        return shares
+        return np.asarray(chances / totals, np.float64)
 
 
 def _squared_distances(a: Array, b: Array) -> Array:
