@@ -13,15 +13,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
 import numpy as np
+from numpy.typing import NDArray
 
+from streamtag.compiled import jit
 from streamtag.networks.specs import N_MELS, TEMPORAL_FILTERS, TIMBRAL_BANDS, TIMBRAL_FILTERS, ModelSpec
 from streamtag.networks.weights import Weights, load_weights
 from streamtag.sliding import Prepared, SlidingEvaluator, evaluator, geometry, judge, prepare
-from streamtag.sliding.compiled import jit
 from streamtag.sliding.geometry import TAPS, TEMPORAL
 from streamtag.sliding.prepared import BINS, FRONT_END, WIDTHS
 from streamtag.sliding.simd import INSTRUCTION_SET, LANES, REGS, ROWS, fma, load_row, store_rows, zeros
@@ -118,7 +120,9 @@ def stage_times(prepared: Prepared, hop: int, seconds: float) -> dict[str, float
     """Median time of each stage, called one by one."""
     times: dict[str, list[float]] = {stage: [] for stage in STAGES}
 
-    def staged(frames, begin, jobs, order, memory, weights, places, rooms, shape, block):
+    def staged(frames: Any, begin: int, jobs: Any, order: Any, *state: Any) -> None:
+        """What `judge` does, each stage timed."""
+        memory, weights, places, rooms, shape, block = state
         common = (memory, weights, places, rooms, shape)
         calls = ((frames, begin, *common), (jobs, *common, block), (*common, block), (*common, block))
         for stage, args in zip(STAGES, (*calls, (order, *common, block), (*common, block)), strict=True):
@@ -126,12 +130,14 @@ def stage_times(prepared: Prepared, hop: int, seconds: float) -> dict[str, float
             getattr(judge, stage)(*args)
             times[stage].append(time.perf_counter() - start)
 
-    whole, evaluator.judge = evaluator.judge, staged
+    # the evaluator's own call, replaced for as long as it is measured
+    whole = getattr(evaluator, "judge")  # noqa: B009 - imported there, not exported
+    setattr(evaluator, "judge", staged)  # noqa: B010
     try:
         steps = stream(prepared, hop, hop)
         timed(lambda: next(steps), seconds)
     finally:
-        evaluator.judge = whole
+        setattr(evaluator, "judge", whole)  # noqa: B010
     return {stage: float(np.median(values[3:])) for stage, values in times.items()}
 
 
@@ -170,7 +176,7 @@ def multiply_adds(spec: ModelSpec, hop: int) -> dict[str, float]:
 
 
 @jit
-def multiply_add(memory, rows, rounds):
+def multiply_add(memory: NDArray[np.float32], rows: int, rounds: int) -> None:
     """As many multiply-adds as the CPU can do, on values that stay in its first cache."""
     sums = zeros(ROWS, REGS)
     for _ in range(rounds):

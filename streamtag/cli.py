@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from streamtag import __version__, cli_learn
@@ -175,13 +176,12 @@ def live(
         screen = Background(TerminalView(out, others, top), waiting=1, count_drops=False)
 
     signal.signal(signal.SIGTERM, _terminate)
-    with _preparing(model) as say:
+    with _preparing(model):
         from streamtag.sources import open_source
         from streamtag.tagger import Tagger
 
         source = open_source(input, channels=chosen, loop=loop)
         try:
-            say(f"loading {model}")
             tagger = Tagger(
                 model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold, engine=engine, heads=heads
             )
@@ -351,7 +351,7 @@ def import_(
     from streamtag.networks.weights import user_models_folder
 
     only = None if model is None else find_spec(model).name
-    with _preparing("TensorFlow"):
+    with _preparing("TensorFlow", kernels=False):
         from streamtag.networks.checkpoint import import_models
 
         written = import_models(path, to or user_models_folder(), only)
@@ -393,10 +393,19 @@ def _heads_and_model(
 
 
 @contextmanager
-def _preparing(what: str) -> Iterator[Callable[[str], None]]:
-    """Say on a terminal that there is something to wait for; the body may say what it is at."""
-    with err.status(f"starting {what} (the first start compiles kernels; later ones are quicker)") as status:
-        yield status.update
+def _preparing(what: str, *, kernels: bool = True) -> Iterator[None]:
+    """Say that there is something to wait for, and for how long it has gone on."""
+    from streamtag.compiled import is_cached
+
+    text = f"starting {what}"
+    if kernels and not is_cached():
+        text = "compiling kernels, once on this machine (about 15 s)"
+        if not err.is_terminal:
+            err.print(f"{text} ...")
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        progress.add_task(text, total=None)
+        yield
 
 
 def _summary(session: Session) -> None:

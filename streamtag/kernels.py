@@ -2,31 +2,21 @@
 
 They take arrays, fill the caller's arrays, release the GIL, allocate nothing and check nothing: their callers do.
 Each has a plain NumPy twin in tests/naive.py. Signatures are given, so that compiling happens at import, once, and is
-kept in Numba's cache; `streamtag.melstream` imports this file only when a stream is made.
+kept (see `compiled`); `streamtag.melstream` imports this file only when a stream is made.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from streamtag.compiled import kernel
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
-
-
-def kernel(signature: str, fastmath: bool | set[str] = False) -> Callable[[Kernel], Kernel]:
-    """Compile one signature, GIL released, cached on disk."""
-    compiled = njit(signature, cache=True, nogil=True, error_model="numpy", fastmath=fastmath)
-    return cast(Callable[[Kernel], Kernel], compiled)
-
-
 # A sum may be reordered into vector lanes: the same lanes in the same order for each output, whatever the chunk.
 REORDERED_SUM = {"reassoc", "contract", "nsz"}
 

@@ -88,12 +88,12 @@ class Decision:
         if not self.exclusive:
             return chances
         totals: Array = np.maximum(chances.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        return np.asarray(chances / totals, np.float64)
+        return chances / totals
 
 
 def _squared_distances(a: Array, b: Array) -> Array:
     squares = (a**2).sum(axis=1)[:, None] - 2 * (a @ b.T) + (b**2).sum(axis=1)
-    return np.maximum(squares, 0)
+    return np.asarray(np.maximum(squares, 0), np.float64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streamtag.compiled import jit
 from streamtag.sliding.arena import Floats, Integers
-from streamtag.sliding.compiled import jit
 from streamtag.sliding.midend import dense_layers, shared_rows, window_rows
 from streamtag.sliding.prepared import Places
 from streamtag.sliding.temporal import temporal_rows

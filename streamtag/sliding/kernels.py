@@ -16,8 +16,8 @@ from typing import cast
 
 import numpy as np
 
+from streamtag.compiled import jit
 from streamtag.sliding.arena import Floats
-from streamtag.sliding.compiled import jit
 from streamtag.sliding.simd import (
     LANES,
     PANEL,

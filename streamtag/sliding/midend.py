@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streamtag.compiled import jit
 from streamtag.sliding.arena import Floats, Integers
-from streamtag.sliding.compiled import jit
 from streamtag.sliding.geometry import REACH, TAPS, TEMPORAL, Level
-from streamtag.sliding.kernels import LOWEST, ONE, ZERO, activate, copy_rows, matmul, mirror, pool
+from streamtag.sliding.kernels import LOWEST, ONE, ZERO, activate, copy_rows, matmul, mirror, not_literal, pool
 from streamtag.sliding.prepared import Places
 from streamtag.sliding.simd import PANEL
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 GROUPS = 1 + len(TEMPORAL)
 LAYERS = 3
+NOWHERE = not_literal(-1)
 
 
 @jit
@@ -47,7 +48,9 @@ def shared_rows(memory: Floats, weights: Floats, places: Places, rooms: Rooms, s
         first, rows = new_rows(shape.levels[GROUPS - 1 + layer], block)
         ring, at = rooms.layers[layer], first % capacity * filters
         if layer == 0:
-            finish(memory, rooms.sums[GROUPS - 1] + at, weights, places.activations[0], -1, ring + at, filters, rows)
+            finish(
+                memory, rooms.sums[GROUPS - 1] + at, weights, places.activations[0], NOWHERE, ring + at, filters, rows
+            )
         else:
             before, panels, bias = rooms.layers[layer - 1], places.later[layer - 1], places.biases[layer]
             x = before + (first - REACH) % capacity * filters
@@ -68,7 +71,7 @@ def new_rows(level: Level, block: Block) -> tuple[int, int]:
 def finish(
     memory: Floats, sums: int, weights: Floats, activation: int, residual: int, out: int, filters: int, rows: int
 ) -> None:
-    """Relu and batch norm of rows of a layer, plus the residual (the layer before), unless its place is -1."""
+    """Relu and batch norm of rows of a layer, plus the residual (the layer before), unless its place is NOWHERE."""
     for i in range(rows):
         activate(memory, sums + i * filters, weights, activation, out + i * filters, filters)
     if residual >= 0:
@@ -177,7 +180,7 @@ def edge_rows(memory: Floats, weights: Floats, places: Places, rooms: Rooms, sha
         row, rows = (shape.window - after, after) if side else (0, before)
         sums, out = rooms.scratch + row * filters, rooms.layer_patches[layer] + row * filters + margin
         if layer == 0:
-            finish(memory, sums, weights, places.activations[0], -1, out, filters, rows)
+            finish(memory, sums, weights, places.activations[0], NOWHERE, out, filters, rows)
         else:
             x = rooms.layer_patches[layer - 1] + row * filters
             panels, bias = places.later[layer - 1], places.biases[layer]

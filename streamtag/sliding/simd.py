@@ -21,8 +21,8 @@ from llvmlite import binding, ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic, models, register_model
 
+from streamtag.compiled import CONFIG
 from streamtag.sliding import plain
-from streamtag.sliding.compiled import CONFIG
 
 
 class Tiles(NamedTuple):

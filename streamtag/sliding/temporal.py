@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streamtag.compiled import jit
 from streamtag.networks.specs import N_MELS, TEMPORAL_FILTERS
 from streamtag.sliding.arena import Floats
-from streamtag.sliding.compiled import jit
 from streamtag.sliding.geometry import TEMPORAL
 from streamtag.sliding.kernels import ONE, activate, copy_rows, not_literal
 from streamtag.sliding.prepared import Places

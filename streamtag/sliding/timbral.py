@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streamtag.compiled import jit
 from streamtag.networks.specs import N_MELS, TIMBRAL_BANDS
 from streamtag.sliding.arena import Floats, Integers
-from streamtag.sliding.compiled import jit
 from streamtag.sliding.geometry import REACH, TAPS
 from streamtag.sliding.kernels import ZERO, activate, copy_rows, matmul, mirror, not_literal
 from streamtag.sliding.prepared import BINS, SPECTRUM, TIMBRAL_STRIDE, TIMBRAL_WIDTH, Places
@@ -97,7 +97,7 @@ def timbral_rows(
     begin = max(block.done - after, block.start + before)
     whole = max(block.end - after - begin, 0)
     x = rooms.spectra + (begin - REACH) % capacity * SPECTRUM
-    used = set_job(jobs, 0, x, whole, rows + begin % capacity * TIMBRAL_WIDTH)
+    used = set_job(jobs, ZERO, x, whole, rows + begin % capacity * TIMBRAL_WIDTH)
     for i in range(block.windows):
         start = block.start + i * shape.hop
         left = rooms.left[0] + (block.first + i) % shape.at_once * before * TIMBRAL_WIDTH

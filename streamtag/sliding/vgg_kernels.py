@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag.compiled import jit
 from streamtag.sliding.simd import (
     PANEL,
     REGS,
     ROWS,
     add,
     fma,
-    jit,
     load_row,
     load_rows,
     lowest,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.sliding.simd import PANEL, REGS, jit, load_row, lowest, store_rows
+from streamtag.compiled import jit
+from streamtag.sliding.simd import PANEL, REGS, load_row, lowest, store_rows
 from streamtag.sliding.vgg_geometry import CHANNELS, LAST_POOL, Layer
 from streamtag.sliding.vgg_kernels import (
     ONE,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import naive_vgg
 import numpy as np
 import pytest
 
 from streamtag.sliding.simd import PANEL
 from streamtag.sliding.vgg_kernels import STEM_WIDTH, add_tap, pool, product, raise_to, stem
 from streamtag.sliding.vgg_prepared import Stem
+
+from . import naive_vgg
 
 pytestmark = pytest.mark.kernels
 
