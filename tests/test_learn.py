@@ -243,6 +243,25 @@ def test_several_labels_and_groups(clips: Path, tmp_path: Path) -> None:
     assert said["soft"] < 0.5
 
 
+def test_one_file_a_class_is_learned_and_said_to_be_untested(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"{clips}/drop/0.flac,drop\n{clips}/none/0.flac,none\n")
+    done = run_cli("learn", tmp_path / "t.csv", "--out", tmp_path / "a.head")
+    assert done.status == 0, done.stderr
+    assert "how good this is cannot be said" in done.stdout
+    assert "rough guess" in done.stdout
+    done = run_cli("file", clips / "drop" / "1.flac", "--head", tmp_path / "a.head", "--format", "json")
+    assert done.json[0]["heads"]["a"][0][0] == "drop"
+
+
+def test_ctrl_c_gives_up_at_once(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Extraction, "of_file", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract(sorted(clips.rglob("*.flac")), Extraction(), FeatureCache(tmp_path), jobs=2)
+
+
 def test_a_stranger_artist_is_what_groups_test(clips: Path, tmp_path: Path) -> None:
     """All drops of one artist: leaving it out leaves nothing to learn, and that is said."""
     rows = [f"{clips}/drop/{n}.flac,drop,one" for n in range(4)] + [f"{clips}/none/{n}.flac,none,{n}" for n in range(4)]

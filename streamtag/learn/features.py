@@ -62,8 +62,14 @@ class Extraction:
         """Checksum of the model's weights (errors: ModelError)."""
         return weights_sha256(self.model)
 
-    def of_file(self, path: Path, evaluator: Evaluator) -> Features:
+    def of_file(self, path: Path, evaluator: Evaluator, check: Callable[[], None] = lambda: None) -> Features:
         """Features of a file's patches; one shorter than a patch is repeated to length.
+
+        Parameters
+        ----------
+        path : the file.
+        evaluator : from `evaluator`.
+        check : called now and then; may raise to give up.
 
         Raises
         ------
@@ -79,6 +85,7 @@ class Extraction:
         with open_audio(path) as reader:
             stream = MelStream(reader.samplerate, reader.channels, centered=True)
             for block in reader.blocks():
+                check()
                 evaluator.push(stream.push(block).logmel)
                 judge()
             evaluator.push(stream.flush().logmel)
@@ -195,6 +202,10 @@ def extract(
     return results
 
 
+class Stopped(BaseException):
+    """Raised in a worker when the work is given up."""
+
+
 class _Work:
     """One file's features, on whichever thread; the network is built when a file is first not in the cache."""
 
@@ -212,14 +223,19 @@ class _Work:
             content = content_sha256(path)
             key = hashlib.sha256(f"{self.how} {content}".encode()).hexdigest()
             features = self.cache.get(key, self.sizes)
-            if features is None and not self.stopping.is_set():
+            if features is None:
+                self._check()
                 with open_audio(path):  # what cannot be read is named before a network is built for it
                     pass
-                features = self.extraction.of_file(path, self._evaluator())
+                features = self.extraction.of_file(path, self._evaluator(), self._check)
                 self.cache.put(key, features)
-            return FileFeatures(path, content, features or {})
+            return FileFeatures(path, content, features)
         except AudioFileError as error:
             return error
+
+    def _check(self) -> None:
+        if self.stopping.is_set():
+            raise Stopped
 
     def _evaluator(self) -> Evaluator:
         if not hasattr(self._local, "evaluator"):
