@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,6 @@ from streamtag.offline import FileTagger
 from streamtag.sources import demo_clip
 
 MODEL = "MSD_musicnn"
-HOPS = (187, 93, 8, 1)
 LIVE_SECONDS = 60
 
 
@@ -45,7 +46,9 @@ def main() -> None:
         _exactness(clips)
         _lossy(work, music, rate)
         _whole_clip(clips["44100 Hz, stereo"])
+        _engine(clips["16000 Hz, mono"], work)
         _vectors(clips["16000 Hz, mono"], work)
+        _processors(clips["44100 Hz, stereo"], work)
         _live(clips["44100 Hz, stereo"])
     print("\n## Parts\n\n```")
     frames.main()
@@ -112,30 +115,63 @@ def _whole_clip(clip: Path) -> None:
     _table(["", "streamtag", "musicnn 0.1.0", "ratio"], rows)
 
 
+def _engine(clip: Path, work: Path) -> None:
+    print("\n## The engine: milliseconds for each vector of tags, one thread, frames given\n")
+    figures = work / "sliding.json"
+    command = [sys.executable, "-m", "bench.sliding", "--json", str(figures)]
+    detail = subprocess.run(peers.pinned(command), check=True, capture_output=True, text=True).stdout
+    measured = json.loads(figures.read_text())
+    essentia = peers.essentia_ms(clip, [1, 8, 16, 187], work) or {}
+    rows = []
+    for hop, ours in measured["sliding"].items():
+        row = [f"{hop} ({int(hop) * 16} ms)", f"{ours:.2f}"]
+        for other in (measured["full_patch"], essentia.get(int(hop))):
+            row += [f"{other:.1f}", f"{other / ours:.1f}"] if other else ["-", "-"]
+        rows.append(row)
+    _table(
+        ["hop, frames", "sliding", "TensorFlow, full patch", "ratio", "Essentia (its frames included)", "ratio"], rows
+    )
+    print(f"\n```\n{detail.strip()}\n```")
+
+
 def _vectors(clip: Path, work: Path) -> None:
-    print("\n## Milliseconds for each vector of tags (16 kHz, frames included)\n")
-    essentia = peers.essentia_ms(clip, list(HOPS), work) or {}
+    print("\n## From a 16 kHz file: milliseconds for each vector of tags, frames included, all processors\n")
     sound, rate = soundfile.read(clip, dtype="float32")
     rows = []
-    for hop in HOPS:
+    for hop in (187, 93, 8, 1):
         piece = clip
-        if hop < 93:  # enough vectors in a few seconds
+        if hop < 93:  # the peer needs enough vectors in a few seconds, and no more
             piece = work / "piece.wav"
             soundfile.write(piece, sound[: int(rate * (3 + 0.016 * hop * 96))], rate, subtype="PCM_24")
         tagger = FileTagger(MODEL, 187, hop)
         tagger.warm_up()
         vectors = len(tagger.tag(piece).taggram)
-        ours = statistics.median(_seconds(lambda t=tagger, p=piece: t.tag(p)) for _ in range(3)) / vectors * 1e3
+        ours = statistics.median(_seconds(partial(tagger.tag, piece)) for _ in range(5)) / vectors * 1e3
         published = peers.musicnn([{"file": str(piece), "model": MODEL, "overlap": (hop * 256 + 256) / 16_000}] * 2)
-        row = [f"{hop} ({hop * 16} ms)", f"{ours:.1f}"]
-        for other in (published and published[1]["seconds"] / vectors * 1e3, essentia.get(hop)):
-            row += [f"{other:.1f}", f"{other / ours:.1f}"] if other else ["-", "-"]
-        rows.append(row)
-    _table(["hop, frames", "streamtag", "musicnn 0.1.0", "ratio", "Essentia", "ratio"], rows)
+        row = [f"{hop} ({hop * 16} ms)", f"{ours:.2f}"]
+        theirs = published and published[1]["seconds"] / vectors * 1e3
+        rows.append([*row, *((f"{theirs:.1f}", f"{theirs / ours:.1f}") if theirs else ("-", "-"))])
+    _table(["hop, frames", "streamtag", "musicnn 0.1.0", "ratio"], rows)
+
+
+def _processors(clip: Path, work: Path) -> None:
+    print("\n## A file of 10 minutes (44.1 kHz, stereo), seconds\n")
+    sound, rate = soundfile.read(clip, dtype="int16")
+    long = work / "long.wav"
+    soundfile.write(long, np.tile(sound, (20, 1)), rate)
+    rows = []
+    for hop in (187, 1):
+        times = []
+        for workers in (1, 2):
+            tagger = FileTagger(MODEL, 187, hop, workers=workers)
+            tagger.warm_up()
+            times.append(min(_seconds(partial(tagger.tag, long)) for _ in range(3)))
+        rows.append([f"hop {hop}", *(f"{seconds:.2f}" for seconds in times), f"{times[0] / times[1]:.2f}"])
+    _table(["", "one thread judging", "two", "ratio"], rows)
 
 
 def _live(clip: Path) -> None:
-    print(f"\n## Live: {LIVE_SECONDS} s at the default hop (64 ms) from a PulseAudio null sink's monitor\n")
+    print(f"\n## Live: {LIVE_SECONDS} s at the default hop (16 ms) from a PulseAudio null sink's monitor\n")
     figures = live.measure(clip, LIVE_SECONDS)
     if figures is None:
         return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -63,8 +64,13 @@ def musicnn(jobs: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
     return results
 
 
+def pinned(command: list[str]) -> list[str]:
+    """The same command on one processor, where the system can do that."""
+    return ["taskset", "-c", "0", *command] if shutil.which("taskset") else command
+
+
 def essentia_ms(wav: Path, hops: list[int], work: Path) -> dict[int, float] | None:
-    """Essentia's milliseconds for each vector of MSD_musicnn tags, by hop in frames."""
+    """Essentia's milliseconds for each vector of MSD_musicnn tags, by hop in frames; on one thread."""
     python, maker = python_of("essentia"), python_of("musicnn")
     if python is None or maker is None:
         return None
@@ -77,10 +83,10 @@ def essentia_ms(wav: Path, hops: list[int], work: Path) -> dict[int, float] | No
         print(f"(Essentia: not measured, no graph: {made.stderr.strip()[-200:]})")
         return None
     done = subprocess.run(
-        [python, str(FOLDER / "essentia_bench.py"), str(graph), str(wav), ",".join(map(str, hops))],
+        pinned([python, str(FOLDER / "essentia_bench.py"), str(graph), str(wav), ",".join(map(str, hops))]),
         capture_output=True,
         text=True,
-        env=env,
+        env={**env, "OMP_NUM_THREADS": "1"},
     )
     if done.returncode:
         print(f"(Essentia: failed: {done.stderr.strip()[-200:]})")

@@ -8,11 +8,13 @@ For steady figures pin it to a core (``taskset -c 1 python bench/sliding.py``).
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
@@ -37,6 +39,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="MSD_musicnn")
+    parser.add_argument("--json", type=Path, help="also write the medians there, in ms")
     parser.add_argument("--seconds", type=float, default=5.0, help="to spend on each figure")
     options = parser.parse_args()
 
@@ -64,6 +67,10 @@ def main() -> None:
         print(f"{line} {floor / ours:8.0%}")
     p50, p99 = np.percentile(steps[1], (50, 99))
     print(f"\nsteps at hop 1: p50 {1e3 * p50:.2f} ms, p99 {1e3 * p99:.2f} ms, of {len(steps[1])}\n")
+
+    if options.json:
+        medians = {hop: 1e3 * float(np.median(steps[hop])) for hop in HOPS}
+        options.json.write_text(json.dumps({"sliding": medians, "full_patch": 1e3 * full}))
 
     print("stage by stage, ms for each vector of tags (median), and its multiply-adds over the peak")
     print(f"{'':14}" + "".join(f"{f'hop {hop}':>16}" for hop in HOPS))
