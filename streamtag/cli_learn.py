@@ -147,7 +147,7 @@ def register(app: typer.Typer, out: Console, err: Console) -> None:
 
     @command(
         "Examples: [bold]streamtag evaluate taggrams.npz truth.csv[/bold] (from `streamtag file --taggram`) · "
-        "[bold]streamtag evaluate predictions.tsv test_gt_mtt.tsv --index index_mtt.tsv --per-tag[/bold]"
+        "[bold]streamtag evaluate predictions.tsv test_gt_mtt.tsv --index index_mtt.tsv --model MTT_musicnn --per-tag[/bold]"
     )
     def evaluate(
         predictions: Annotated[
@@ -170,12 +170,21 @@ def register(app: typer.Typer, out: Console, err: Console) -> None:
             Path | None,
             typer.Option(help="Lines of id TAB path (musicnn-training's), where ids are no paths.", metavar="FILE"),
         ] = None,
+        model: Annotated[
+            str | None,
+            typer.Option(
+                help="Whose tags the columns are, where neither file names them (musicnn-training's order).",
+                metavar="NAME",
+            ),
+        ] = None,
         per_tag: Annotated[bool, typer.Option("--per-tag", help="Also print each tag's areas.")] = False,
     ) -> None:
         """ROC-AUC and PR-AUC of predictions, beside the published figures."""
         from streamtag.learn.evaluate import compare, print_scores
 
-        print_scores(compare(predictions, groundtruth, index), out, per_tag=per_tag)
+        print_scores(
+            compare(predictions, groundtruth, index, find_spec(model).labels if model else None), out, per_tag=per_tag
+        )
 
 
 def _writable(target: Path | None) -> None:

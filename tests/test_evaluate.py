@@ -84,6 +84,18 @@ def test_what_the_file_command_writes_can_be_evaluated(clips: Path, tmp_path: Pa
     assert scores.roc_auc > 0.7
 
 
+def test_lists_take_the_names_of_a_model(tmp_path: Path) -> None:
+    ids = [str(n) for n in range(40)]
+    true = np.random.default_rng(1).random((40, 50)) < 0.4
+    files = [lists(tmp_path / "p.tsv", ids, true * 0.5), lists(tmp_path / "t.tsv", ids, true.astype(float))]
+    done = run_cli("evaluate", *files, "--model", "MTT_musicnn", "--per-tag")
+    assert "harpsichord" in done.stdout
+    assert "1.0000" in done.stdout
+    assert "tag 7" in run_cli("evaluate", *files, "--per-tag").stdout
+    files = [lists(tmp_path / "p.tsv", ids, SCORES), lists(tmp_path / "t.tsv", ids, TRUE.astype(int))]
+    assert "50 tags" in run_cli("evaluate", *files, "--model", "MTT_musicnn").message
+
+
 def test_a_name_that_could_be_two_files_is_refused(tmp_path: Path) -> None:
     predicted = table(tmp_path / "p.csv", ["a/1.mp3", "b/1.mp3"], SCORES[:2])
     for names in (["1.mp3"], ["x/a/1.wav", "y/a/1.wav"]):

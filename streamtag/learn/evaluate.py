@@ -7,7 +7,7 @@ import json
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -66,7 +66,9 @@ class Scores:
     tags: tuple[TagScores, ...]
 
 
-def compare(predictions: Path, groundtruth: Path, index: Path | None = None) -> Scores:
+def compare(
+    predictions: Path, groundtruth: Path, index: Path | None = None, tags: tuple[str, ...] | None = None
+) -> Scores:
     """Compare two files.
 
     Parameters
@@ -76,12 +78,14 @@ def compare(predictions: Path, groundtruth: Path, index: Path | None = None) -> 
     groundtruth : lines of id TAB list of 0 and 1 (musicnn-training's), or `.csv` or `.tsv` with a heading: path, then a
         column of 0 and 1 for each tag, or path and label.
     index : lines of id TAB path (musicnn-training's), where ids are not paths.
+    tags : names of the columns where neither file has them (musicnn-training's lists are in its models' order).
 
     Raises
     ------
     HeadError : a file that cannot be read, or files that do not fit each other.
     """
     predicted = read_rows(predictions)
+    predicted = replace(predicted, tags=predicted.tags or tags)
     truth = read_rows(groundtruth, tags=predicted.tags)
     if predicted.tags and truth.tags and predicted.tags != truth.tags:
         predicted, truth = _common(predicted, truth, groundtruth)
@@ -100,7 +104,9 @@ def compare(predictions: Path, groundtruth: Path, index: Path | None = None) -> 
         raise HeadError(
             f"{predictions} has {scores.shape[1]} tags and {groundtruth} has {true.shape[1]}: these are not the same"
         )
-    names = predicted.tags or truth.tags or _model_tags(scores.shape[1])
+    names = predicted.tags or truth.tags or tuple(f"tag {k}" for k in range(scores.shape[1]))
+    if len(names) != scores.shape[1]:
+        raise HeadError(f"{predictions} has {scores.shape[1]} columns, and there are {len(names)} tags")
     return score(names, true > 0.5, scores, (len(predicted.values) - len(pairs), len(truth.values) - len(pairs)))
 
 
@@ -299,8 +305,3 @@ def _parts(path: str) -> tuple[str, ...]:
 
 def _same(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     return all(a == b for a, b in zip(one, other, strict=False))
-
-
-def _model_tags(count: int) -> tuple[str, ...]:
-    """Names for columns that have none: numbers (the published lists of 50 are of two datasets)."""
-    return tuple(f"tag {k}" for k in range(count))
