@@ -147,7 +147,8 @@ def register(app: typer.Typer, out: Console, err: Console) -> None:
 
     @command(
         "Examples: [bold]streamtag evaluate taggrams.npz truth.csv[/bold] (from `streamtag file --taggram`) · "
-        "[bold]streamtag evaluate predictions.tsv test_gt_mtt.tsv --index index_mtt.tsv --model MTT_musicnn --per-tag[/bold]"
+        "[bold]streamtag evaluate predictions.tsv test_gt_mtt.tsv --index index_mtt.tsv --model MTT_musicnn "
+        "--per-tag[/bold]"
     )
     def evaluate(
         predictions: Annotated[
