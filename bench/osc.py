@@ -6,13 +6,14 @@ import numpy as np
 
 from bench.frames import best
 from streamtag.networks.labels import MSD_LABELS
-from streamtag.sinks.osc import _TagDatagrams, bundle, grouped, message, slug
+from streamtag.sinks.osc import _ScoreDatagrams, bundle, grouped, message
+from streamtag.slugs import slug
 
 
 def main() -> None:
     """Print both."""
     scores = np.random.default_rng(0).random(50).astype(np.float32)
-    prebuilt = _TagDatagrams(MSD_LABELS)
+    prebuilt = _ScoreDatagrams([f"/streamtag/tag/{slug(label)}" for label in MSD_LABELS])
     addresses = [f"/streamtag/tag/{slug(label)}" for label in MSD_LABELS]
 
     def build() -> list[bytes]:

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Tagger": "streamtag.tagger",
     "TagFrame": "streamtag.frames",
+    "HeadFrame": "streamtag.frames",
     "Stats": "streamtag.frames",
     "State": "streamtag.frames",
     "MelStream": "streamtag.melstream",
@@ -22,9 +23,13 @@ _PUBLIC = {
     "top_tags": "streamtag.extract",
     "extractor": "streamtag.extract",
     "FileTagger": "streamtag.offline",
+    "Head": "streamtag.learn.head",
+    "PlainHead": "streamtag.learn.plain",
+    "load_head": "streamtag.learn.headfile",
     "FileTags": "streamtag.offline",
     "Sink": "streamtag.sinks",
     "SessionInfo": "streamtag.sinks",
+    "HeadInfo": "streamtag.sinks",
     "Background": "streamtag.sinks.background",
     "Throttled": "streamtag.sinks.throttled",
     "OscSink": "streamtag.sinks.osc",
@@ -36,6 +41,7 @@ _PUBLIC = {
     "StreamtagError": "streamtag.errors",
     "OptionError": "streamtag.errors",
     "ModelError": "streamtag.errors",
+    "HeadError": "streamtag.errors",
     "AudioFileError": "streamtag.errors",
     "DeviceError": "streamtag.errors",
     "SinkError": "streamtag.errors",
@@ -51,19 +57,25 @@ if TYPE_CHECKING:
     from streamtag.errors import AudioFileError as AudioFileError
     from streamtag.errors import DeviceError as DeviceError
     from streamtag.errors import FeedError as FeedError
+    from streamtag.errors import HeadError as HeadError
     from streamtag.errors import ModelError as ModelError
     from streamtag.errors import OptionError as OptionError
     from streamtag.errors import SinkError as SinkError
     from streamtag.errors import StreamtagError as StreamtagError
     from streamtag.extract import extractor as extractor
     from streamtag.extract import top_tags as top_tags
+    from streamtag.frames import HeadFrame as HeadFrame
     from streamtag.frames import State as State
     from streamtag.frames import Stats as Stats
     from streamtag.frames import TagFrame as TagFrame
+    from streamtag.learn.head import Head as Head
+    from streamtag.learn.headfile import load_head as load_head
+    from streamtag.learn.plain import PlainHead as PlainHead
     from streamtag.melstream import MelStream as MelStream
     from streamtag.offline import FileTagger as FileTagger
     from streamtag.offline import FileTags as FileTags
     from streamtag.ringbuffer import RingBuffer as RingBuffer
+    from streamtag.sinks import HeadInfo as HeadInfo
     from streamtag.sinks import SessionInfo as SessionInfo
     from streamtag.sinks import Sink as Sink
     from streamtag.sinks.background import Background as Background

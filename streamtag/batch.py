@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from streamtag.errors import OptionError, SinkError, StreamtagError
 from streamtag.evaluator import Engine
 from streamtag.extract import saved_line
+from streamtag.learn.plain import PlainHead
 from streamtag.networks.specs import ModelSpec, check_window, frames_between, frames_in
 from streamtag.offline import FileTagger, FileTags, Short
 from streamtag.sources.find import find_audio
@@ -79,6 +80,7 @@ class Batch:
     top : tags named in a saved line.
     save : text file that gets musicnn's line for each file, appended.
     taggram, embeddings : .npz files to be written at the end.
+    heads : your own tags, judged beside the model's.
     """
 
     spec: ModelSpec
@@ -90,6 +92,7 @@ class Batch:
     save: Path | None = None
     taggram: Path | None = None
     embeddings: Path | None = None
+    heads: Sequence[PlainHead] = ()
     _done: list[tuple[str, FileTags]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -113,7 +116,11 @@ class Batch:
                 self._save = self.save.open("a", encoding="utf-8")
         self._found = find_audio(paths)
         self._tagger = FileTagger(
-            self.spec.name, self.geometry.window_frames, self.geometry.hop_frames, engine=self.engine
+            self.spec.name,
+            self.geometry.window_frames,
+            self.geometry.hop_frames,
+            engine=self.engine,
+            heads=self.heads,
         )
         self._tagger.warm_up()
 

@@ -19,14 +19,16 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from streamtag import __version__
+from streamtag import __version__, cli_learn
 from streamtag.errors import ModelError, OptionError, StreamtagError, UnknownModelError
-from streamtag.networks.specs import SPECS, find_spec
+from streamtag.networks.specs import SPECS, find_spec, frames_in
 
 if TYPE_CHECKING:
     from streamtag.engine import Session
+    from streamtag.learn.plain import PlainHead
     from streamtag.offline import FileTags
 
+LIVE_MODEL, FILE_MODEL = "MSD_musicnn", "MTT_musicnn"
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 
 app = typer.Typer(
@@ -55,7 +57,20 @@ def _finite(seconds: float | None) -> float | None:
     return seconds
 
 
-Model = Annotated[str, typer.Option(help=f"One of {', '.join(SPECS)}.", metavar="NAME")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help=f"One of {', '.join(SPECS)}. Default: the one that --head was learned on; "
+        f"else {LIVE_MODEL} (live), {FILE_MODEL} (file).",
+        metavar="NAME",
+    ),
+]
+Heads = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Your own tags: a file that `streamtag learn` made; may be given several times.", metavar="FILE.head"
+    ),
+]
 Window = Annotated[
     float,
     typer.Option(help="Seconds of sound behind each result (vgg models: 3 only).", metavar="SECONDS", callback=_finite),
@@ -92,7 +107,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
     "[bold]streamtag live --input song.mp3 --format json --embeddings > song.jsonl[/bold]"
 )
 def live(
-    model: Model = "MSD_musicnn",
+    model: Model = None,
     input: Annotated[
         str,
         typer.Option(
@@ -131,6 +146,7 @@ def live(
         typer.Option(help="Lines on stdout. On a terminal the default is a live view; else text."),
     ] = None,
     embeddings: Annotated[bool, typer.Option("--embeddings", help="Put the embedding into the JSON lines.")] = False,
+    head: Heads = None,
     loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
     duration: Annotated[
         float | None, typer.Option(help="Stop after so long.", metavar="SECONDS", min=0, callback=_finite)
@@ -147,6 +163,7 @@ def live(
 
     if embeddings and format != "json":
         raise OptionError("--embeddings are written in JSON lines: add --format json (over OSC they are always sent)")
+    heads, model = _heads_and_model(head, model, LIVE_MODEL, window)
     chosen = _channels(channels)
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
     if format == "json":
@@ -165,7 +182,9 @@ def live(
 
         source = open_source(input, channels=chosen, loop=loop)
         try:
-            tagger = Tagger(model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold, engine=engine)
+            tagger = Tagger(
+                model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold, engine=engine, heads=heads
+            )
             tagger.warm_up()
         except BaseException:
             source.stop()
@@ -200,7 +219,7 @@ def live(
 )
 def file(
     paths: Annotated[list[str], typer.Argument(help="Files, folders, or quoted patterns.", metavar="PATH...")],
-    model: Model = "MTT_musicnn",
+    model: Model = None,
     top: Annotated[int, typer.Option(help="How many tags to name.", min=1)] = 10,
     window: Window = 3.0,
     hop: Annotated[
@@ -226,6 +245,7 @@ def file(
     embeddings: Annotated[
         Path | None, typer.Option(help="Write the embedding of every patch, as .npz.", metavar="FILE.npz")
     ] = None,
+    head: Heads = None,
     format: Annotated[
         Literal["text", "json"], typer.Option(help="What to print: text, or a JSON object a line.")
     ] = "text",
@@ -239,6 +259,7 @@ def file(
     """Tag files. One that cannot be read never stops the others; the exit status then is 1."""
     from streamtag.batch import Batch, Geometry
 
+    heads, model = _heads_and_model(head, model, FILE_MODEL, window)
     spec = find_spec(model)
     batch = Batch(
         spec,
@@ -250,6 +271,7 @@ def file(
         save=save,
         taggram=taggram,
         embeddings=embeddings,
+        heads=heads,
     )
     signal.signal(signal.SIGTERM, _terminate)
     with _preparing(model):
@@ -349,6 +371,27 @@ def _channels(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(part) for part in parts)
 
 
+def _heads_and_model(
+    paths: list[str] | None, model: str | None, default: str, window: float
+) -> tuple[list[PlainHead], str]:
+    """The heads that were asked for, and the model: theirs, unless another is named (which then is refused)."""
+    if not paths:
+        return [], model or default
+    from streamtag.learn.play import check_heads, load_heads
+
+    heads = load_heads(paths)
+    model = model or heads[0].model
+    check_heads(heads, find_spec(model))
+    for head in heads:
+        if head.window_frames != frames_in(window):
+            err.print(
+                f"note: the head {head.name} was learned from windows of {head.window_frames * 0.016:.2f} s, "
+                f"and hears windows of {window:g} s now",
+                markup=False,
+            )
+    return heads, model
+
+
 @contextmanager
 def _preparing(what: str, *, kernels: bool = True) -> Iterator[None]:
     """Say that there is something to wait for, and for how long it has gone on."""
@@ -388,6 +431,8 @@ def _print_tags(name: str, tags: FileTags, model: str, top: int, format: str) ->
             "top": [[tag, round(score, 4)] for tag, score in best],
             "notes": list(tags.notes),
         }
+        if tags.heads:
+            line["heads"] = {name: [[tag, round(score, 4)] for tag, score in said] for name, said in tags.heads.items()}
         print(json.dumps(line), flush=True)
         return
     minutes, seconds = divmod(round(tags.seconds), 60)
@@ -396,6 +441,8 @@ def _print_tags(name: str, tags: FileTags, model: str, top: int, format: str) ->
     width = max(len(tag) for tag, _ in best)
     for tag, score in best:
         print(f"  {tag:{width}}  {score:.2f}  {'█' * round(score * 30)}")
+    for name_of_head, said in tags.heads.items():
+        print(f"  {name_of_head}: " + "  ".join(f"{tag} {score:.2f}" for tag, score in said[:top]))
     for note in tags.notes:
         print(f"  note: {note}")
     print(flush=True)
@@ -416,6 +463,9 @@ def _fail(error: BaseException, status: int) -> int:
     what = "out of memory" if isinstance(error, MemoryError) else str(error)
     err.print(f"streamtag: {what}", style="red", markup=False)
     return status
+
+
+cli_learn.register(app, out, err)
 
 
 def main() -> None:

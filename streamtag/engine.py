@@ -19,9 +19,10 @@ from types import TracebackType
 from streamtag.errors import StreamtagError
 from streamtag.evaluator import Engine
 from streamtag.frames import State, Stats, TagFrame
+from streamtag.learn.plain import PlainHead
 from streamtag.percentiles import Percentiles
 from streamtag.ringbuffer import RingBuffer
-from streamtag.sinks import SessionInfo, Sink
+from streamtag.sinks import HeadInfo, SessionInfo, Sink
 from streamtag.sources import Source
 from streamtag.tagger import Tagger
 
@@ -173,6 +174,7 @@ class Session:
             hop=self.tagger.hop,
             window=self.tagger.window,
             engine=self.tagger.engine,
+            heads=tuple(HeadInfo(head.name, head.labels) for head in self.tagger.heads),
         )
         for sink in self.sinks:
             sink.open(info)
@@ -300,6 +302,7 @@ def live(
     threshold: float = 0.2,
     engine: Engine = "auto",
     loop: bool = False,
+    heads: Sequence[PlainHead] = (),
 ) -> Session:
     """Listen to a device, a file or the demo clip: ``with streamtag.live(...) as session: for frame in session: ...``.
 
@@ -311,6 +314,7 @@ def live(
     channels : which channels to hear, counted from 1.
     hop, window, top, smooth, threshold, engine : see `Tagger`.
     loop : start a file again at its end.
+    heads : your own tags, judged beside the model's (see `load_head`).
 
     Raises
     ------
@@ -318,5 +322,7 @@ def live(
     """
     from streamtag.sources import open_source
 
-    tagger = Tagger(model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold, engine=engine)
+    tagger = Tagger(
+        model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold, engine=engine, heads=heads
+    )
     return Session(open_source(input, channels=channels, loop=loop), tagger, sinks)

@@ -7,6 +7,7 @@ StreamtagError
 │   ├── WeightsMissingError  the architecture is known, its weights are not installed
 │   ├── WeightsDamagedError  a weights file that does not read, or does not fit
 │   └── CheckpointError    a published checkpoint that cannot be imported
+├── HeadError              a head that cannot be read, does not fit, or cannot be learned from what was given
 ├── AudioFileError         a file that cannot be read as sound
 │   └── TooShortError      shorter than one patch, and asked not to repeat it
 ├── DeviceError            no device, no sound system, or a device that failed
@@ -47,6 +48,10 @@ class WeightsDamagedError(ModelError):
 
 class CheckpointError(ModelError):
     """A published checkpoint that cannot be imported."""
+
+
+class HeadError(StreamtagError):
+    """A head (your own tags) that cannot be read, does not fit the model, or cannot be learned from what was given."""
 
 
 class AudioFileError(StreamtagError):

@@ -41,6 +41,19 @@ class Judged:
     embedding: Array
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedPools(Judged):
+    """The same with musicnn's pooled features, from an evaluator that has them.
+
+    Attributes
+    ----------
+    max_pool, mean_pool : float32 (n, channels), musicnn's features of these names.
+    """
+
+    max_pool: Array
+    mean_pool: Array
+
+
 class Evaluator(Protocol):
     """State of one stream. Not for several threads at once; several evaluators may run side by side."""
 
@@ -112,6 +125,14 @@ class PatchJudge(Protocol):
         ...
 
 
+class PoolJudge(PatchJudge, Protocol):
+    """A network that also gives musicnn's pools."""
+
+    def with_pools(self, patches: Array) -> tuple[Array, Array, Array, Array]:
+        """(n, window, 96) patches to taggram, embedding, max_pool and mean_pool."""
+        ...
+
+
 class PatchEvaluator:
     """Judges each window whole, whatever it shares with the one before.
 
@@ -119,14 +140,19 @@ class PatchEvaluator:
     ----------
     network : judges patches.
     hop_frames : frames between the starts of two windows, at least 1.
+    name : for people.
+    pools : the same network, where musicnn's pools are wanted too: results are then `JudgedPools`.
     """
 
-    def __init__(self, network: PatchJudge, hop_frames: int, name: str = "full patch") -> None:
+    def __init__(
+        self, network: PatchJudge, hop_frames: int, name: str = "full patch", pools: PoolJudge | None = None
+    ) -> None:
         self.spec = network.spec
         self.window_frames = network.window_frames
         self.hop_frames = hop_frames
         self.name = name
         self._network = network
+        self._pools = pools
         self.reset()
 
     def reset(self) -> None:
@@ -162,10 +188,13 @@ class PatchEvaluator:
         patches = np.empty((count, self.window_frames, N_MELS), np.float32)
         for patch, start in zip(patches, starts, strict=True):
             patch[:] = self._frames[start : start + self.window_frames]
-        taggram, embedding = self._network(patches)
         first = self._next
+        if self._pools is not None:
+            judged: Judged = JudgedPools(first, *self._pools.with_pools(patches))
+        else:
+            judged = Judged(first, *self._network(patches))
         self.skip(count)
-        return Judged(first, taggram, embedding)
+        return judged
 
     def repeat_to_window(self) -> bool:
         """With less than one window taken, repeat its frames until one is due (musicnn's repeat-pad)."""
@@ -178,6 +207,8 @@ class PatchEvaluator:
     def warm_up(self) -> None:
         """Make the first window a quick one."""
         self._network.warm_up()
+        if self._pools is not None:
+            self._pools.with_pools(np.zeros((1, self.window_frames, N_MELS), np.float32))
 
     def _drop(self, frames: int) -> None:
         """Let go of frames before the next window, also of those that are still to come."""
@@ -191,7 +222,9 @@ FINE_HOP, COARSE_HOP = 0.016, 0.064
 ENGINES: tuple[Engine, ...] = ("auto", "sliding", "tensorflow")
 
 
-def make_evaluator(model: str, window_frames: int, hop_frames: int, engine: Engine = "auto") -> Evaluator:
+def make_evaluator(
+    model: str, window_frames: int, hop_frames: int, engine: Engine = "auto", *, pools: bool = False
+) -> Evaluator:
     """The evaluator for a model. Weights are read and networks built once a process, and shared.
 
     Parameters
@@ -201,6 +234,7 @@ def make_evaluator(model: str, window_frames: int, hop_frames: int, engine: Engi
     engine : `sliding`: on the CPU, computing once what windows share. `tensorflow`: each window whole, through Keras,
         on a GPU where there is one (`KERAS_BACKEND` may name another backend). `auto`: sliding, which is the quicker on
         a CPU for every model and hop (docs/sliding.md); both give the same numbers.
+    pools : whether results of musicnn models must be `JudgedPools` (sliding: they always are).
 
     Raises
     ------
@@ -220,7 +254,7 @@ def make_evaluator(model: str, window_frames: int, hop_frames: int, engine: Engi
     from streamtag.networks.network import shared_network
 
     network = shared_network(model, window_frames)
-    return PatchEvaluator(network, hop_frames, name=network.backend)
+    return PatchEvaluator(network, hop_frames, name=network.backend, pools=network if pools else None)
 
 
 def slides(model: str, engine: Engine) -> bool:

@@ -13,6 +13,30 @@ SILENCE_DBFS = -120.0
 
 
 @dataclass(frozen=True, slots=True)
+class HeadFrame:
+    """What one head (your own tags) says at one hop.
+
+    Attributes
+    ----------
+    name : of the head.
+    raw : float32 (classes,), probabilities for this window alone. Not to be written to.
+    scores : float32 (classes,), the rolling probabilities. Not to be written to.
+    top : the best of `scores`, best first, as (class, score).
+    switched : classes that crossed their threshold at this hop, as (class, is on now).
+    on : the classes that are on now.
+    features : float32, what the head judged. Not to be written to.
+    """
+
+    name: str
+    raw: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    top: tuple[tuple[str, float], ...]
+    switched: tuple[tuple[str, bool], ...]
+    on: frozenset[str]
+    features: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class TagFrame:
     """What is heard at one hop.
 
@@ -29,6 +53,7 @@ class TagFrame:
     level_dbfs : level of the newest hop, RMS of the mono mix, 0 dBFS = full scale; -120 for silence.
     captured : when the newest sample was captured, in seconds of `time.monotonic()`; None where there is no clock.
     judged : when the scores were ready, on the same clock; None where there is no clock.
+    heads : what each head says, in the order they were given.
     """
 
     index: int
@@ -42,6 +67,7 @@ class TagFrame:
     level_dbfs: float
     captured: float | None = None
     judged: float | None = None
+    heads: tuple[HeadFrame, ...] = ()
 
     @property
     def latency_ms(self) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from streamtag.errors import AudioFileError, TooShortError
 from streamtag.evaluator import Engine, make_evaluator
+from streamtag.learn.plain import PlainHead
+from streamtag.learn.play import check_heads, whole_file
 from streamtag.melstream import MelStream
 from streamtag.networks.specs import FRAME_SECONDS, PATCH_FRAMES, find_spec
 from streamtag.rolling import best_tags
@@ -37,6 +39,7 @@ class FileTags:
     seconds : length of the file, as decoded.
     samplerate, channels, decoder : how it was stored, and what read it.
     notes : what a user should know: shorter than a patch, ended early, samples replaced.
+    heads : what each head (your own tags) says of the whole file, by its name: (class, probability), best first.
     """
 
     path: Path
@@ -49,6 +52,7 @@ class FileTags:
     channels: int
     decoder: str
     notes: tuple[str, ...]
+    heads: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
 
     def top(self, count: int) -> tuple[tuple[str, float], ...]:
         """The tags with the best mean over the patches, best first, with that mean."""
@@ -64,10 +68,11 @@ class FileTagger:
     window_frames, hop_frames : frames of a patch, and from one to the next; None for patches side by side.
     engine : see `make_evaluator`.
     workers : threads that judge; None for one each processor.
+    heads : your own tags, judged beside the model's (see `load_head`).
 
     Raises
     ------
-    OptionError, ModelError : what cannot be used.
+    OptionError, ModelError, HeadError : what cannot be used.
     """
 
     def __init__(
@@ -78,11 +83,17 @@ class FileTagger:
         *,
         engine: Engine = "auto",
         workers: int | None = None,
+        heads: Sequence[PlainHead] = (),
     ) -> None:
         self.spec = find_spec(model)
+        check_heads(heads, self.spec)
+        self._heads = tuple(heads)
         hop = hop_frames or window_frames
+        pools = any(head.needs_pools for head in heads)
         self._pool = SegmentPool(
-            lambda: make_evaluator(model, window_frames, hop, engine), workers or os.cpu_count() or 1
+            lambda: make_evaluator(model, window_frames, hop, engine, pools=pools),
+            workers or os.cpu_count() or 1,
+            {"taggram", self.spec.embedding, *(name for head in heads for name in head.features)},
         )
 
     @property
@@ -132,7 +143,8 @@ class FileTagger:
             if short == "error":
                 raise TooShortError(path, reason)
             notes.append(f"{reason}: repeated to length")
-        taggram, embeddings = judging.finish(repeat_short=True)
+        features = judging.finish(repeat_short=True)
+        taggram, embeddings = features["taggram"], features[self.spec.embedding]
         return FileTags(
             path=path,
             labels=self.spec.labels,
@@ -144,4 +156,5 @@ class FileTagger:
             channels=reader.channels,
             decoder=reader.decoder,
             notes=tuple(notes),
+            heads={head.name: whole_file(head, head.joined(features)) for head in self._heads},
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ class Rolling:
         return () if self.scores is None else best_tags(self.labels, self.scores, self.top)
 
 
-def best_tags(labels: Sequence[str], scores: NDArray[np.float32], count: int) -> tuple[tuple[str, float], ...]:
+def best_tags(labels: Sequence[str], scores: NDArray[np.floating[Any]], count: int) -> tuple[tuple[str, float], ...]:
     """The `count` best tags and their scores, best first; ties as musicnn breaks them."""
     order = scores.argsort()[::-1][:count]
     return tuple((labels[i], float(scores[i])) for i in order)

@@ -7,7 +7,7 @@ what a window needs beyond its hop; they are long enough for that to cost a tent
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.evaluator import Evaluator
+from streamtag.learn.plain import Features, feature_sizes, of_judged
 from streamtag.networks.specs import N_MELS
 
 Array = NDArray[np.float32]
@@ -29,10 +30,12 @@ class SegmentPool:
     ----------
     make : makes one evaluator; called once a worker, on first need.
     workers : threads, and so evaluators.
+    names : features that are kept of what the evaluators give (see `of_judged`); None for all.
     """
 
-    def __init__(self, make: Callable[[], Evaluator], workers: int) -> None:
+    def __init__(self, make: Callable[[], Evaluator], workers: int, names: Set[str] | None = None) -> None:
         self._make = make
+        self._names = names
         self.workers = workers
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="streamtag-segment")
         self._idle: SimpleQueue[Evaluator] = SimpleQueue()
@@ -47,17 +50,17 @@ class SegmentPool:
         evaluator.warm_up()
         self._idle.put(evaluator)
 
-    def submit(self, frames: Array) -> Future[tuple[Array, Array]]:
-        """Judge all windows of some frames on another thread: their taggram and embedding."""
+    def submit(self, frames: Array) -> Future[Features]:
+        """Judge all windows of some frames on another thread: their features."""
         return self._executor.submit(self._judge, frames)
 
-    def _judge(self, frames: Array) -> tuple[Array, Array]:
+    def _judge(self, frames: Array) -> Features:
         evaluator = self._borrow()
         try:
             evaluator.reset()
             evaluator.push(frames)
-            judged = evaluator.take(evaluator.due)
-            return judged.taggram, judged.embedding
+            features = of_judged(evaluator.take(evaluator.due), self.spec)
+            return {name: value for name, value in features.items() if self._names is None or name in self._names}
         finally:
             self._idle.put(evaluator)
 
@@ -84,8 +87,8 @@ class SegmentedStream:
         self._length = (self._windows - 1) * pool.hop_frames + pool.window_frames
         self._waiting: Array = np.empty((0, N_MELS), np.float32)
         self._ahead = 0  # frames between two windows that have not come yet (hop > window)
-        self._futures: deque[Future[tuple[Array, Array]]] = deque()
-        self._done: list[tuple[Array, Array]] = []
+        self._futures: deque[Future[Features]] = deque()
+        self._done: list[Features] = []
         self.frames_in = 0
 
     def push(self, frames: Array) -> None:
@@ -99,8 +102,8 @@ class SegmentedStream:
         while len(self._futures) > 2 * self._pool.workers:
             self._done.append(self._futures.popleft().result())
 
-    def finish(self, *, repeat_short: bool) -> tuple[Array, Array]:
-        """The taggram (windows, tags) and embeddings (windows, units) of the whole stream.
+    def finish(self, *, repeat_short: bool) -> Features:
+        """The features of the whole stream by name, each float32 (windows, units).
 
         Parameters
         ----------
@@ -113,12 +116,12 @@ class SegmentedStream:
             self._submit(self._waiting)
         self._done += [future.result() for future in self._futures]
         self._futures.clear()
-        empty = (np.empty((0, len(self._pool.spec.labels)), np.float32), self._no_embedding())
-        taggrams, embeddings = zip(empty, *self._done, strict=True)
-        return np.concatenate(taggrams), np.concatenate(embeddings)
-
-    def _no_embedding(self) -> Array:
-        return np.empty((0, self._pool.spec.embedding_size), np.float32)
+        sizes = feature_sizes(self._pool.spec)
+        names = self._done[0] if self._done else sizes
+        return {
+            name: np.concatenate([np.empty((0, sizes[name]), np.float32), *(part[name] for part in self._done)])
+            for name in names
+        }
 
     def _submit(self, frames: Array) -> None:
         self._futures.append(self._pool.submit(np.ascontiguousarray(frames)))

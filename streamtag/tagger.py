@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from streamtag.errors import FeedError, OptionError
 from streamtag.evaluator import COARSE_HOP, FINE_HOP, Engine, Evaluator, make_evaluator, slides
 from streamtag.frames import TagFrame, dbfs
+from streamtag.learn.plain import PlainHead, of_judged
+from streamtag.learn.play import PlayingHead, check_heads
 from streamtag.melstream import Frames, MelStream
 from streamtag.networks.specs import FRAME_SECONDS, HOP, N_FFT, SAMPLE_RATE, ModelSpec, frames_in
 from streamtag.rolling import Rolling
@@ -33,10 +35,12 @@ class Tagger:
     engine : see `make_evaluator`.
     centered : frames as musicnn makes them of a file (see `MelStream`); then call `flush` at the end.
     evaluator : does the work, in place of what `model`, `hop` and `window` would make.
+    heads : your own tags, judged beside the model's (see `load_head`); frames then have `heads`.
 
     Raises
     ------
     OptionError : a value that cannot be used.
+    HeadError : a head that was learned on another model.
     ModelError : no such model, or something is wrong with its weights.
     """
 
@@ -52,11 +56,15 @@ class Tagger:
         engine: Engine = "auto",
         centered: bool = False,
         evaluator: Evaluator | None = None,
+        heads: Sequence[PlainHead] = (),
     ) -> None:
+        pools = any(head.needs_pools for head in heads)
         if evaluator is None:
             seconds = hop if hop is not None else FINE_HOP if slides(model, engine) else COARSE_HOP
-            evaluator = make_evaluator(model, frames_in(window), hop_frames(seconds), engine)
+            evaluator = make_evaluator(model, frames_in(window), hop_frames(seconds), engine, pools=pools)
         self._evaluator = evaluator
+        check_heads(heads, self.spec)
+        self._heads = [PlayingHead(head, top=top, smooth=smooth, threshold=threshold) for head in heads]
         self._rolling = Rolling(self.spec.labels, top=top, smooth=smooth, threshold=threshold)
         self._centered = centered
         self._mel: MelStream | None = None
@@ -71,6 +79,11 @@ class Tagger:
     def labels(self) -> tuple[str, ...]:
         """The tags, in the order of the scores."""
         return self.spec.labels
+
+    @property
+    def heads(self) -> tuple[PlainHead, ...]:
+        """Your own tags that are judged too."""
+        return tuple(playing.head for playing in self._heads)
 
     @property
     def hop(self) -> float:
@@ -115,6 +128,8 @@ class Tagger:
         """Start a new stream, of any rate and number of channels."""
         self._evaluator.reset()
         self._rolling.reset()
+        for head in self._heads:
+            head.reset()
         self._mel = None
         self._power = np.empty(0, np.float32)  # of the frames from _power_start on
         self._power_start = 0
@@ -172,8 +187,9 @@ class Tagger:
     def step(self, limit: int = 1) -> list[TagFrame]:
         """Judge the oldest windows that are due, `limit` of them at the most."""
         judged = self._evaluator.take(limit)
+        features = of_judged(judged, self.spec) if self._heads else {}
         return [
-            self._frame(judged.first + i, raw, embedding)
+            self._frame(judged.first + i, raw, embedding, {name: value[i] for name, value in features.items()})
             for i, (raw, embedding) in enumerate(zip(judged.taggram, judged.embedding, strict=True))
         ]
 
@@ -195,10 +211,17 @@ class Tagger:
         self._power = np.concatenate((self._power, frames.power))
         self._evaluator.push(frames.logmel)
 
-    def _frame(self, index: int, raw: NDArray[np.float32], embedding: NDArray[np.float32]) -> TagFrame:
+    def _frame(
+        self,
+        index: int,
+        raw: NDArray[np.float32],
+        embedding: NDArray[np.float32],
+        features: Mapping[str, NDArray[np.float32]],
+    ) -> TagFrame:
         end = index * self._evaluator.hop_frames + self._evaluator.window_frames
         hops = index - self._last_index if self._last_index >= 0 else 1
         switched = self._rolling.update(raw, hops * self.hop)
+        heads = tuple(head.update(features, hops * self.hop) for head in self._heads)
         self._last_index = index
         assert self._rolling.scores is not None
         for array in (raw, embedding, self._rolling.scores):
@@ -214,6 +237,7 @@ class Tagger:
             on=frozenset(label for label, on in zip(self.labels, self._rolling.on, strict=True) if on),
             embedding=embedding,
             level_dbfs=self._level(end),
+            heads=heads,
         )
 
     def _level(self, end: int) -> float:

@@ -36,6 +36,7 @@ def _shipped_models_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     """Models that the user of this machine has imported play no part."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STREAMTAG_MODELS", str(tmp_path_factory.mktemp("no-models")))
+        patch.setenv("STREAMTAG_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
@@ -44,6 +45,15 @@ def compiled() -> None:
     """All kernels compiled and kept, so that a process that plays against the clock does not compile first."""
     for model in ("MSD_musicnn", "MSD_vgg"):
         Tagger(model).warm_up()
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The walk-through's labelled clips; new.flac lies beside them."""
+    folder = tmp_path_factory.mktemp("labelled") / "clips"
+    script = Path(__file__).parents[1] / "scripts" / "make_clips.py"
+    subprocess.run([sys.executable, str(script), str(folder)], check=True, timeout=60)
+    return folder
 
 
 @pytest.fixture(scope="session")

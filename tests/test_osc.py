@@ -17,7 +17,8 @@ from streamtag.errors import OptionError, SinkError
 from streamtag.frames import State
 from streamtag.networks.specs import SPECS
 from streamtag.sinks import SessionInfo
-from streamtag.sinks.osc import LARGEST_DATAGRAM, OscSink, message, parse_destination, slug
+from streamtag.sinks.osc import LARGEST_DATAGRAM, OscSink, message, parse_destination
+from streamtag.slugs import slug
 
 Message = tuple[str, str, tuple[object, ...]]
 """Address, type tags, arguments."""

@@ -52,7 +52,8 @@ def test_equals_one_evaluator(window: int, hop: int, chunks: list[int], repeat: 
     stream = SegmentedStream(pool_of(window, hop))
     for part in np.split(frames, np.cumsum(chunks)[:-1]) if chunks else []:
         stream.push(part)
-    taggram, embeddings = stream.finish(repeat_short=repeat)
+    features = stream.finish(repeat_short=repeat)
+    taggram, embeddings = features["taggram"], features["penultimate"]
     assert stream.frames_in == len(frames)
     np.testing.assert_array_equal(taggram, expected.taggram)
     np.testing.assert_array_equal(embeddings, expected.embedding)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,8 +45,7 @@ class Network:
         self._features = build(weights.spec, window_frames)
         set_weights(self._features, weights)
         named = self._features.output
-        embedding = "penultimate" if self.spec.family == "musicnn" else "pool5"
-        self._judge = keras.Model(self._features.input, [named["taggram"], named[embedding]])
+        self._judge = keras.Model(self._features.input, [named["taggram"], named[self.spec.embedding]])
         for model in (self._features, self._judge):
             # XLA makes these convolutions twice as slow on a CPU, and Keras would choose it.
             model.jit_compile = False
@@ -70,6 +69,19 @@ class Network:
         """
         taggram, embedding = self._judge.predict_on_batch(patches)
         return np.asarray(taggram), np.asarray(embedding).reshape(len(patches), -1)
+
+    def with_pools(self, patches: Array) -> tuple[Array, Array, Array, Array]:
+        """Judge patches, and give `max_pool` and `mean_pool` too: float32 (n, channels). musicnn models only."""
+        taggram, embedding, max_pool, mean_pool = self._pooled.predict_on_batch(patches)
+        return np.asarray(taggram), np.asarray(embedding), np.asarray(max_pool), np.asarray(mean_pool)
+
+    @cached_property
+    def _pooled(self) -> keras.Model:
+        named = self._features.output
+        outputs = [named[name] for name in ("taggram", self.spec.embedding, "max_pool", "mean_pool")]
+        model = import_keras().Model(self._features.input, outputs)
+        model.jit_compile = False
+        return model
 
     def features(self, patches: Array) -> dict[str, Array]:
         """All named features of the patches, `taggram` among them, each with the patches as its first axis."""

@@ -60,6 +60,17 @@ class ModelSpec:
     pr_auc: float
 
     @property
+    def embedding(self) -> str:
+        """Name of the layer that serves as the embedding."""
+        return "penultimate" if self.family == "musicnn" else "pool5"
+
+    @property
+    def pool_size(self) -> int:
+        """Width of `max_pool` and of `mean_pool` (musicnn), 0 for vgg, which has neither."""
+        front_end = len(TIMBRAL_BANDS) * TIMBRAL_FILTERS + len(TEMPORAL_FRAMES) * TEMPORAL_FILTERS
+        return front_end + 3 * self.filters if self.family == "musicnn" else 0
+
+    @property
     def fixed_length(self) -> bool:
         """Whether only patches of 187 frames fit (vgg flattens its last layer)."""
         return self.family == "vgg"

@@ -96,6 +96,17 @@ def load_weights(name: str) -> Weights:
     return read_weights(path, spec)
 
 
+def weights_sha256(model: str) -> str:
+    """Checksum of a model's installed weights.
+
+    Raises
+    ------
+    ModelError : not installed, or damaged.
+    """
+    path = find_weights(model)
+    return (read_metadata(path) if path else load_weights(model).metadata)["tensors_sha256"]
+
+
 def read_metadata(path: Path) -> dict[str, str]:
     """Read only the metadata of a weights file.
 

@@ -9,6 +9,14 @@ from streamtag.frames import Stats, TagFrame
 
 
 @dataclass(frozen=True, slots=True)
+class HeadInfo:
+    """A head (your own tags) that plays in the session: its name and its classes."""
+
+    name: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SessionInfo:
     """What a sink is told when it is opened.
 
@@ -18,6 +26,7 @@ class SessionInfo:
     source, samplerate : what is heard; Hz.
     hop, window : seconds.
     engine : what evaluates the network.
+    heads : your own tags, in the order of each frame's `heads`.
     """
 
     model: str
@@ -28,6 +37,7 @@ class SessionInfo:
     hop: float
     window: float
     engine: str
+    heads: tuple[HeadInfo, ...] = ()
 
 
 class Sink(Protocol):

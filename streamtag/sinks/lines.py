@@ -25,6 +25,8 @@ class TextLines:
     def frame(self, frame: TagFrame) -> None:
         """Write a line, at once."""
         tags = "  ".join(f"{tag} {score:.2f}" for tag, score in frame.top)
+        for head in frame.heads:
+            tags += f"  | {head.name}: " + "  ".join(f"{tag} {score:.2f}" for tag, score in head.top)
         _write(self._stream, f"{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {tags}")
 
     def status(self, stats: Stats) -> None:
@@ -36,7 +38,7 @@ class TextLines:
 
 
 class JsonLines:
-    """One JSON object a hop: t (seconds of audio), top, level_dbfs, latency_ms; on request, the embedding."""
+    """One JSON object a hop: t (seconds), top, level_dbfs, latency_ms, heads (if any play), embedding (on request)."""
 
     name = "json"
 
@@ -56,6 +58,8 @@ class JsonLines:
             "level_dbfs": round(frame.level_dbfs, 1),
             "latency_ms": round(frame.latency_ms, 1),
         }
+        if frame.heads:
+            line["heads"] = {head.name: [[tag, round(score, 4)] for tag, score in head.top] for head in frame.heads}
         if self._embeddings:
             line["embedding"] = [round(float(value), 6) for value in frame.embedding]
         _write(self._stream, json.dumps(line))

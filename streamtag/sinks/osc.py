@@ -20,6 +20,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from streamtag.errors import OptionError, SinkError
 from streamtag.frames import Stats, TagFrame
 from streamtag.sinks import SessionInfo
+from streamtag.slugs import slug
 
 LARGEST_DATAGRAM = 1472
 """Bytes: an Ethernet frame (1500) less the IP and UDP headers, so that nothing is fragmented."""
@@ -28,11 +29,6 @@ EMBEDDING_FLOATS = 256
 LARGEST_INT = 2**31 - 1
 BUNDLE_HEADER = 16
 SIZE_FIELD = 4
-
-
-def slug(label: str) -> str:
-    """A label as the last part of an OSC address: lower case, ``_`` for spaces and what OSC reserves."""
-    return re.sub(r"[^!-~]|[#*,/?\[\]{}]", "_", label.lower())
 
 
 def parse_destination(text: str) -> tuple[str, int]:
@@ -84,11 +80,11 @@ def grouped(messages: Sequence[OscMessage]) -> Iterator[list[OscMessage]]:
         yield group
 
 
-class _TagDatagrams:
-    """One message a tag, in finished datagrams whose scores are overwritten each hop."""
+class _ScoreDatagrams:
+    """One message a score, each with its address, in finished datagrams whose scores are overwritten each hop."""
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        messages = [message(f"/streamtag/tag/{slug(label)}", 0.0) for label in labels]
+    def __init__(self, addresses: Sequence[str]) -> None:
+        messages = [message(address, 0.0) for address in addresses]
         self._parts: list[tuple[bytearray, NDArray[np.float32], NDArray[np.intp], slice]] = []
         done = 0
         for group in grouped(messages):
@@ -158,7 +154,11 @@ class OscSink:
         except (OSError, UnicodeError) as error:
             self.close()
             raise SinkError(f"cannot send OSC to {self.host}:{self.port}: {error}") from error
-        self._tags = _TagDatagrams(info.labels)
+        self._tags = _ScoreDatagrams([f"/streamtag/tag/{slug(label)}" for label in info.labels])
+        self._heads = [
+            _ScoreDatagrams([f"/streamtag/head/{slug(head.name)}/{slug(label)}" for label in head.labels])
+            for head in info.heads
+        ]
         self._embedding = _EmbeddingDatagrams(info.embedding_size)
 
     def frame(self, frame: TagFrame) -> None:
@@ -169,10 +169,17 @@ class OscSink:
             message("/streamtag/top", *top),
             *(message(f"/streamtag/on/{slug(tag)}", int(on)) for tag, on in frame.switched),
         ]
+        for head in frame.heads:
+            address = f"/streamtag/head/{slug(head.name)}"
+            messages.append(message(address, *head.top[0]))
+            messages += [message(f"{address}/on/{slug(tag)}", int(on)) for tag, on in head.switched]
         for group in grouped(messages):
             self._send(bundle(group))
         for datagram in self._tags.fill(frame.scores):
             self._send(datagram)
+        for datagrams, head in zip(self._heads, frame.heads, strict=True):
+            for datagram in datagrams.fill(head.scores):
+                self._send(datagram)
         if self._with_embeddings:
             for datagram in self._embedding.fill(frame.embedding):
                 self._send(datagram)

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from streamtag.frames import SILENCE_DBFS, Stats, TagFrame
+from streamtag.frames import SILENCE_DBFS, HeadFrame, Stats, TagFrame
 from streamtag.sinks import SessionInfo, Sink
 
 BAR_CELLS = 32
@@ -77,13 +77,24 @@ class TerminalView:
     def _tags(self) -> list[Table | Text]:
         if self._frame is None:
             return [Text(f"listening: the first tags come after {self._info.window:.0f} s", style="dim")]
+        width = max(
+            len(label)
+            for labels in (self._info.labels, *(head.labels for head in self._info.heads))
+            for label in labels
+        )
+        shown: list[Table | Text] = [self._bars(self._frame, width)]
+        for head in self._frame.heads:
+            shown += [Text(head.name, style="bold"), self._bars(head, width)]
+        return shown
+
+    def _bars(self, heard: TagFrame | HeadFrame, width: int) -> Table:
         table = Table.grid(padding=(0, 1))
-        table.add_column(width=max(len(label) for label in self._info.labels))
+        table.add_column(width=width)
         table.add_column(width=BAR_CELLS)
-        for tag, score in self._frame.top[: self._rows]:
-            style = "bold green" if tag in self._frame.on else ""
+        for tag, score in heard.top[: self._rows]:
+            style = "bold green" if tag in heard.on else ""
             table.add_row(Text(tag, style), Text(bar(score), style or "cyan"), f"{score:.2f}")
-        return [table]
+        return table
 
     def _level(self) -> Text:
         level = SILENCE_DBFS if self._frame is None else self._frame.level_dbfs

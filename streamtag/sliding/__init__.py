@@ -4,7 +4,8 @@ The same numbers as judging each window whole, at a small part of the cost (docs
 never TensorFlow.
 """
 
-from streamtag.sliding.evaluator import JudgedPools, SlidingEvaluator
+from streamtag.evaluator import JudgedPools
+from streamtag.sliding.evaluator import SlidingEvaluator
 from streamtag.sliding.prepared import Prepared, prepare
 
 __all__ = ["JudgedPools", "Prepared", "SlidingEvaluator", "prepare"]

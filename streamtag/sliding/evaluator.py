@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
 from streamtag.errors import FeedError, OptionError
-from streamtag.evaluator import Judged
+from streamtag.evaluator import JudgedPools
 from streamtag.networks.specs import N_MELS, PATCH_FRAMES, ModelSpec
 from streamtag.sliding.arena import Arena, Floats
 from streamtag.sliding.judge import judge
@@ -18,19 +17,6 @@ from streamtag.sliding.state import Block, make_rooms, make_shape, pool_order
 
 BLOCK_FRAMES = 32
 """Windows that end within so many frames are judged together: they share the reading of the weights."""
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedPools(Judged):
-    """What `SlidingEvaluator` says of n consecutive windows.
-
-    Attributes
-    ----------
-    max_pool, mean_pool : float32 (n, channels), musicnn's features of these names.
-    """
-
-    max_pool: Floats
-    mean_pool: Floats
 
 
 class SlidingEvaluator:

@@ -1,0 +1,307 @@
+"""Predictions against a ground truth: ROC-AUC and PR-AUC by scikit-learn, as musicnn-training computes them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from streamtag.errors import HeadError
+from streamtag.learn.data import LABEL_COLUMNS, PATH_COLUMNS, parse_labels
+from streamtag.networks.specs import SPECS
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A vector for each file.
+
+    Attributes
+    ----------
+    values : float64 (tags,), by file or id.
+    tags : names of the columns; None where the file does not say.
+    """
+
+    values: Mapping[str, Values]
+    tags: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TagScores:
+    """One tag: files that have it, and the two areas (None where all or none of the files have it)."""
+
+    tag: str
+    files: int
+    roc_auc: float | None
+    pr_auc: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How predictions compare with the truth.
+
+    Attributes
+    ----------
+    files : compared.
+    unmatched : predictions without truth, and truth without predictions.
+    roc_auc, pr_auc : macro-averaged over the tags that some, and not all, of the files have.
+    tags : of each tag.
+    """
+
+    files: int
+    unmatched: tuple[int, int]
+    roc_auc: float
+    pr_auc: float
+    tags: tuple[TagScores, ...]
+
+
+def compare(
+    predictions: Path, groundtruth: Path, index: Path | None = None, tags: tuple[str, ...] | None = None
+) -> Scores:
+    """Compare two files.
+
+    Parameters
+    ----------
+    predictions : `.npz` of `streamtag file --taggram` (patches are averaged file by file), `.csv` or `.tsv` with a
+        heading (path, then a column of scores for each tag), or lines of id TAB list of scores.
+    groundtruth : lines of id TAB list of 0 and 1 (musicnn-training's), or `.csv` or `.tsv` with a heading: path, then a
+        column of 0 and 1 for each tag, or path and label.
+    index : lines of id TAB path (musicnn-training's), where ids are not paths.
+    tags : names of the columns where neither file has them (musicnn-training's lists are in its models' order).
+
+    Raises
+    ------
+    HeadError : a file that cannot be read, or files that do not fit each other.
+    """
+    predicted = read_rows(predictions)
+    predicted = replace(predicted, tags=predicted.tags or tags)
+    truth = read_rows(groundtruth, tags=predicted.tags)
+    if predicted.tags and truth.tags and predicted.tags != truth.tags:
+        predicted, truth = _common(predicted, truth, groundtruth)
+    paths = _read_index(index) if index else {}
+    pairs = _paired(
+        {key: paths.get(key, key) for key in predicted.values}, {key: paths.get(key, key) for key in truth.values}
+    )
+    if not pairs:
+        raise HeadError(
+            f"no file of {predictions} is in {groundtruth} (for example {next(iter(predicted.values), '-')!r} and "
+            f"{next(iter(truth.values), '-')!r}); where ids are not paths, --index says which is which"
+        )
+    scores = np.stack([predicted.values[mine] for mine, _ in pairs])
+    true = np.stack([truth.values[theirs] for _, theirs in pairs])
+    if scores.shape != true.shape:
+        raise HeadError(
+            f"{predictions} has {scores.shape[1]} tags and {groundtruth} has {true.shape[1]}: these are not the same"
+        )
+    names = predicted.tags or truth.tags or tuple(f"tag {k}" for k in range(scores.shape[1]))
+    if len(names) != scores.shape[1]:
+        raise HeadError(f"{predictions} has {scores.shape[1]} columns, and there are {len(names)} tags")
+    return score(names, true > 0.5, scores, (len(predicted.values) - len(pairs), len(truth.values) - len(pairs)))
+
+
+def score(tags: Sequence[str], true: NDArray[np.bool_], scores: Values, unmatched: tuple[int, int] = (0, 0)) -> Scores:
+    """The areas.
+
+    Parameters
+    ----------
+    tags : names of the columns.
+    true : (files, tags).
+    scores : float64 (files, tags).
+    unmatched : see `Scores`.
+
+    Raises
+    ------
+    HeadError : no tag that some, and not all, of the files have; or scores that are no numbers.
+    """
+    if not np.isfinite(scores).all():
+        raise HeadError("the predictions hold NaN or infinite scores")
+    each = []
+    for k, tag in enumerate(tags):
+        column, count = true[:, k], int(true[:, k].sum())
+        areas: tuple[float | None, float | None] = (None, None)
+        if 0 < count < len(column):
+            areas = (
+                float(roc_auc_score(column, scores[:, k])),
+                float(average_precision_score(column, scores[:, k])),
+            )
+        each.append(TagScores(tag, count, *areas))
+    roc = [one.roc_auc for one in each if one.roc_auc is not None]
+    precision = [one.pr_auc for one in each if one.pr_auc is not None]
+    if not roc:
+        raise HeadError("no tag is on some of the files and not on others: there is nothing to measure")
+    return Scores(len(true), unmatched, float(np.mean(roc)), float(np.mean(precision)), tuple(each))
+
+
+def print_scores(scores: Scores, console: Console, *, per_tag: bool) -> None:
+    """The areas, the published ones beside them."""
+    measured = sum(one.roc_auc is not None for one in scores.tags)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "ROC-AUC", "PR-AUC"):
+        table.add_column(heading, justify="right" if heading else "left")
+    table.add_row(f"these {scores.files} files, {measured} tags", f"{scores.roc_auc:.4f}", f"{scores.pr_auc:.4f}")
+    for spec in SPECS.values():
+        table.add_row(
+            f"{spec.name}, as published on {spec.dataset}", f"{spec.roc_auc:.4f}", f"{spec.pr_auc:.4f}", style="dim"
+        )
+    console.print(table)
+    for count, what in zip(scores.unmatched, ("predictions without truth", "truth without predictions"), strict=True):
+        if count:
+            console.print(f"note: {count} {what}, left out")
+    if measured < len(scores.tags):
+        missing = ", ".join(one.tag for one in scores.tags if one.roc_auc is None)
+        console.print(f"note: on none or all of the files, left out: {missing}", markup=False)
+    if per_tag:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("tag", "files", "ROC-AUC", "PR-AUC"):
+            table.add_column(heading, justify="left" if heading == "tag" else "right")
+        for one in scores.tags:
+            areas = ("-" if area is None else f"{area:.4f}" for area in (one.roc_auc, one.pr_auc))
+            table.add_row(one.tag, str(one.files), *areas)
+        console.print()
+        console.print(table)
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+def read_rows(path: Path, tags: tuple[str, ...] | None = None) -> Rows:
+    """Read predictions or a ground truth (see `compare`); `tags` are those that labels are looked up in.
+
+    Raises
+    ------
+    HeadError : it cannot be read.
+    """
+    try:
+        if path.suffix == ".npz":
+            return _read_npz(path)
+        text = path.read_text(encoding="utf-8-sig")
+        first = text.partition("\n")[0]
+        if "\t" in first and first.rstrip().endswith("]"):
+            return _read_lists(path, text)
+        return _read_table(path, text, tags)
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise HeadError(f"{path}: cannot be read as predictions or ground truth: {error}") from error
+
+
+def _read_npz(path: Path) -> Rows:
+    with np.load(path, allow_pickle=False) as file:
+        missing = {"taggram", "file_index", "files", "tags"} - set(file)
+        if missing:
+            raise HeadError(f"{path}: no {', '.join(sorted(missing))} in it; `streamtag file --taggram` writes them")
+        taggram, owner = file["taggram"].astype(np.float64), file["file_index"]
+        values = {str(name): taggram[owner == i].mean(axis=0) for i, name in enumerate(file["files"])}
+        return Rows(values, tuple(map(str, file["tags"])))
+
+
+def _read_lists(path: Path, text: str) -> Rows:
+    """Lines of id TAB list."""
+    values: dict[str, Values] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        name, _, items = line.partition("\t")
+        try:
+            values[name.strip()] = np.array(json.loads(items), float)
+        except ValueError as error:
+            raise HeadError(f"{path}: line {number} is not id TAB list of numbers: {line[:60]!r}") from error
+    if len({value.shape for value in values.values()}) > 1:
+        raise HeadError(f"{path}: its lists are not all of one length")
+    return Rows(values, None)
+
+
+def _read_table(path: Path, text: str, tags: tuple[str, ...] | None) -> Rows:
+    """A heading and rows: a column for each tag, or a column of labels."""
+    lines = text.splitlines()
+    rows = list(csv.reader(lines, delimiter="\t" if "\t" in text.partition("\n")[0] else ","))
+    head = [name.strip() for name in rows[0]] if rows else []
+    body = [row for row in rows[1:] if any(row)]
+    if len(head) < 2 or not body:
+        raise HeadError(f"{path}: a heading and rows are wanted: path, then a column for each tag")
+    lowered = [name.lower() for name in head]
+    name_at = next((lowered.index(name) for name in (*PATH_COLUMNS, "id", "clip_id") if name in lowered), 0)
+    label_at = next((lowered.index(name) for name in LABEL_COLUMNS if name in lowered), None)
+    if label_at is not None:
+        given = {row[name_at]: set(parse_labels(row[label_at])) for row in body}
+        names = tags or tuple(sorted(set().union(*given.values())))
+        strange = set().union(*given.values()) - set(names) - {"none"}
+        if strange:
+            raise HeadError(f"{path}: labels that the predictions do not have: {', '.join(sorted(strange)[:5])}")
+        return Rows({key: np.array([tag in on for tag in names], float) for key, on in given.items()}, names)
+    columns = [i for i in range(len(head)) if i != name_at]
+    values = {row[name_at]: np.array([float(row[i]) for i in columns]) for row in body if len(row) == len(head)}
+    if len(values) < len(body):
+        raise HeadError(f"{path}: a file is there twice, or a row has not {len(head)} columns")
+    return Rows(values, tuple(head[i] for i in columns))
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    """Lines of id TAB path."""
+    try:
+        lines = [line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise HeadError(f"{path}: cannot be read as an index: {error}") from error
+    if any(len(line) < 2 for line in lines):
+        raise HeadError(f"{path}: lines of id TAB path are wanted")
+    return {line[0].strip(): line[1].strip() for line in lines}
+
+
+def _common(predicted: Rows, truth: Rows, groundtruth: Path) -> tuple[Rows, Rows]:
+    """Both with the tags that both have, in the same order."""
+    assert predicted.tags is not None
+    assert truth.tags is not None
+    tags = tuple(tag for tag in predicted.tags if tag in truth.tags)
+    if set(truth.tags) - set(tags):
+        lacking = ", ".join(sorted(set(truth.tags) - set(tags))[:5])
+        raise HeadError(f"{groundtruth}: tags that the predictions do not have: {lacking}")
+    return _picked(predicted, tags), _picked(truth, tags)
+
+
+def _picked(rows: Rows, tags: tuple[str, ...]) -> Rows:
+    assert rows.tags is not None
+    places = [rows.tags.index(tag) for tag in tags]
+    return Rows({key: value[places] for key, value in rows.values.items()}, tags)
+
+
+def _paired(mine: Mapping[str, str], theirs: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Which id here is which there: those whose paths are the same, or one the end of the other, endings left aside.
+
+    Raises
+    ------
+    HeadError : a path that could be several.
+    """
+    by_stem: dict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
+    for key, path in mine.items():
+        by_stem[_parts(path)[0]].append((key, _parts(path)))
+    pairs = []
+    for key, path in theirs.items():
+        parts = _parts(path)
+        near = [(other, its) for other, its in by_stem.get(parts[0], []) if _same(its, parts)]
+        near = [(other, its) for other, its in near if its == parts] or near
+        if len(near) > 1:
+            raise HeadError(f"{path!r} could be {near[0][0]!r} or {near[1][0]!r}: give paths with their folders")
+        pairs += [(other, key) for other, _ in near]
+    if len({other for other, _ in pairs}) < len(pairs):
+        twice = next(other for other, count in Counter(other for other, _ in pairs).items() if count > 1)
+        raise HeadError(f"{twice!r} could be several files of the ground truth: give paths with their folders")
+    return sorted(pairs)
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    """A path from its end: the name without its ending, then the folders."""
+    pure = PurePosixPath(path.replace("\\", "/"))
+    return (pure.stem if pure.suffix else pure.name, *reversed(pure.parts[:-1]))
+
+
+def _same(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    return all(a == b for a, b in zip(one, other, strict=False))

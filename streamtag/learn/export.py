@@ -1,0 +1,99 @@
+"""Features of many files in one file, for those who train elsewhere: NumPy's .npz, or Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamtag.errors import OptionError, SinkError
+from streamtag.learn.features import Extraction, FileFeatures
+from streamtag.learn.plain import feature_sizes
+from streamtag.networks.specs import HOP, SAMPLE_RATE
+
+
+def check_format(target: Path) -> None:
+    """Refuse a format that cannot be written, before any long work.
+
+    Raises
+    ------
+    OptionError : neither .npz nor .parquet, or no pyarrow for the latter.
+    """
+    if target.suffix == ".parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError:
+            raise OptionError(
+                f"--out {target}: Parquet needs pyarrow: pip install 'streamtag[parquet]', or write .npz"
+            ) from None
+    elif target.suffix != ".npz":
+        raise OptionError(f"--out {target}: .npz or .parquet is wanted")
+
+
+def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extraction) -> None:
+    """Write all patches of all files, one after the other.
+
+    Parameters
+    ----------
+    target : .npz: an array for each feature (patches, units), `file_index` (patches,), index into `files`; `start`
+        (patches,), seconds; `files`, `sha256`, `tags`, `model`. .parquet: a row for each patch: `path`, `sha256`,
+        `start`, and a list of float32 for each feature.
+    files : what `extract` gave.
+    extraction : which features they are.
+
+    Raises
+    ------
+    SinkError : it cannot be written.
+    """
+    spec = extraction.spec
+    counts = [len(file.features["taggram"]) for file in files]
+    hop = extraction.hop_frames * HOP / SAMPLE_RATE
+    starts = np.concatenate([np.empty(0), *(np.arange(count) * hop for count in counts)])
+    owner = np.repeat(np.arange(len(files)), counts)
+    features = {
+        name: np.concatenate([np.empty((0, size), np.float32), *(file.features[name] for file in files)])
+        for name, size in feature_sizes(spec).items()
+    }
+    paths, checksums = [str(file.path) for file in files], [file.sha256 for file in files]
+    partial = target.with_name(target.name + ".partial")
+    try:
+        if target.suffix == ".parquet":
+            columns = {
+                "path": [paths[i] for i in owner],
+                "sha256": [checksums[i] for i in owner],
+                "start": starts,
+                **features,
+            }
+            _write_parquet(partial, columns, {"model": spec.name, "tags": "\n".join(spec.labels)})
+        else:
+            arrays: dict[str, Any] = {
+                **features,
+                "file_index": owner,
+                "start": starts,
+                "files": np.array(paths, np.str_),
+                "sha256": np.array(checksums, np.str_),
+                "tags": np.array(spec.labels),
+                "model": np.array(spec.name),
+            }
+            with partial.open("wb") as stream:
+                np.savez_compressed(stream, **arrays)
+        partial.replace(target)
+    except OSError as error:
+        raise SinkError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_parquet(target: Path, columns: dict[str, Any], metadata: dict[str, str]) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    arrays = {
+        name: pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(value.ravel()), value.shape[1])
+        if getattr(value, "ndim", 1) == 2
+        else pyarrow.array(value, pyarrow.float64() if name == "start" else pyarrow.string())
+        for name, value in columns.items()
+    }
+    pyarrow.parquet.write_table(pyarrow.table(arrays, metadata=metadata), target)
