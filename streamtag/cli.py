@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from streamtag import __version__, cli_learn
-from streamtag.errors import ModelError, OptionError, StreamtagError, UnknownModelError
+from streamtag import __version__, cli_learn, cli_models
+from streamtag.console import err, forget_stdout, out, preparing, print_failure, print_tags
+from streamtag.errors import OptionError, StreamtagError, UnknownModelError
 from streamtag.networks.specs import SPECS, find_spec, frames_in
 
 if TYPE_CHECKING:
     from streamtag.engine import Session
     from streamtag.learn.plain import PlainHead
-    from streamtag.offline import FileTags
 
 LIVE_MODEL, FILE_MODEL = "MSD_musicnn", "MTT_musicnn"
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
@@ -40,15 +34,6 @@ app = typer.Typer(
     help="Hears music as it plays: tags and embeddings of any sound, live over OSC, or of files.",
     epilog="Try it: streamtag live --input demo",
 )
-models_app = typer.Typer(
-    help="What is installed: labels, parameters, source, licence, sha256, scores as published.",
-    invoke_without_command=True,
-    rich_markup_mode="rich",
-)
-app.add_typer(models_app, name="models")
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def _finite(seconds: float | None) -> float | None:
@@ -176,7 +161,7 @@ def live(
         screen = Background(TerminalView(out, others, top), waiting=1, count_drops=False)
 
     signal.signal(signal.SIGTERM, _terminate)
-    with _preparing(model):
+    with preparing(model):
         from streamtag.sources import open_source
         from streamtag.tagger import Tagger
 
@@ -199,7 +184,7 @@ def live(
     except Terminated:
         status = EXIT_TERMINATED
     except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
-        _forget_stdout()
+        forget_stdout()
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         session.stop()
@@ -208,7 +193,7 @@ def live(
     try:
         session.wait()
     except BrokenPipeError:
-        _forget_stdout()
+        forget_stdout()
     raise typer.Exit(status)
 
 
@@ -274,89 +259,21 @@ def file(
         heads=heads,
     )
     signal.signal(signal.SIGTERM, _terminate)
-    with _preparing(model):
+    with preparing(model):
         batch.prepare(paths)
     failed = 0
     try:
         for name, result in batch.run(err):
             if isinstance(result, StreamtagError):
                 failed += 1
-                _print_failure(name, result, format)
+                print_failure(name, result, format)
             else:
-                _print_tags(name, result, model, top, format)
+                print_tags(name, result, model, top, format)
     except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
-        _forget_stdout()
+        forget_stdout()
     finally:
         batch.finish()
     raise typer.Exit(EXIT_FAILED if failed else 0)
-
-
-@app.command()
-def devices() -> None:
-    """What can be listened to, and how to hear what this machine itself plays."""
-    from streamtag.sources.device import input_devices, monitor_help
-
-    found = input_devices()
-    table = Table(box=None, pad_edge=False)
-    for heading, right in (("index", True), ("name", False), ("channels", True), ("rate, Hz", True), ("system", False)):
-        table.add_column(heading, justify="right" if right else "left")
-    for device in found:
-        name = f"{device.name}  (default)" if device.default else device.name
-        table.add_row(str(device.index), name, str(device.channels), str(device.samplerate), device.host)
-    out.print(table if found else "No sound input here. `--input demo` and `--input FILE` need none.")
-    out.print(f"\n{monitor_help()}", markup=False)
-
-
-@models_app.callback()
-def models(
-    context: typer.Context,
-    labels: Annotated[
-        str | None, typer.Option(help="Print the labels of this model, one a line.", metavar="NAME")
-    ] = None,
-) -> None:
-    """What is installed: labels, parameters, source, licence, sha256, scores as published."""
-    from streamtag.networks.weights import find_weights, load_weights
-
-    if context.invoked_subcommand is not None:
-        return
-    if labels is not None:
-        print("\n".join(find_spec(labels).labels))
-        return
-    for name, spec in SPECS.items():
-        out.print(f"[bold]{name}[/bold]  {len(spec.labels)} tags of the {spec.dataset}, {spec.parameters:,} parameters")
-        out.print(f"  as published: ROC-AUC {spec.roc_auc:.4f}, PR-AUC {spec.pr_auc:.4f}")
-        if find_weights(name) is None:
-            out.print("  not installed: get musicnn's source and run: streamtag models import PATH/TO/musicnn/" + name)
-            continue
-        try:
-            weights = load_weights(name)
-        except ModelError as error:
-            out.print(f"  damaged: {error}", style="red", markup=False)
-            continue
-        known = weights.metadata
-        out.print(f"  source:  {known['source']}, sha256 {known['source_sha256']}", markup=False)
-        out.print(f"  licence: {known['licence']}", markup=False)
-        out.print(f"  weights: {weights.path}, sha256 of the tensors {known['tensors_sha256']}", markup=False)
-
-
-@models_app.command("import", epilog="Example: [bold]streamtag models import musicnn-0.1.0-py3-none-any.whl[/bold]")
-def import_(
-    path: Annotated[Path, typer.Argument(help="A checkpoint's folder, a folder of them, or the musicnn wheel.")],
-    model: Annotated[str | None, typer.Option(help="Import only this model.", metavar="NAME")] = None,
-    to: Annotated[
-        Path | None, typer.Option(help="Where to write; default: your own data folder.", metavar="FOLDER")
-    ] = None,
-) -> None:
-    """Convert published musicnn checkpoints (TensorFlow 1) to streamtag's format."""
-    from streamtag.networks.weights import user_models_folder
-
-    only = None if model is None else find_spec(model).name
-    with _preparing("TensorFlow", kernels=False):
-        from streamtag.networks.checkpoint import import_models
-
-        written = import_models(path, to or user_models_folder(), only)
-    for target in written:
-        out.print(f"{target.stem}: written to {target}", markup=False)
 
 
 # --- what the commands share --------------------------------------------------------------------------------------
@@ -392,22 +309,6 @@ def _heads_and_model(
     return heads, model
 
 
-@contextmanager
-def _preparing(what: str, *, kernels: bool = True) -> Iterator[None]:
-    """Say that there is something to wait for, and for how long it has gone on."""
-    from streamtag.compiled import is_cached
-
-    text = f"starting {what}"
-    if kernels and not is_cached():
-        text = "compiling kernels, once on this machine (about 15 s)"
-        if not err.is_terminal:
-            err.print(f"{text} ...")
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        progress.add_task(text, total=None)
-        yield
-
-
 def _summary(session: Session) -> None:
     stats = session.stats
     drops = "".join(f", {count} messages not taken by {name}" for name, count in stats.sink_drops.items() if count)
@@ -420,51 +321,14 @@ def _summary(session: Session) -> None:
     )
 
 
-def _print_tags(name: str, tags: FileTags, model: str, top: int, format: str) -> None:
-    best = tags.top(top)
-    if format == "json":
-        line = {
-            "file": name,
-            "model": model,
-            "seconds": round(tags.seconds, 3),
-            "patches": len(tags.taggram),
-            "top": [[tag, round(score, 4)] for tag, score in best],
-            "notes": list(tags.notes),
-        }
-        if tags.heads:
-            line["heads"] = {name: [[tag, round(score, 4)] for tag, score in said] for name, said in tags.heads.items()}
-        print(json.dumps(line), flush=True)
-        return
-    minutes, seconds = divmod(round(tags.seconds), 60)
-    patches = f"{len(tags.taggram)} patch{'es' if len(tags.taggram) != 1 else ''}"
-    print(f"{name}  ({minutes}:{seconds:02d}, {tags.samplerate} Hz, {tags.channels} ch, {patches})")
-    width = max(len(tag) for tag, _ in best)
-    for tag, score in best:
-        print(f"  {tag:{width}}  {score:.2f}  {'█' * round(score * 30)}")
-    for name_of_head, said in tags.heads.items():
-        print(f"  {name_of_head}: " + "  ".join(f"{tag} {score:.2f}" for tag, score in said[:top]))
-    for note in tags.notes:
-        print(f"  note: {note}")
-    print(flush=True)
-
-
-def _print_failure(name: str, error: StreamtagError, format: str) -> None:
-    if format == "json":
-        print(json.dumps({"file": name, "error": str(error)}), flush=True)
-    err.print(f"streamtag: {error}", style="red", markup=False)
-
-
-def _forget_stdout() -> None:
-    """Keep Python from complaining, at exit, about a stdout whose reader has gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _fail(error: BaseException, status: int) -> int:
     what = "out of memory" if isinstance(error, MemoryError) else str(error)
     err.print(f"streamtag: {what}", style="red", markup=False)
     return status
 
 
+app.command()(cli_models.devices)
+app.add_typer(cli_models.app, name="models")
 cli_learn.register(app, out, err)
 
 
@@ -483,4 +347,12 @@ def main() -> None:
         status = EXIT_INTERRUPTED
     except Terminated:
         status = EXIT_TERMINATED
+    except Exception as error:  # a mistake of ours
+        if os.environ.get("STREAMTAG_DEBUG"):
+            raise
+        what = f"{type(error).__name__}: {error}"
+        status = _fail(
+            StreamtagError(f"this should not happen: {what}. STREAMTAG_DEBUG=1 shows where; please report it"),
+            EXIT_FAILED,
+        )
     sys.exit(status)
