@@ -4,8 +4,8 @@ The numbers are musicnn's: 16 kHz mono, STFT of 512 samples every 256 with a per
 bands from 0 to 8000 Hz, ``log10(10000 * mel + 1)``. Everything from the window to the logarithm is float64, as in
 librosa 0.7 up to its storage in float32; a frame leaves as float32.
 
-The FFT is NumPy's pocketfft: 1.9 us a frame of 512, of about 6 us in all, and it transforms row by row, so that a frame
-does not depend on its neighbours in a chunk (`python bench/frames.py`).
+The FFT is NumPy's: a quarter of a frame's cost, so that one of our own could bring little, and it transforms row by
+row, so that a frame does not depend on its neighbours in a chunk (`python -m bench.frames`).
 """
 
 from __future__ import annotations
