@@ -23,7 +23,9 @@ def on_switch(address: str, *arguments: Any) -> None:
 
 def main() -> None:
     """Listen until Ctrl-C."""
-    head, name = sys.argv[1:3]
+    if len(sys.argv) != 3:
+        sys.exit("usage: python examples/light_cue.py HEAD CLASS")
+    head, name = sys.argv[1:]
     dispatcher = Dispatcher()
     dispatcher.map(f"/streamtag/head/{head}/on/{name}", on_switch)
     with BlockingOSCUDPServer(("127.0.0.1", PORT), dispatcher) as server, contextlib.suppress(KeyboardInterrupt):

@@ -14,6 +14,8 @@ import streamtag
 
 def main() -> None:
     """Print the top tags once a second."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python examples/push_samples.py song.wav")
     tagger = streamtag.Tagger("MSD_musicnn", hop=1.0, top=3)
     with soundfile.SoundFile(sys.argv[1]) as sound:
         for block in sound.blocks(blocksize=4096, dtype="float32"):

@@ -1,6 +1,6 @@
 """Read streamtag's OSC stream: the tags that switch on and off, and the state of the session each second.
 
-python examples/read_osc.py            # in one terminal
+python examples/read_osc.py [PORT]     # in one terminal; 9000 unless said otherwise
 streamtag live --input demo --osc 127.0.0.1:9000
 """
 
@@ -28,6 +28,8 @@ def on_status(address: str, *arguments: Any) -> None:
 
 def main() -> None:
     """Listen until Ctrl-C."""
+    if len(sys.argv) > 2 or not all(argument.isdecimal() for argument in sys.argv[1:]):
+        sys.exit("usage: python examples/read_osc.py [PORT]")
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 9000
     dispatcher = Dispatcher()
     dispatcher.map("/streamtag/on/*", on_switch)

@@ -104,10 +104,15 @@ class Batch:
 
         Raises
         ------
-        OptionError : an output in a folder that does not exist.
+        OptionError : an output in a folder that does not exist, or of another type than .npz.
         SinkError : an output that cannot be opened.
         ModelError : something is wrong with the model.
         """
+        for target in (self.taggram, self.embeddings):
+            if target is not None and target.suffix != ".npz":
+                raise OptionError(f"cannot write {target}: what is written is .npz, so the name must end in that")
+        if self.taggram is not None and self.taggram == self.embeddings:
+            raise OptionError(f"--taggram and --embeddings both name {self.taggram}: give each a file of its own")
         for target in (self.save, self.taggram, self.embeddings):
             if target is not None and not target.absolute().parent.is_dir():
                 raise OptionError(f"cannot write {target}: the folder {target.absolute().parent} does not exist")

@@ -318,6 +318,7 @@ def _summary(session: Session) -> None:
         f"latency p50 {stats.latency_p50:.1f} ms, p99 {stats.latency_p99:.1f} ms{drops} "
         f"({session.tagger.engine})",
         markup=False,
+        soft_wrap=not err.is_terminal,  # a terminal gets its lines broken between words
     )
 
 

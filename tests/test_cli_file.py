@@ -280,6 +280,20 @@ def test_ctrl_c_keeps_what_is_done(start: Callable[..., Running], songs: Path, t
         assert list(kept["files"]) == [line.split(",")[0] for line in lines]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--taggram", "x.csv"], "x.csv"), (["--taggram", "x.npz", "--embeddings", "x.npz"], "both name x.npz")],
+)
+def test_outputs_that_cannot_be_are_refused_before_any_work(
+    arguments: list[str], said: str, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = run_cli("file", music, *arguments)
+    assert outcome.status == 2
+    assert said in outcome.message
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_reader_that_leaves_gets_no_traceback(songs: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "streamtag", "file", songs, "--format", "json", "--jobs", "1"],

@@ -183,7 +183,7 @@ WRONG = [
     (2, ["--model", "MSD_vgg", "--window", "2"], "MSD_vgg takes patches of 3 s only"),
     (1, ["--input", "no/such.wav"], "no/such.wav: no such file"),
     (1, ["--input", "missing.flac"], "missing.flac: no such file"),
-    (1, ["--input", "."], "'.'"),
+    (1, ["--input", "."], ".: a folder"),
     (2, ["--channels", "3"], "demo.ogg has 2 channels; channel 3 was asked for"),
     (2, ["--channels", "0"], "--channels '0'"),
     (2, ["--channels", "1;2"], "--channels '1;2'"),

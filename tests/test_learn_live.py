@@ -151,6 +151,7 @@ def test_osc_has_an_address_for_each_class(monkeypatch: pytest.MonkeyPatch) -> N
         ("/streamtag/head/my_cues/on/drop", 1),
         ("/streamtag/head/my_cues/drop", 0.75),
         ("/streamtag/head/my_cues/build_up", 0.25),
+        ("/streamtag/head/my_cues/on/drop", 0),  # at the end no cue is left standing
     ]
 
 

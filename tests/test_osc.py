@@ -177,7 +177,9 @@ def test_every_datagram_fits_and_the_embedding_comes_whole(receiver: Receiver, m
         assert tags == "ii" + "f" * length, address
         heard[offset : offset + length] = floats
     np.testing.assert_array_equal(heard, embedding)
-    assert len([item for item in messages if item[0].startswith("/streamtag/on/")]) == 50
+    switches = [item for item in messages if item[0].startswith("/streamtag/on/")]
+    assert [item[2] for item in switches] == [(1,)] * 50 + [(0,)] * 50, "on at the frame, and off when the sink closes"
+    assert {item[0] for item in switches[:50]} == {item[0] for item in switches[50:]}
     assert len(only(messages, "/streamtag/top")[2]) == 100
     assert sink.drops == 0
 

@@ -136,6 +136,7 @@ class OscSink:
         self.drops = 0
         self._with_embeddings = embeddings
         self._socket: socket.socket | None = None
+        self._on: set[str] = set()  # addresses that were last sent a 1
 
     def open(self, info: SessionInfo) -> None:
         """Resolve the name and build the messages.
@@ -167,12 +168,12 @@ class OscSink:
         messages = [
             message("/streamtag/frame", frame.index, frame.time, frame.latency_ms, frame.level_dbfs),
             message("/streamtag/top", *top),
-            *(message(f"/streamtag/on/{slug(tag)}", int(on)) for tag, on in frame.switched),
+            *(self._switch(f"/streamtag/on/{slug(tag)}", on) for tag, on in frame.switched),
         ]
         for head in frame.heads:
             address = f"/streamtag/head/{slug(head.name)}"
             messages.append(message(address, *head.top[0]))
-            messages += [message(f"{address}/on/{slug(tag)}", int(on)) for tag, on in head.switched]
+            messages += [self._switch(f"{address}/on/{slug(tag)}", on) for tag, on in head.switched]
         for group in grouped(messages):
             self._send(bundle(group))
         for datagram in self._tags.fill(frame.scores):
@@ -193,10 +194,17 @@ class OscSink:
         )
 
     def close(self) -> None:
-        """Close the socket."""
+        """Switch off what is still on, so that no cue is left standing, and close the socket."""
         if self._socket is not None:
+            for group in grouped([message(address, 0) for address in sorted(self._on)]):
+                self._send(bundle(group))
+            self._on.clear()
             self._socket.close()
             self._socket = None
+
+    def _switch(self, address: str, on: bool) -> OscMessage:
+        (self._on.add if on else self._on.discard)(address)
+        return message(address, int(on))
 
     def _send(self, datagram: bytes | bytearray) -> None:
         if self._socket is None:

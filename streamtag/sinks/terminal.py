@@ -97,7 +97,9 @@ class TerminalView:
         return table
 
     def _level(self) -> Text:
-        level = SILENCE_DBFS if self._frame is None else self._frame.level_dbfs
+        if self._frame is None:
+            return Text("level  -")
+        level = self._frame.level_dbfs
         share = 1 - level / QUIETEST_SHOWN_DBFS
         colour = "red" if level > -1 else "yellow" if level > -6 else "green"
         shown = "silence" if level <= SILENCE_DBFS else f"{level:6.1f} dBFS"

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
+from streamtag.errors import AudioFileError
 from streamtag.ringbuffer import RingBuffer
 
 
@@ -63,6 +64,8 @@ def open_source(given: str | int, *, channels: tuple[int, ...] | None = None, lo
     if given == "demo":
         return FileSource(demo_clip(), channels=channels, loop=loop)
     if isinstance(given, str) and _looks_like_file(given):
+        if Path(given).expanduser().is_dir():
+            raise AudioFileError(given, "a folder; one file can be played (`streamtag file` tags folders)")
         return FileSource(given, channels=channels, loop=loop)
     from streamtag.sources.device import DeviceSource
 
@@ -73,4 +76,4 @@ def _looks_like_file(given: str) -> bool:
     from streamtag.sources.find import EXTENSIONS
 
     path = Path(given).expanduser()
-    return path.is_file() or len(path.parts) > 1 or path.suffix.lower() in EXTENSIONS
+    return path.exists() or len(path.parts) > 1 or path.suffix.lower() in EXTENSIONS
