@@ -311,6 +311,8 @@ def _heads_and_model(
 
 def _summary(session: Session) -> None:
     stats = session.stats
+    if session.source.note:
+        err.print(f"note: {session.source.name}: {session.source.note}", markup=False)
     drops = "".join(f", {count} messages not taken by {name}" for name, count in stats.sink_drops.items() if count)
     err.print(
         f"{stats.seconds:.1f} s heard: {stats.hops} hops, {stats.hops_skipped} skipped, "

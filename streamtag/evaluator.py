@@ -200,8 +200,7 @@ class PatchEvaluator:
         """With less than one window taken, repeat its frames until one is due (musicnn's repeat-pad)."""
         if self._next or self.due or not len(self._frames):
             return False
-        times = -(-self.window_frames // len(self._frames))
-        self._frames = np.tile(self._frames, (times, 1))[: self.window_frames]
+        self._frames = repeated(self._frames, self.window_frames)
         return True
 
     def warm_up(self) -> None:
@@ -217,8 +216,13 @@ class PatchEvaluator:
         self._frames = self._frames[gone:]
 
 
+def repeated(frames: Array, length: int) -> Array:
+    """Frames, one after the other again and again, to `length` of them: musicnn's repeat-pad, for what is too short."""
+    return np.tile(frames, (-(-length // len(frames)), 1))[:length]
+
+
 FINE_HOP, COARSE_HOP = 0.016, 0.064
-"""Seconds between results that keep one processor core under a tenth (sliding) or half (full patch) busy."""
+"""Seconds between results, where none are asked for: sliding, and judging each window whole."""
 ENGINES: tuple[Engine, ...] = ("auto", "sliding", "tensorflow")
 
 
@@ -241,20 +245,20 @@ def make_evaluator(
     OptionError : a window or an engine that the model cannot take.
     ModelError : no such model, or something is wrong with its weights.
     """
-    check_window(find_spec(model), window_frames)
-    if slides(model, engine) and find_spec(model).family == "vgg":
+    spec = find_spec(model)
+    check_window(spec, window_frames)
+    if not slides(model, engine):
+        from streamtag.networks.network import shared_network
+
+        network = shared_network(model, window_frames)
+        return PatchEvaluator(network, hop_frames, name=network.backend, pools=network if pools else None)
+    if spec.family == "vgg":
         from streamtag.sliding.vgg import SlidingVggEvaluator
 
         return SlidingVggEvaluator(_prepared_vgg(model), hop_frames)
-    if slides(model, engine):
-        from streamtag.sliding import SlidingEvaluator
+    from streamtag.sliding import SlidingEvaluator
 
-        return SlidingEvaluator(_prepared(model), window_frames, hop_frames)
-
-    from streamtag.networks.network import shared_network
-
-    network = shared_network(model, window_frames)
-    return PatchEvaluator(network, hop_frames, name=network.backend, pools=network if pools else None)
+    return SlidingEvaluator(_prepared(model), window_frames, hop_frames)
 
 
 def slides(model: str, engine: Engine) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.errors import AudioFileError, OptionError
+from streamtag.evaluator import repeated
 from streamtag.melstream import MelStream
 from streamtag.networks.specs import N_MELS, ModelSpec, check_window, find_spec, frames_between, frames_in
 from streamtag.offline import FileTagger, FileTags
@@ -158,7 +159,7 @@ def _patches(file_name: str | Path, window: int, hop: int) -> Array:
     logmel = log_mel_of(file_name)
     if len(logmel) < window:
         warnings.warn(f"{file_name}: shorter than one patch, repeated to length", stacklevel=3)
-        logmel = np.tile(logmel, (-(-window // len(logmel)), 1))[:window]
+        logmel = repeated(logmel, window)
     patches = np.lib.stride_tricks.sliding_window_view(logmel, (window, N_MELS))[::hop, 0]
     return np.ascontiguousarray(patches)
 

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.evaluator import Evaluator
+from streamtag.evaluator import Evaluator, repeated
 from streamtag.learn.plain import Features, feature_sizes, of_judged
 from streamtag.networks.specs import N_MELS
 
@@ -110,8 +110,7 @@ class SegmentedStream:
         repeat_short : a stream shorter than one window is repeated to its length; else it has no window.
         """
         if repeat_short and 0 < self.frames_in < self._pool.window_frames:
-            times = -(-self._pool.window_frames // self.frames_in)
-            self._waiting = np.tile(self._waiting, (times, 1))[: self._pool.window_frames]
+            self._waiting = repeated(self._waiting, self._pool.window_frames)
         if len(self._waiting) >= self._pool.window_frames:
             self._submit(self._waiting)
         self._done += [future.result() for future in self._futures]

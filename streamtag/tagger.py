@@ -68,6 +68,7 @@ class Tagger:
         self._rolling = Rolling(self.spec.labels, top=top, smooth=smooth, threshold=threshold)
         self._centered = centered
         self._mel: MelStream | None = None
+        self._warm = False
         self.reset()
 
     @property
@@ -136,7 +137,10 @@ class Tagger:
         self._last_index = -1
 
     def warm_up(self) -> None:
-        """Compile and touch what would make the first result late."""
+        """Compile and touch what would make the first result late; the second time there is nothing to do."""
+        if self._warm:
+            return
+        self._warm = True
         MelStream(44_100).push(np.zeros(1024, np.float32))
         self._evaluator.warm_up()
 

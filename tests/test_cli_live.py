@@ -278,3 +278,12 @@ def test_without_a_command_there_is_help_and_the_version_can_be_asked_for() -> N
     unknown = run_cli("listen")
     assert unknown.status == 2
     assert "listen" in unknown.message
+
+
+def test_a_file_that_ends_early_is_said_to(music: Path, tmp_path: Path) -> None:
+    """What the decoder finds off about a file that is played comes before the summary."""
+    cut = tmp_path / "cut.ogg"
+    cut.write_bytes(music.read_bytes()[:60_000])
+    outcome = run_cli("live", "--input", cut, "--format", "text", "--hop", "0.5")
+    assert outcome.status == 0
+    assert "note: cut.ogg: ends early" in outcome.message

@@ -132,7 +132,6 @@ class OscSink:
     def __init__(self, host: str, port: int, *, embeddings: bool = True) -> None:
         self.name = f"osc {host}:{port}"
         self.host, self.port = host, port
-        self.sent = 0
         self.drops = 0
         self._with_embeddings = embeddings
         self._socket: socket.socket | None = None
@@ -216,6 +215,5 @@ class OscSink:
                 # this reports an earlier datagram, and the present one was not sent: once more
                 self._socket.send(datagram)
                 self.drops += 1
-            self.sent += 1
         except OSError:
             self.drops += 1

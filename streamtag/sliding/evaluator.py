@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 
 from streamtag.errors import FeedError, OptionError
-from streamtag.evaluator import JudgedPools
+from streamtag.evaluator import JudgedPools, repeated
 from streamtag.networks.specs import N_MELS, PATCH_FRAMES, ModelSpec
 from streamtag.sliding.arena import Arena, Floats
 from streamtag.sliding.judge import judge
@@ -107,9 +107,8 @@ class SlidingEvaluator:
         if self._next or self.due or not self._pushed:
             return False
         frames = np.concatenate(self._pending)
-        times = -(-self.window_frames // len(frames))
         self.reset()
-        self.push(np.tile(frames, (times, 1))[: self.window_frames])
+        self.push(repeated(frames, self.window_frames))
         return True
 
     def warm_up(self) -> None:

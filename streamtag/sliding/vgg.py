@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.errors import FeedError, OptionError
-from streamtag.evaluator import Judged
+from streamtag.evaluator import Judged, repeated
 from streamtag.networks.specs import N_MELS, PATCH_FRAMES, ModelSpec
 from streamtag.sliding.arena import Floats
 from streamtag.sliding.vgg_geometry import CHANNELS, NEEDED, STEM_FRAMES, layers
@@ -141,8 +141,7 @@ class SlidingVggEvaluator:
         """With less than one window taken, repeat its frames until one is due (musicnn's repeat-pad)."""
         if self._next or self.due or not len(self._frames):
             return False
-        times = -(-PATCH_FRAMES // len(self._frames))
-        self._frames = np.tile(self._frames, (times, 1))[:PATCH_FRAMES]
+        self._frames = repeated(self._frames, PATCH_FRAMES)
         return True
 
     def warm_up(self) -> None:

@@ -32,6 +32,11 @@ class Source(Protocol):
         """What ended the source early, if anything did."""
         ...
 
+    @property
+    def note(self) -> str | None:
+        """What is off about what was heard, if anything is: a file that ends early."""
+        ...
+
     def start(self, ring: RingBuffer) -> None:
         """Begin to write into the ring."""
         ...

@@ -148,6 +148,7 @@ class DeviceSource:
         self._stream: Any = None
         self._stopping = False
         self.error: BaseException | None = None
+        self.note: str | None = None
 
     @property
     def finished(self) -> bool:

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.errors import AudioFileError
+from streamtag.melstream import MOST_CHANNELS
 from streamtag.resampler import HIGHEST_RATE, LOWEST_RATE
-
-MOST_CHANNELS = 32
 
 Array = NDArray[np.float32]
 
