@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streamtag.engine import Session
     from streamtag.learn.plain import PlainHead
 
+GATE_DBFS = -60.0  # as in `tagger`, which takes long to import
 LIVE_MODEL, FILE_MODEL = "MSD_musicnn", "MTT_musicnn"
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 
@@ -123,9 +124,31 @@ def live(
         float,
         typer.Option(help="Results a second that are sent and printed, at the most.", metavar="HZ", callback=_finite),
     ] = 30.0,
+    gate: Annotated[
+        str,
+        typer.Option(
+            help="Level below which, after 1 s, the network rests and scores fall to 0; or `off`.",
+            metavar="DBFS|off",
+        ),
+    ] = f"{GATE_DBFS:g}",
     osc: Annotated[
         list[str] | None, typer.Option(help="Send OSC there; may be given several times.", metavar="HOST:PORT")
     ] = None,
+    osc_in: Annotated[
+        str | None,
+        typer.Option(
+            help="Hear commands over OSC on this port (PORT: from this machine only; HOST:PORT, for example "
+            "0.0.0.0:9001: from its networks): pause, resume, reset, hop, top, threshold. See docs/osc.md.",
+            metavar="[HOST:]PORT",
+        ),
+    ] = None,
+    callback: Annotated[
+        Literal["auto", "native", "python"],
+        typer.Option(
+            help="What takes samples from a device. native: compiled, so that a busy Python loses none. "
+            "python: the ordinary way. auto: native where it can be made."
+        ),
+    ] = "auto",
     format: Annotated[
         Literal["text", "json"] | None,
         typer.Option(help="Lines on stdout. On a terminal the default is a live view; else text."),
@@ -138,6 +161,7 @@ def live(
     ] = None,
 ) -> None:
     """Listen, and say what is heard, many times a second."""
+    from streamtag.control import ControlPort, parse_listen
     from streamtag.engine import Session
     from streamtag.frames import State
     from streamtag.sinks import Sink
@@ -150,6 +174,8 @@ def live(
         raise OptionError("--embeddings are written in JSON lines: add --format json (over OSC they are always sent)")
     heads, model = _heads_and_model(head, model, LIVE_MODEL, window)
     chosen = _channels(channels)
+    level = _gate(gate)
+    control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
     if format == "json":
         screen: Sink = Throttled(Background(JsonLines(sys.stdout, embeddings=embeddings)), rate)
@@ -158,23 +184,31 @@ def live(
     else:
         from streamtag.sinks.terminal import TerminalView
 
-        screen = Background(TerminalView(out, others, top), waiting=1, count_drops=False)
+        screen = Background(TerminalView(out, others), waiting=1, count_drops=False)
 
     signal.signal(signal.SIGTERM, _terminate)
     with preparing(model):
         from streamtag.sources import open_source
         from streamtag.tagger import Tagger
 
-        source = open_source(input, channels=chosen, loop=loop)
+        source = open_source(input, channels=chosen, loop=loop, callback=callback)
         try:
             tagger = Tagger(
-                model, hop=hop, window=window, top=top, smooth=smooth, threshold=threshold, engine=engine, heads=heads
+                model,
+                hop=hop,
+                window=window,
+                top=top,
+                smooth=smooth,
+                threshold=threshold,
+                engine=engine,
+                heads=heads,
+                gate=level,
             )
             tagger.warm_up()
         except BaseException:
             source.stop()
             raise
-    session = Session(source, tagger, [screen, *others])
+    session = Session(source, tagger, [screen, *others], control=control)
     status = 0
     try:
         session.start()
@@ -288,6 +322,18 @@ def _channels(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(part) for part in parts)
 
 
+def _gate(text: str) -> float | None:
+    if text.strip().lower() == "off":
+        return None
+    try:
+        level = float(text)
+    except ValueError:
+        level = math.nan
+    if not math.isfinite(level):
+        raise OptionError(f"--gate {text!r}: a level in dBFS is wanted, for example {GATE_DBFS:g}; or off")
+    return level
+
+
 def _heads_and_model(
     paths: list[str] | None, model: str | None, default: str, window: float
 ) -> tuple[list[PlainHead], str]:
@@ -313,12 +359,19 @@ def _summary(session: Session) -> None:
     stats = session.stats
     if session.source.note:
         err.print(f"note: {session.source.name}: {session.source.note}", markup=False)
-    drops = "".join(f", {count} messages not taken by {name}" for name, count in stats.sink_drops.items() if count)
+    parts = [
+        f"{stats.seconds:.1f} s heard: {stats.hops} hops, {stats.hops_skipped} skipped",
+        *([f"{stats.hops_rested} rested"] if stats.hops_rested else []),
+        *([f"{stats.hops_lost} lost"] if stats.hops_lost else []),
+        f"{stats.samples_lost} lost samples, {stats.overflows} overflows",
+        *([f"{stats.gaps} gaps of {stats.gap_seconds:.1f} s in all"] if stats.gaps else []),
+        f"latency p50 {stats.latency_p50:.1f} ms, p99 {stats.latency_p99:.1f} ms",
+        f"added p99 {stats.added_p99:.1f} ms",
+        *(f"{count} messages not taken by {name}" for name, count in stats.sink_drops.items() if count),
+        *([f"{stats.control_ignored} commands ignored"] if stats.control_ignored else []),
+    ]
     err.print(
-        f"{stats.seconds:.1f} s heard: {stats.hops} hops, {stats.hops_skipped} skipped, "
-        f"{stats.samples_lost} lost samples, {stats.overflows} overflows, "
-        f"latency p50 {stats.latency_p50:.1f} ms, p99 {stats.latency_p99:.1f} ms{drops} "
-        f"({session.tagger.engine})",
+        f"{', '.join(parts)} ({session.tagger.engine})",
         markup=False,
         soft_wrap=not err.is_terminal,  # a terminal gets its lines broken between words
     )

@@ -18,6 +18,7 @@ from platformdirs import user_cache_path
 Function = TypeVar("Function", bound=Callable[..., Any])
 CONFIG: Any = numba.config
 NJIT: Any = numba.njit
+CFUNC: Any = numba.cfunc
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}  # the last compiles less
 
 
@@ -25,7 +26,8 @@ def cache_folder() -> Path:
     """Where these sources' machine code goes."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in (here / "compiled.py", here / "kernels.py", *sorted((here / "sliding").glob("*.py"))):
+    names = ("compiled.py", "kernels.py", "atomics.py", "audiothread.py")
+    for path in (*(here / name for name in names), *sorted((here / "sliding").glob("*.py"))):
         digest.update(path.read_bytes())
     parent = Path(CONFIG.CACHE_DIR) if CONFIG.CACHE_DIR else user_cache_path("streamtag")
     return parent / f"kernels-{digest.hexdigest()[:16]}"
@@ -49,11 +51,20 @@ def kernel(signature: str, fastmath: bool | set[str] = False) -> Callable[[Funct
     return lambda function: _cached(function, signature, fastmath=fastmath)
 
 
+def cfunction(signature: Any, function: Callable[..., Any]) -> Any:
+    """Compile a function that C can call; its `address` is valid as long as the result is kept."""
+    return _kept(lambda **cache: CFUNC(signature, nopython=True, error_model="numpy", **cache)(function))
+
+
 def _cached(function: Function, *signature: str, **options: Any) -> Function:
+    return cast(Function, _kept(lambda **cache: NJIT(*signature, **cache, **OPTIONS, **options)(function)))
+
+
+def _kept(compiled: Callable[..., Any]) -> Any:
     chosen, CONFIG.CACHE_DIR = CONFIG.CACHE_DIR, _FOLDER  # Numba looks at it now, not at the first call
     try:
-        return cast(Function, NJIT(*signature, cache=True, **OPTIONS, **options)(function))
+        return compiled(cache=True)
     except RuntimeError:  # there is no folder that can be written to
-        return cast(Function, NJIT(*signature, **OPTIONS, **options)(function))
+        return compiled()
     finally:
         CONFIG.CACHE_DIR = chosen

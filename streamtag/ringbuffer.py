@@ -1,50 +1,112 @@
 """Samples from the audio thread to the engine thread: one writer, one reader, no locks.
 
-The writer owns the write index and the loss counters, the reader owns the read index; each only reads the other's.
-The writer puts samples first and the index last, so that the reader never sees samples that are not there yet.
+The writer owns the samples that it has not published, the write index and the counters; the reader owns the read index,
+the clock and what it returns. Each only reads the other's. The layout, and what the writer does, are in `audiothread`.
 """
 
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
+from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag import audiothread as at
+from streamtag.atomics import Words
+from streamtag.clock import SampleClock
 from streamtag.errors import OptionError
 
 Array = NDArray[np.float32]
 
+SAMPLES_PER_STAMP = 64
+"""Smaller blocks than that on average fill the stamps before the samples; PortAudio's are rarely below 64."""
+OLDEST_SECONDS = 10.0
+"""What is said to have been captured longer before it came is nonsense."""
+SETTLING_SECONDS = 3.0
+"""PulseAudio's idea of when samples were captured is off by up to a second, and moving, when a stream is so young."""
+REMEMBERED_BLOCKS = 1024
+"""For how many blocks the ring remembers when they came: more than the engine is ever behind when it judges."""
+NS = at.NANOSECONDS
+
+
+class Piece(NamedTuple):
+    """Consecutive samples out of the ring.
+
+    Attributes
+    ----------
+    samples : float32 (n,), the reader's.
+    lost : samples that were lost just before them.
+    """
+
+    samples: Array
+    lost: int
+
 
 class RingBuffer:
-    """Mono float32 samples between two threads.
+    """Mono float32 samples of one stream between two threads.
+
+    *Positions* count the stream's samples, lost ones included: they are proportional to time.
 
     Parameters
     ----------
     samplerate : Hz.
     seconds : how much may wait in it; rounded up to a power of two of samples.
+    channels : of the blocks that will be written.
+    chosen : which of them are heard, counted from 0; None for all. Their mean goes into the ring.
+    doubtful_stamps : capture times are a sound system's: some leave them out, some tell nonsense, and all do at first.
 
     Attributes
     ----------
-    lost : samples that found no room, by exact number.
-    overflows : times the sound system said that it lost samples itself.
-    nonfinite : NaN and infinite values that were replaced by 0.
+    memory : int64, the layout of `audiothread`; for PortAudio's callback. Must live as long as that may be called.
+    clock_offset : seconds to add to the writer's time stamps to get `time.monotonic()`.
+    first_arrival : when the first sample that was read can have been captured at the latest, in seconds of
+        `time.monotonic()` (the reader's).
     """
 
-    def __init__(self, samplerate: int, seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        samplerate: int,
+        seconds: float = 10.0,
+        *,
+        channels: int = 1,
+        chosen: tuple[int, ...] | None = None,
+        doubtful_stamps: bool = False,
+    ) -> None:
         wanted = int(seconds * samplerate)
         if wanted < 1:
             raise OptionError(f"a ring of {seconds:g} s at {samplerate} Hz holds no sample")
+        heard = tuple(range(channels)) if chosen is None else chosen
+        if not heard or len(heard) > at.MOST_CHANNELS or min(heard) < 0 or max(heard) >= channels:
+            raise OptionError(f"channels {heard} of {channels} cannot be heard: 1 to {at.MOST_CHANNELS} are wanted")
         self.samplerate = samplerate
+        self.channels = channels
+        self.clock_offset = 0.0
+        self._clock = SampleClock(samplerate)
+        self._doubtful = doubtful_stamps
+        self._settled = False
+        capacity = 1 << (wanted - 1).bit_length()
+        slots = max(64, capacity // SAMPLES_PER_STAMP)
+        size = at.HEAD + at.STAMP * slots + -(-capacity // 2)
         # zeros written, not only asked for: a page touched for the first time on the audio thread costs milliseconds
-        self._data: Array = np.full(1 << (wanted - 1).bit_length(), 0, np.float32)
-        self._mask = len(self._data) - 1
-        self._written = 0
+        self.memory: Words = np.full(size, 0, np.int64)
+        head = self.memory
+        head[at.SIZE], head[at.CAPACITY], head[at.SLOTS] = size, capacity, slots
+        head[at.CHANNELS], head[at.CHOSEN] = channels, len(heard)
+        head[at.CHANNEL_LIST : at.CHANNEL_LIST + len(heard)] = heard
+        head[at.SMALLEST] = np.iinfo(np.int64).max
+        self._stamps = self.memory[at.HEAD : at.HEAD + at.STAMP * slots].reshape(slots, at.STAMP)
+        self._data: Array = self.memory[at.HEAD + at.STAMP * slots :].view(np.float32)[:capacity]
         self._read = 0
-        self._stamp = (0, time.monotonic())  # so many samples written, the newest captured then
-        self.lost = 0
-        self.overflows = 0
-        self.nonfinite = 0
+        self._blocks_read = 0
+        self._lost_before = 0
+        self._ends: deque[int] = deque(maxlen=REMEMBERED_BLOCKS)  # positions of the ends of blocks that were read,
+        self.first_arrival = 0.0
+        self._arrivals: deque[float] = deque(maxlen=REMEMBERED_BLOCKS)  # and when they came
+
+    # --- counters: may be read from any thread ------------------------------------------------------------------------
 
     @property
     def capacity(self) -> int:
@@ -52,44 +114,145 @@ class RingBuffer:
         return len(self._data)
 
     @property
+    def blocks(self) -> int:
+        """Blocks of which samples were taken in."""
+        return int(self.memory[at.BLOCKS])
+
+    @property
+    def block_sizes(self) -> tuple[int, int]:
+        """The smallest and the largest block that was offered; zeros before the first."""
+        return (int(self.memory[at.SMALLEST]), int(self.memory[at.LARGEST])) if self.offered else (0, 0)
+
+    @property
+    def offered(self) -> int:
+        """Samples that came to the ring: those taken in and those lost."""
+        return int(self.memory[at.OFFERED])
+
+    @property
     def written(self) -> int:
         """Samples taken in so far, lost ones not among them."""
-        return self._written
+        return int(self.memory[at.WRITTEN])
 
     @property
     def waiting(self) -> int:
         """Samples written and not read."""
-        return self._written - self._read
+        return self.written - self._read
 
-    def write(self, mono: Array, captured: float) -> None:
-        """Put samples in (writer only). What finds no room is dropped from the end of `mono`, and counted.
+    @property
+    def lost(self) -> int:
+        """Samples that found no room, by exact number."""
+        return int(self.memory[at.LOST])
+
+    @property
+    def overflows(self) -> int:
+        """Times the sound system said that it lost samples itself."""
+        return int(self.memory[at.OVERFLOWS])
+
+    @property
+    def nonfinite(self) -> int:
+        """NaN and other values that are no samples, replaced by 0."""
+        return int(self.memory[at.NONFINITE])
+
+    @property
+    def ended(self) -> bool:
+        """Whether PortAudio has ended the stream."""
+        return bool(self.memory[at.ENDED])
+
+    @property
+    def read_position(self) -> int:
+        """Position after the newest sample that was read."""
+        return self._read + self._lost_before
+
+    # --- the writer's -------------------------------------------------------------------------------------------------
+
+    def write(self, block: Array, captured: float | None = None, *, overflowed: bool = False) -> None:
+        """Put samples in (writer only). What finds no room is dropped from the end of the block, and counted.
 
         Parameters
         ----------
-        mono : float32 (n,), the writer's; copied.
-        captured : when its last sample was captured, seconds of `time.monotonic()`.
+        block : float32 (n,) or (n, channels), the writer's; copied.
+        captured : when its last sample was captured, in seconds of the writer's clock; None for now.
+        overflowed : whether samples were lost before they came here.
         """
-        room = self.capacity - (self._written - self._read)
-        taken = min(len(mono), room)
-        start = self._written & self._mask
-        first = min(taken, self.capacity - start)
-        self._data[start : start + first] = mono[:first]
-        self._data[: taken - first] = mono[first:taken]
-        self._stamp = (self._written + taken, captured - (len(mono) - taken) / self.samplerate)
-        self.lost += len(mono) - taken
-        self._written += taken
+        now = time.monotonic() - self.clock_offset
+        first = (now if captured is None else captured) - len(block) / self.samplerate
+        self.write_stamped(block.reshape(len(block), self.channels), first, now, overflowed=overflowed)
 
-    def read(self) -> Array:
-        """Take all samples that wait (reader only). The array is the reader's."""
-        written = self._written
-        count = written - self._read
-        start = self._read & self._mask
+    def write_stamped(self, block: Array, first: float, now: float, *, overflowed: bool = False) -> None:
+        """Put samples in (writer only), with the times of the first sample's capture and of their arrival."""
+        at.write_block(self.memory, np.ascontiguousarray(block), int(first * NS), int(now * NS), int(overflowed))
+
+    def end(self) -> None:
+        """Say that no more samples will come (writer only)."""
+        self.memory[at.ENDED] = 1
+
+    # --- the reader's -------------------------------------------------------------------------------------------------
+
+    def read(self) -> list[Piece]:
+        """Take all samples that wait (reader only), parted where samples were lost."""
+        blocks = at.published(self.memory)
+        if blocks == self._blocks_read:
+            return []
+        slots = len(self._stamps)
+        stamps = self._stamps[np.arange(self._blocks_read, blocks) & (slots - 1)]
+        pieces = []
+        begin, begin_lost = self._read, self._lost_before
+        for end, lost, taken, captured, arrived in stamps[:, : at.ARRIVED + 1].tolist():
+            start = end - taken
+            if lost != self._lost_before:
+                if start > begin:
+                    pieces.append(Piece(self._copy(begin, start), self._lost_before - begin_lost))
+                    begin, begin_lost = start, self._lost_before
+                self._lost_before = lost
+            self._stamp(start + lost, end + lost, captured, arrived)
+        pieces.append(Piece(self._copy(begin, end), self._lost_before - begin_lost))
+        self._read, self._blocks_read = end, blocks
+        at.release(self.memory, end, blocks)
+        return pieces
+
+    def captured_at(self, position: float) -> float:
+        """When a sample was captured (reader only), in seconds of `time.monotonic()`; now, before anything was read."""
+        if not self._clock.is_set:
+            return time.monotonic()
+        return self._clock.at(position) + self.clock_offset
+
+    def arrived_at(self, position: float) -> float:
+        """When a sample came to the ring (reader only), in seconds of `time.monotonic()`: the earliest known, or now."""
+        if not self._ends or position > self._ends[-1]:
+            return time.monotonic()
+        return self._arrivals[bisect_left(self._ends, position)]
+
+    @property
+    def last_arrival(self) -> float | None:
+        """When the newest block that was read came (reader only), in seconds of `time.monotonic()`."""
+        return self._arrivals[-1] if self._arrivals else None
+
+    @property
+    def clock_jumps(self) -> int:
+        """Times the device's clock jumped: samples were lost before they came here, or the device was suspended."""
+        return self._clock.jumps
+
+    def _copy(self, begin: int, end: int) -> Array:
+        start, count = begin & (self.capacity - 1), end - begin
         first = min(count, self.capacity - start)
-        samples = np.concatenate((self._data[start : start + first], self._data[: count - first]))
-        self._read = written
-        return samples
+        return np.concatenate((self._data[start : start + first], self._data[: count - first]))
 
-    def captured_at(self, sample: float) -> float:
-        """When a sample was captured (reader only), by its number since the start; seconds of `time.monotonic()`."""
-        written, captured = self._stamp
-        return captured - (written - sample) / self.samplerate
+    def _stamp(self, start: int, end: int, captured: int, arrived: int) -> None:
+        came = arrived / NS + self.clock_offset if arrived else time.monotonic()
+        if not self._ends:
+            self.first_arrival = came - (end - start) / self.samplerate
+        self._ends.append(end)
+        self._arrivals.append(came)
+        if not self._doubtful:
+            self._clock.update(start, captured / NS)
+            return
+        # no sample of a block is younger than this
+        latest = came - self.clock_offset - (end - start) / self.samplerate
+        known = captured > 0 and arrived > 0 and (arrived - captured) / NS < OLDEST_SECONDS
+        if start < SETTLING_SECONDS * self.samplerate or not known:
+            self._clock.update(start, latest)
+        else:
+            if not self._settled:
+                self._settled = True
+                self._clock.begin_anew()
+            self._clock.update(start, min(captured / NS, latest))

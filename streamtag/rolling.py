@@ -15,6 +15,32 @@ HYSTERESIS = 0.8
 """A tag that is on goes off below this share of its threshold."""
 
 
+NOTHING = 1e-4
+"""Scores that fall below this are 0."""
+
+
+def check_top(top: int) -> None:
+    """Refuse a number of tags to name that makes no sense.
+
+    Raises
+    ------
+    OptionError : less than 1.
+    """
+    if top < 1:
+        raise OptionError(f"top {top}: at least 1 tag must be named")
+
+
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold that no score or every score reaches.
+
+    Raises
+    ------
+    OptionError : 0 or less, or more than 1.
+    """
+    if not 0 < threshold <= 1:
+        raise OptionError(f"threshold {threshold:g}: more than 0 and at most 1 is wanted")
+
+
 class Rolling:
     """Rolling scores of one stream.
 
@@ -31,12 +57,10 @@ class Rolling:
     """
 
     def __init__(self, labels: Sequence[str], *, top: int = 5, smooth: float = 1.0, threshold: float = 0.2) -> None:
-        if top < 1:
-            raise OptionError(f"top {top}: at least 1 tag must be named")
+        check_top(top)
+        check_threshold(threshold)
         if not (math.isfinite(smooth) and smooth >= 0):
             raise OptionError(f"smooth {smooth:g} s: 0 or more seconds are wanted")
-        if not 0 < threshold <= 1:
-            raise OptionError(f"threshold {threshold:g}: more than 0 and at most 1 is wanted")
         self.labels = tuple(labels)
         self.top = top
         self.smooth = smooth
@@ -68,6 +92,25 @@ class Rolling:
         on = self.scores >= np.where(self.on, HYSTERESIS * self.threshold, self.threshold)
         switched = tuple((self.labels[i], bool(on[i])) for i in np.flatnonzero(on != self.on))
         self.on = on
+        return switched
+
+    def rest(self, seconds: float) -> tuple[tuple[str, bool], ...]:
+        """Take time in which nothing is heard: scores fall to 0 as they would for a model that is sure of nothing.
+
+        Parameters
+        ----------
+        seconds : since the window before; infinite to let go of everything at once.
+
+        Returns
+        -------
+        The tags that switched, as (tag, is on now).
+        """
+        if self.smooth == 0 and math.isinf(seconds):
+            seconds = 0.0
+        switched = self.update(np.zeros(len(self.labels), np.float32), seconds)
+        assert self.scores is not None
+        if self.scores.max(initial=0) < NOTHING:
+            self.scores = np.zeros(len(self.labels), np.float32)
         return switched
 
     def best(self) -> tuple[tuple[str, float], ...]:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.errors import FeedError, OptionError
 from streamtag.evaluator import COARSE_HOP, FINE_HOP, Engine, Evaluator, make_evaluator, slides
-from streamtag.frames import TagFrame, dbfs
+from streamtag.frames import SILENCE_DBFS, HeadFrame, TagFrame
 from streamtag.learn.plain import PlainHead, of_judged
 from streamtag.learn.play import PlayingHead, check_heads
-from streamtag.melstream import Frames, MelStream
-from streamtag.networks.specs import FRAME_SECONDS, HOP, N_FFT, SAMPLE_RATE, ModelSpec, frames_in
-from streamtag.rolling import Rolling
+from streamtag.melstream import MelStream
+from streamtag.networks.specs import FRAME_SECONDS, N_MELS, ModelSpec, frames_in
+from streamtag.rolling import Rolling, check_threshold, check_top
+from streamtag.timeline import SHORT_GAP_SECONDS, Timeline, window_end
+
+GATE_DBFS = -60.0
+"""What live sessions take for silence, where nothing else is asked for."""
+GATE_SECONDS = 1.0
+"""How long it must have been so."""
+LONGEST_HOP = 3600.0
+Switched = tuple[tuple[str, bool], ...]
 
 
 class Tagger:
@@ -36,6 +46,13 @@ class Tagger:
     centered : frames as musicnn makes them of a file (see `MelStream`); then call `flush` at the end.
     evaluator : does the work, in place of what `model`, `hop` and `window` would make.
     heads : your own tags, judged beside the model's (see `load_head`); frames then have `heads`.
+    gate : level in dBFS. When no frame of the last second has reached it, the network rests: nothing is judged, and
+        scores fall to 0. The first window with a louder frame is judged, and exact. None: never.
+
+    Attributes
+    ----------
+    hops_rested : windows that were not judged because of the gate.
+    hops_lost : windows that would have ended in a gap (see `gap`).
 
     Raises
     ------
@@ -57,17 +74,22 @@ class Tagger:
         centered: bool = False,
         evaluator: Evaluator | None = None,
         heads: Sequence[PlainHead] = (),
+        gate: float | None = None,
     ) -> None:
-        pools = any(head.needs_pools for head in heads)
+        if gate is not None and not math.isfinite(gate):
+            raise OptionError(f"gate {gate:g} dBFS: a level is wanted, for example {GATE_DBFS:g}, or none at all")
+        self._remake: Callable[[int], Evaluator] | None = None
         if evaluator is None:
+            pools = any(head.needs_pools for head in heads)
+            self._remake = partial(make_evaluator, model, frames_in(window), engine=engine, pools=pools)
             seconds = hop if hop is not None else FINE_HOP if slides(model, engine) else COARSE_HOP
-            evaluator = make_evaluator(model, frames_in(window), hop_frames(seconds), engine, pools=pools)
+            evaluator = self._remake(hop_frames(seconds))
         self._evaluator = evaluator
+        self._gate = gate
         check_heads(heads, self.spec)
         self._heads = [PlayingHead(head, top=top, smooth=smooth, threshold=threshold) for head in heads]
         self._rolling = Rolling(self.spec.labels, top=top, smooth=smooth, threshold=threshold)
         self._centered = centered
-        self._mel: MelStream | None = None
         self._warm = False
         self.reset()
 
@@ -109,32 +131,41 @@ class Tagger:
     @property
     def samples_in(self) -> int:
         """Samples (per channel) taken since the start."""
-        return self._mel.samples_in if self._mel else 0
+        return self._timeline.samples_in
+
+    @property
+    def seconds_in(self) -> float:
+        """The same in seconds, whatever the rates were."""
+        return self._timeline.seconds_in
 
     @property
     def nonfinite(self) -> int:
         """NaN and infinite values that came in and were replaced by 0."""
-        return self._mel.nonfinite if self._mel else 0
+        return self._timeline.nonfinite
 
     @property
     def frames_in(self) -> int:
         """Log-mel frames made since the start."""
-        return self._mel.frames_out if self._mel else 0
+        return self._timeline.frames
 
     def lookahead(self, samplerate: int) -> float:
         """Seconds that the newest sample of a window waits for those after it, which the resampler needs."""
-        return MelStream(samplerate).latency / samplerate
+        return _lookahead(samplerate)
 
     def reset(self) -> None:
         """Start a new stream, of any rate and number of channels."""
+        self._timeline = Timeline(centered=self._centered, gate=self._gate)
         self._evaluator.reset()
+        self._first_frame = 0  # numbers of the evaluator's first frame and window,
+        self._first_index = 0
+        self._windows = 0  # and how many of its windows are done with
+        self._history = np.zeros((0, N_MELS), np.float32)  # the newest frames, as many as a window has
         self._rolling.reset()
         for head in self._heads:
             head.reset()
-        self._mel = None
-        self._power = np.empty(0, np.float32)  # of the frames from _power_start on
-        self._power_start = 0
         self._last_index = -1
+        self.hops_rested = 0
+        self.hops_lost = 0
 
     def warm_up(self) -> None:
         """Compile and touch what would make the first result late; the second time there is nothing to do."""
@@ -160,8 +191,7 @@ class Tagger:
         ------
         FeedError : a rate or shape that does not fit what came before.
         """
-        stream = self._stream(samplerate, samples.shape[1] if samples.ndim > 1 else 1)
-        self._accept(stream.push(samples))
+        self._accept(self._timeline.push(samples, samplerate))
         return self.due
 
     def push(self, samples: NDArray[np.generic], samplerate: int) -> list[TagFrame]:
@@ -176,9 +206,7 @@ class Tagger:
         ----------
         repeat_short : a stream shorter than one window is repeated to its length, as musicnn's training did.
         """
-        if self._mel is None:
-            return []
-        self._accept(self._mel.flush())
+        self._accept(self._timeline.flush())
         if repeat_short and self._last_index < 0 and not self.due:
             self._evaluator.repeat_to_window()
         return list(self.results())
@@ -189,70 +217,194 @@ class Tagger:
             yield from self.step(limit)
 
     def step(self, limit: int = 1) -> list[TagFrame]:
-        """Judge the oldest windows that are due, `limit` of them at the most."""
-        judged = self._evaluator.take(limit)
-        features = of_judged(judged, self.spec) if self._heads else {}
-        return [
-            self._frame(judged.first + i, raw, embedding, {name: value[i] for name, value in features.items()})
-            for i, (raw, embedding) in enumerate(zip(judged.taggram, judged.embedding, strict=True))
-        ]
+        """Judge the oldest windows that are due, `limit` of them at the most; while the gate is closed, rest."""
+        if self._gate is None:
+            return self._judge(limit)
+        frames: list[TagFrame] = []
+        for _ in range(min(limit, self.due)):
+            frames += [self._rest()] if self._is_quiet() else self._judge(1)
+        return frames
 
     def skip(self, windows: int) -> None:
         """Give up the oldest `windows` of those that are due."""
         self._evaluator.skip(windows)
+        self._windows += windows
 
-    def _stream(self, samplerate: int, channels: int) -> MelStream:
-        if self._mel is None:
-            self._mel = MelStream(samplerate, channels, centered=self._centered)
-        elif (self._mel.samplerate, self._mel.channels) != (samplerate, channels):
-            raise FeedError(
-                f"{samplerate} Hz with {channels} channels after {self._mel.samplerate} Hz with {self._mel.channels}: "
-                "a stream keeps its format; call reset() to start another"
-            )
-        return self._mel
+    def gap(self, seconds: float, *, new_stream: bool = False) -> None:
+        """Let time pass in which no samples came: it is heard as silence, and frames go on in their right place.
 
-    def _accept(self, frames: Frames) -> None:
-        self._power = np.concatenate((self._power, frames.power))
-        self._evaluator.push(frames.logmel)
+        Windows that end in it are not judged, and counted as lost; so are those that are due: take them before.
 
-    def _frame(
+        Parameters
+        ----------
+        seconds : how long. Within a stream, a whole number of samples.
+        new_stream : whether the samples that follow may be of another rate or number of channels.
+        """
+        if seconds <= SHORT_GAP_SECONDS and not new_stream and self._timeline.samples_in:
+            self._accept(self._timeline.fill(seconds))
+            if seconds >= self.hop:
+                self._lose()
+            return
+        self._accept(self._timeline.end())
+        silent = self._timeline.begin_after(seconds)
+        jumped = max(0, silent - self._evaluator.window_frames) // self._evaluator.hop_frames
+        self._timeline.silence(silent)
+        self._accept(np.zeros((silent - jumped * self._evaluator.hop_frames, N_MELS), np.float32))
+        self._lose()
+        self._first_frame += jumped * self._evaluator.hop_frames
+        self._first_index += jumped
+        self.hops_lost += jumped
+
+    def let_go(self, time: float) -> TagFrame:
+        """Take all scores to 0 and switch everything off, at `time` (seconds): the input is gone, or others begin."""
+        heads = tuple(head.rest(math.inf) for head in self._heads)
+        return self._resting(max(0, self._last_index), time, SILENCE_DBFS, self._rolling.rest(math.inf), heads)
+
+    def forget(self) -> None:
+        """Go on as if silence had come before: neither windows nor scores remember what was heard."""
+        frames, window, hop = self._timeline.frames, self._evaluator.window_frames, self._evaluator.hop_frames
+        judged_up_to = self._first_frame + (self._windows - 1) * hop + window if self._windows else frames
+        self._history[:] = 0
+        self._evaluator.reset()
+        self._begin_at(min(judged_up_to + hop - window, frames) if self._windows else frames)
+        self._rolling.reset()
+        for head in self._heads:
+            head.reset()
+
+    def set_hop(self, seconds: float) -> None:
+        """Change the seconds between two results; the next comes so long after the last.
+
+        Raises
+        ------
+        OptionError : shorter than a frame, longer than an hour; or the evaluator was given, and keeps its hop.
+        """
+        hop = hop_frames(seconds)
+        if self._remake is None:
+            raise OptionError("this tagger was given its evaluator, whose hop is fixed")
+        frames, window = self._timeline.frames, self._evaluator.window_frames
+        start = self._first_frame
+        if self._windows:
+            start += (self._windows - 1) * self._evaluator.hop_frames + hop
+        self._evaluator = self._remake(hop)
+        self._evaluator.warm_up()
+        self._begin_at(min(max(start, frames - len(self._history)), frames))
+
+    def set_top(self, count: int) -> None:
+        """Change how many tags each result names.
+
+        Raises
+        ------
+        OptionError : less than 1.
+        """
+        check_top(count)
+        self._rolling.top = count
+        self._tell_heads()
+
+    def set_threshold(self, score: float) -> None:
+        """Change the rolling score at which a tag switches on.
+
+        Raises
+        ------
+        OptionError : out of range.
+        """
+        check_threshold(score)
+        self._rolling.threshold = score
+        self._tell_heads()
+
+    def _tell_heads(self) -> None:
+        for head in self._heads:
+            head.set(top=self._rolling.top, threshold=self._rolling.threshold)
+
+    def _begin_at(self, frame: int) -> None:
+        """Let an evaluator that has no frames begin with this one, out of the history."""
+        self._first_frame, self._first_index = frame, self._first_index + self._windows
+        self._windows = 0
+        wanted = self._timeline.frames - frame
+        if wanted:
+            self._evaluator.push(self._history[-wanted:])
+
+    def _accept(self, logmel: NDArray[np.float32]) -> None:
+        if len(logmel):
+            self._evaluator.push(logmel)
+            self._history = np.concatenate((self._history, logmel))[-self._evaluator.window_frames :]
+
+    def _lose(self) -> None:
+        """Give up what is due, for its newest samples never came."""
+        self.hops_lost += self.due
+        self.skip(self.due)
+
+    def _is_quiet(self) -> bool:
+        """Whether the gate is closed at the oldest window that is due."""
+        return self._timeline.quiet_frames(self._end(self._windows)) * FRAME_SECONDS >= GATE_SECONDS
+
+    def _end(self, window: int) -> int:
+        """The frame after a window of the evaluator's."""
+        return self._first_frame + window * self._evaluator.hop_frames + self._evaluator.window_frames
+
+    def _judge(self, limit: int) -> list[TagFrame]:
+        judged = self._evaluator.take(limit)
+        features = of_judged(judged, self.spec) if self._heads else {}
+        frames = []
+        for i, (raw, embedding) in enumerate(zip(judged.taggram, judged.embedding, strict=True)):
+            index, seconds, time, level = self._next()
+            of_window = {name: value[i] for name, value in features.items()}
+            heads = tuple(head.update(of_window, seconds) for head in self._heads)
+            switched = self._rolling.update(raw, seconds)
+            frames.append(self._made(index, time, level, raw, embedding, switched, heads))
+        return frames
+
+    def _rest(self) -> TagFrame:
+        self._evaluator.skip(1)
+        self.hops_rested += 1
+        index, seconds, time, level = self._next()
+        heads = tuple(head.rest(seconds) for head in self._heads)
+        return self._resting(index, time, level, self._rolling.rest(seconds), heads)
+
+    def _next(self) -> tuple[int, float, float, float]:
+        """The next window, which is then done with: its index, seconds since the last result, its time and level."""
+        index, end = self._first_index + self._windows, self._end(self._windows)
+        hops = index - self._last_index if self._last_index >= 0 else 1
+        self._windows += 1
+        self._last_index = index
+        level = self._timeline.level(end, min(self._evaluator.hop_frames, self._evaluator.window_frames))
+        return index, hops * self.hop, window_end(end, self._centered), level
+
+    def _resting(
+        self, index: int, time: float, level: float, switched: Switched, heads: tuple[HeadFrame, ...]
+    ) -> TagFrame:
+        raw, embedding = np.zeros(len(self.labels), np.float32), np.zeros(self.spec.embedding_size, np.float32)
+        return replace(self._made(index, time, level, raw, embedding, switched, heads), rested=True)
+
+    def _made(
         self,
         index: int,
+        time: float,
+        level: float,
         raw: NDArray[np.float32],
         embedding: NDArray[np.float32],
-        features: Mapping[str, NDArray[np.float32]],
+        switched: Switched,
+        heads: tuple[HeadFrame, ...],
     ) -> TagFrame:
-        end = index * self._evaluator.hop_frames + self._evaluator.window_frames
-        hops = index - self._last_index if self._last_index >= 0 else 1
-        switched = self._rolling.update(raw, hops * self.hop)
-        heads = tuple(head.update(features, hops * self.hop) for head in self._heads)
-        self._last_index = index
         assert self._rolling.scores is not None
         for array in (raw, embedding, self._rolling.scores):
             array.flags.writeable = False
-        last_sample = (end - 1) * HOP + (N_FFT // 2 if self._centered else N_FFT)
         return TagFrame(
             index=index,
-            time=last_sample / SAMPLE_RATE,
+            time=time,
             raw=raw,
             scores=self._rolling.scores,
             top=self._rolling.best(),
             switched=switched,
             on=frozenset(label for label, on in zip(self.labels, self._rolling.on, strict=True) if on),
             embedding=embedding,
-            level_dbfs=self._level(end),
+            level_dbfs=level,
             heads=heads,
         )
 
-    def _level(self, end: int) -> float:
-        """Level of the newest hop before frame `end`; lets go of what lies before."""
-        end = min(end, self._power_start + len(self._power))  # a short stream is repeated, its power is not
-        start = max(end - min(self._evaluator.hop_frames, self._evaluator.window_frames), 0)
-        newest = self._power[max(0, start - self._power_start) : end - self._power_start]
-        if start > self._power_start:
-            self._power = self._power[start - self._power_start :]
-            self._power_start = start
-        return dbfs(float(newest.mean())) if len(newest) else dbfs(0.0)
+
+@lru_cache(maxsize=8)
+def _lookahead(samplerate: int) -> float:
+    return MelStream(samplerate).latency / samplerate
 
 
 def hop_frames(seconds: float) -> int:
@@ -260,8 +412,10 @@ def hop_frames(seconds: float) -> int:
 
     Raises
     ------
-    OptionError : shorter than a frame.
+    OptionError : shorter than a frame, or longer than an hour.
     """
+    if math.isfinite(seconds) and seconds > LONGEST_HOP:
+        raise OptionError(f"a hop of {seconds:g} s: at most {LONGEST_HOP:g} s is wanted")
     frames = round(seconds / FRAME_SECONDS) if math.isfinite(seconds) else 0
     if frames < 1:
         raise OptionError(f"a hop of {seconds:g} s: at least one frame ({FRAME_SECONDS:g} s) is wanted")

@@ -35,6 +35,15 @@ class PlayingHead:
         """Forget the past."""
         self._rolling.reset()
 
+    def set(self, *, top: int, threshold: float) -> None:
+        """Change what `Rolling` was made with."""
+        self._rolling.top, self._rolling.threshold = top, threshold
+
+    def rest(self, seconds: float) -> HeadFrame:
+        """Let probabilities fall, as nothing is heard (see `Rolling.rest`)."""
+        nothing = np.zeros(len(self.head.labels), np.float32)
+        return self._frame(nothing, self._rolling.rest(seconds), np.empty(0, np.float32))
+
     def update(self, features: Mapping[str, NDArray[np.float32]], seconds: float) -> HeadFrame:
         """Judge a window.
 
@@ -45,7 +54,11 @@ class PlayingHead:
         """
         judged = self.head.joined(features)
         raw = self.head.decision.probabilities(judged[None])[0].astype(np.float32)
-        switched = self._rolling.update(raw, seconds)
+        return self._frame(raw, self._rolling.update(raw, seconds), judged)
+
+    def _frame(
+        self, raw: NDArray[np.float32], switched: tuple[tuple[str, bool], ...], judged: NDArray[np.float32]
+    ) -> HeadFrame:
         assert self._rolling.scores is not None
         for array in (raw, self._rolling.scores, judged):
             array.flags.writeable = False

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from streamtag.frames import SILENCE_DBFS, HeadFrame, Stats, TagFrame
+from streamtag.frames import SILENCE_DBFS, HeadFrame, State, Stats, TagFrame
 from streamtag.sinks import SessionInfo, Sink
 
 BAR_CELLS = 32
@@ -25,16 +25,14 @@ class TerminalView:
     ----------
     console : where to draw.
     others : the session's other sinks, whose losses are shown.
-    rows : how many tags are shown.
     """
 
     name = "terminal"
 
-    def __init__(self, console: Console, others: list[Sink], rows: int) -> None:
+    def __init__(self, console: Console, others: list[Sink]) -> None:
         self.drops = 0
         self._console = console
         self._others = others
-        self._rows = rows
         self._frame: TagFrame | None = None
         self._stats: Stats | None = None
         self._drawn = 0.0
@@ -91,7 +89,7 @@ class TerminalView:
         table = Table.grid(padding=(0, 1))
         table.add_column(width=width)
         table.add_column(width=BAR_CELLS)
-        for tag, score in heard.top[: self._rows]:
+        for tag, score in heard.top:
             style = "bold green" if tag in heard.on else ""
             table.add_row(Text(tag, style), Text(bar(score), style or "cyan"), f"{score:.2f}")
         return table
@@ -111,20 +109,34 @@ class TerminalView:
             return []
         minutes, seconds = divmod(int(stats.seconds), 60)
         latency = f"latency {stats.latency_p50:.0f} ms (p99 {stats.latency_p99:.0f})" if stats.hops else "latency -"
-        parts = Text(f"{stats.state.value} {minutes}:{seconds:02d}  ·  {1 / self._info.hop:.1f} hops/s  ·  {latency}")
-        parts.append(f"  ·  load {100 * stats.load:.0f} %")
+        calm = stats.state is not State.RECOVERING
+        parts = Text.assemble(
+            (stats.state.value, "" if calm else "bold red"),
+            ", resting" if stats.resting and stats.state is State.RUNNING else "",
+            f" {minutes}:{seconds:02d}  ·  {1 / self._info.hop:.1f} hops/s  ·  {latency}",
+            f"  ·  load {100 * stats.load:.0f} %",
+        )
         losses = Text()
         for name, count in (
             ("lost samples", stats.samples_lost),
             ("overflows", stats.overflows),
             ("skipped hops", stats.hops_skipped),
             ("replaced samples", stats.nonfinite),
+            ("gaps", stats.gaps),
         ):
             losses.append(f"{name} {count}   ", style="bold red" if count else "dim")
+        if stats.gaps:
+            losses.append(f"({stats.gap_seconds:.1f} s)")
         lines = [parts, losses]
+        if stats.trouble:
+            lines.append(Text(f"{self._info.source}: {stats.trouble}", style="bold red"))
         for sink in self._others:
-            lost = f", {sink.drops} not taken" if sink.drops else ""
-            lines.append(Text(f"→ {sink.name}{lost}", style="yellow" if sink.drops else "dim"))
+            troubled = stats.sink_trouble.get(sink.name) or stats.sink_errors.get(sink.name)
+            lost = f", {stats.sink_drops[sink.name]} not taken" if stats.sink_drops.get(sink.name) else ""
+            said = f", {troubled}" if troubled else ""
+            lines.append(Text(f"→ {sink.name}{lost}{said}", style="yellow" if lost or said else "dim"))
+        if stats.control_ignored:
+            lines.append(Text(f"← {stats.control_ignored} commands ignored", style="yellow"))
         return lines
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from streamtag.errors import AudioFileError
 from streamtag.ringbuffer import RingBuffer
+
+if TYPE_CHECKING:
+    from streamtag.sources.device import Callback
 
 
 class Source(Protocol):
@@ -16,11 +19,12 @@ class Source(Protocol):
     Attributes
     ----------
     name : for people.
-    samplerate : Hz, known before `start`.
+    ring : what it writes into; known before `start`. A source that begins again after a gap puts another in its place,
+        perhaps of another rate, and writes no more into the one before; the engine notices.
     """
 
     name: str
-    samplerate: int
+    ring: RingBuffer
 
     @property
     def finished(self) -> bool:
@@ -33,11 +37,16 @@ class Source(Protocol):
         ...
 
     @property
+    def recovering(self) -> str | None:
+        """Why nothing comes at present, while the source sees to it that something will; None if all is well."""
+        ...
+
+    @property
     def note(self) -> str | None:
         """What is off about what was heard, if anything is: a file that ends early."""
         ...
 
-    def start(self, ring: RingBuffer) -> None:
+    def start(self) -> None:
         """Begin to write into the ring."""
         ...
 
@@ -51,7 +60,13 @@ def demo_clip() -> Path:
     return Path(str(files("streamtag"))) / "demo" / "demo.ogg"
 
 
-def open_source(given: str | int, *, channels: tuple[int, ...] | None = None, loop: bool = False) -> Source:
+def open_source(
+    given: str | int,
+    *,
+    channels: tuple[int, ...] | None = None,
+    loop: bool = False,
+    callback: Callback = "auto",
+) -> Source:
     """A source by what a user calls it.
 
     Parameters
@@ -59,6 +74,7 @@ def open_source(given: str | int, *, channels: tuple[int, ...] | None = None, lo
     given : ``demo``; the path of a file; ``default``; a device's index, its name or a part of it.
     channels : which channels to hear, counted from 1; None for a device's first two, or all of a file's.
     loop : start a file again at its end.
+    callback : what PortAudio calls for a device, see `DeviceSource`.
 
     Raises
     ------
@@ -74,7 +90,7 @@ def open_source(given: str | int, *, channels: tuple[int, ...] | None = None, lo
         return FileSource(given, channels=channels, loop=loop)
     from streamtag.sources.device import DeviceSource
 
-    return DeviceSource(given, channels=channels)
+    return DeviceSource(given, channels=channels, callback=callback)
 
 
 def _looks_like_file(given: str) -> bool:

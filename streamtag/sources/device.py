@@ -1,18 +1,24 @@
-"""Sound devices through PortAudio. The only importer of sounddevice."""
+"""A sound device as a source: found by what a user calls it, recorded, watched, and found again when it was gone."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import math
+import os
 import sys
+import threading
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
 
-import numpy as np
-
-from streamtag.errors import DeviceError, OptionError
-from streamtag.kernels import mix_down
+from streamtag import audiothread
+from streamtag.errors import DeviceError, OptionError, StreamtagError
 from streamtag.ringbuffer import RingBuffer
+from streamtag.sources import portaudio
+from streamtag.sources.portaudio import Device, InputStream
 
 MONITOR_HELP = {
     "linux": (
@@ -30,26 +36,22 @@ MONITOR_HELP = {
     ),
 }
 
+Result = TypeVar("Result")
+Callback = Literal["auto", "native", "python"]
+CALLBACKS: tuple[Callback, ...] = ("auto", "native", "python")
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One input that PortAudio offers.
-
-    Attributes
-    ----------
-    index : PortAudio's number of it; may change when devices come and go.
-    name, host : its name, and the sound system it belongs to.
-    channels : how many it has at the most.
-    samplerate : Hz, its own default.
-    default : whether it is the one taken when none is named.
-    """
-
-    index: int
-    name: str
-    host: str
-    channels: int
-    samplerate: int
-    default: bool
+WATCH_SECONDS = 0.02
+"""How often the stream is looked at."""
+SILENT_SECONDS = 1.0
+"""A stream that has delivered and then does not for so long has stalled, whatever the sound system says of it."""
+FIRST_SECONDS = 4.0
+"""The same before its first block: a PulseAudio monitor may take 2 s to begin."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""Seconds between two attempts that restart PortAudio; doubled each time."""
+OPEN_AGAIN_SECONDS = 0.5
+"""Between two attempts that only open the device: they disturb nobody."""
+STOP_SECONDS = 3.0
+"""How long the end of a session waits for a sound system that hangs."""
 
 
 def input_devices() -> list[Device]:
@@ -57,26 +59,9 @@ def input_devices() -> list[Device]:
 
     Raises
     ------
-    DeviceError : there is no PortAudio, or it does not start.
+    DeviceError : there is no PortAudio, or it does not start or answer.
     """
-    sd = _sounddevice()
-    try:
-        hosts = [host["name"] for host in sd.query_hostapis()]
-        default = sd.default.device[0]
-        return [
-            Device(
-                index,
-                device["name"],
-                hosts[device["hostapi"]],
-                device["max_input_channels"],
-                round(device["default_samplerate"]),
-                index == default,
-            )
-            for index, device in enumerate(sd.query_devices())
-            if device["max_input_channels"] > 0
-        ]
-    except sd.PortAudioError as error:
-        raise DeviceError(f"the sound system does not answer: {error}") from error
+    return portaudio.call(portaudio.listed)
 
 
 def find_device(given: str | int) -> Device:
@@ -90,7 +75,11 @@ def find_device(given: str | int) -> Device:
     ------
     DeviceError : none or several; the message lists the near matches, or all.
     """
-    devices = input_devices()
+    return choose(input_devices(), given)
+
+
+def choose(devices: list[Device], given: str | int) -> Device:
+    """As `find_device`, among these."""
     if not devices:
         wanted = "" if given == "default" else f", so none called {str(given)!r}"
         raise DeviceError(
@@ -109,129 +98,254 @@ def find_device(given: str | int) -> Device:
     if len(found) == 1:
         return found[0]
     if found:
-        raise DeviceError(f"several inputs match {text!r}: {_listed(found)}. Give the index or more of the name")
+        raise DeviceError(f"several inputs match {text!r}: {_told(found)}. Give the index or more of the name")
     names = {device.name.lower(): device for device in devices}
     near = [names[name] for name in difflib.get_close_matches(text.lower(), names, n=3, cutoff=0.5)]
-    hint = f" Did you mean {_listed(near)}?" if near else ""
-    raise DeviceError(f"no input is called {text!r}.{hint} There are: {_listed(devices)}")
+    hint = f" Did you mean {_told(near)}?" if near else ""
+    raise DeviceError(f"no input is called {text!r}.{hint} There are: {_told(devices)}")
 
 
-def _listed(devices: list[Device]) -> str:
+def _told(devices: list[Device]) -> str:
     return ", ".join(f"{device.index} {device.name!r}" for device in devices)
 
 
 class DeviceSource:
-    """Records from a device into the ring, at the device's own rate.
+    """Records from a device, at the device's own rate; when it is gone, waits for it and goes on.
 
-    PortAudio's thread calls `_callback`, which mixes the chosen channels down into the ring, counts, and returns.
+    PortAudio's thread writes the ring. A thread of the source's own opens the stream and watches it: if it ends, or
+    stops delivering, the device is looked for by its name and opened again, into a new ring. `recovering` says so
+    meanwhile. The engine notices the new ring by itself.
 
     Parameters
     ----------
     given : see `find_device`.
     channels : which channels to hear, counted from 1; None for the first two (or the only one).
+    callback : `native`: compiled, no Python on the audio thread. `python`: sounddevice's ordinary one. `auto`: native
+        where it can be made.
 
     Raises
     ------
     DeviceError : no such device, or no PortAudio.
-    OptionError : the device has no such channel.
+    OptionError : the device has no such channel; no native callback can be made.
     """
 
-    def __init__(self, given: str | int = "default", *, channels: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self, given: str | int = "default", *, channels: tuple[int, ...] | None = None, callback: Callback = "auto"
+    ) -> None:
+        if callback not in CALLBACKS:
+            raise OptionError(f"the callback {callback!r}: {', '.join(CALLBACKS)} are known")
         self.device = find_device(given)
+        self._given = given
+        self._wanted = channels
         self.name = self.device.name
-        self.samplerate = self.device.samplerate
-        if channels and max(channels) > self.device.channels:
-            raise OptionError(
-                f"{self.name!r} has {self.device.channels} channels; channel {max(channels)} was asked for"
-            )
-        self._channels = np.array(channels or range(1, min(2, self.device.channels) + 1)) - 1
-        self._stream: Any = None
-        self._stopping = False
-        self.error: BaseException | None = None
         self.note: str | None = None
+        self.error: BaseException | None = None
+        self.recovering: str | None = None
+        self.recoveries = 0
+        self.native = callback != "python" and audiothread.can_be_native()
+        if callback == "native" and not self.native:
+            raise OptionError("a native callback cannot be made where NUMBA_DISABLE_JIT is set: use --callback python")
+        if self.native:
+            try:
+                audiothread.native_callback()
+            except Exception as error:  # a processor or system for which Numba makes no C callbacks
+                if callback == "native":
+                    raise OptionError(f"a native callback cannot be made here ({error}): use --callback python") from error
+                self.native = False
+        self.ring = self._new_ring()
+        self._stream: InputStream | None = None
+        self._opened = threading.Event()
+        self._stopping = threading.Event()
+        self._stop_by = math.inf
+        self._thread = threading.Thread(target=self._run, name="streamtag-device", daemon=True)
+
+    @property
+    def samplerate(self) -> int:
+        """Hz, of the ring that is written to now."""
+        return self.ring.samplerate
 
     @property
     def finished(self) -> bool:
-        """Whether the stream has ended by itself: the device or the sound server is gone."""
+        """Whether it has given up: only for an error of its own."""
         return self.error is not None
 
-    def start(self, ring: RingBuffer) -> None:
+    def start(self) -> None:
         """Open the device and begin to record.
 
         Raises
         ------
-        DeviceError : the device is in use, is gone, or refuses the rate or the channels.
+        DeviceError : the device is in use, is gone, or refuses the rate or the channels; or nobody answers.
         """
-        sd = _sounddevice()
-        self._ring = ring
-        self._mono = np.zeros(65536, np.float32)  # made here: nothing is allocated on the audio thread for usual blocks
-        try:
-            self._stream = sd.InputStream(
-                device=self.device.index,
-                samplerate=self.samplerate,
-                channels=int(self._channels.max()) + 1,
-                dtype="float32",
-                latency="low",
-                callback=self._callback,
-                finished_callback=self._ended,
-            )
-            self._stream.start()
-        except (sd.PortAudioError, ValueError) as error:
-            self._close()
+        self._thread.start()
+        if not self._opened.wait(portaudio.ANSWER_SECONDS):
             raise DeviceError(
-                f"{self.name!r} cannot be opened at {self.samplerate} Hz: {error}. "
-                "Is it in use by another program, or gone? `streamtag devices` lists what there is"
-            ) from error
+                f"{self.name!r} does not open: the sound system has not answered for {portaudio.ANSWER_SECONDS:g} s"
+            )
+        if self.error is not None:
+            raise self.error
 
     def stop(self) -> None:
-        """Stop recording and let go of the device."""
-        self._stopping = True
+        """Stop recording and let go of the device; a sound system that hangs is left behind after 3 s."""
+        self._stop_by = time.monotonic() + STOP_SECONDS
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _new_ring(self) -> RingBuffer:
+        device = self.device
+        if self._wanted and max(self._wanted) > device.channels:
+            raise OptionError(
+                f"{device.name!r} has {device.channels} channels; channel {max(self._wanted)} was asked for"
+            )
+        chosen = tuple(number - 1 for number in self._wanted or range(1, min(2, device.channels) + 1))
+        return RingBuffer(device.samplerate, channels=max(chosen) + 1, chosen=chosen, doubtful_stamps=True)
+
+    # --- the source's own thread --------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            try:
+                self._open(self.ring)
+            finally:
+                self._opened.set()
+            while not self._stopping.is_set():
+                reason = self._watch()
+                if reason and not self._stopping.is_set():
+                    self._recover(reason)
+        except _StoppedError:
+            pass
+        except BaseException as error:  # handed to the engine, or raised by `start`
+            self.error = error
+            self._opened.set()
+        with contextlib.suppress(_StoppedError):
+            self._close()
+
+    def _watch(self) -> str | None:
+        """Wait until the stream needs help, and say why; None if the session ends."""
+        ring = self.ring
+        blocks, since = ring.blocks, time.monotonic()
+        while not self._stopping.wait(WATCH_SECONDS):
+            if ring.ended:
+                return "stopped: unplugged, or the sound server ended"
+            now = time.monotonic()
+            if ring.blocks != blocks or ring.waiting > ring.capacity // 2:  # full: it is the engine that is late
+                blocks, since = ring.blocks, now
+            elif now - since > (SILENT_SECONDS if blocks else FIRST_SECONDS):
+                return f"delivers nothing for {now - since:.0f} s"
+        return None
+
+    def _recover(self, reason: str) -> None:
+        """Close what is left and open the device again, as often as it takes."""
+        self.recovering = reason
+        blocks = self.ring.blocks
         self._close()
+        for restart in self._attempts():
+            try:
+                devices = self._call(partial(self._look, restart))
+                self.device = self._again(devices)
+                ring = self._new_ring()
+                self._open(ring)
+                if not blocks:  # it was open before, and nothing came: this time, see before saying so
+                    self._await_first(ring)
+            except StreamtagError as error:
+                self.recovering = f"{reason}; {error}"
+                self._close()
+                continue
+            self.name = self.device.name
+            self.ring = ring
+            self.recoveries += 1
+            self.recovering = None
+            return
+
+    def _look(self, restart: bool) -> list[Device]:
+        if restart and not portaudio.look_again():
+            self.note = "other streams of this program keep PortAudio from looking for new devices"
+        return portaudio.listed()
+
+    def _attempts(self) -> Iterator[bool]:
+        """When to try: gives whether PortAudio is to be restarted first.
+
+        Opening alone disturbs nobody, and is enough when a sound server comes back. Devices that are new to the machine
+        are seen after a restart only: at growing intervals, and at once when something has changed in the places where
+        Linux shows sound cards and servers.
+        """
+        pause = FIRST_PAUSE
+        seen = traces()
+        restart_at = time.monotonic() + pause
+        yield False
+        while True:
+            until = min(time.monotonic() + OPEN_AGAIN_SECONDS, restart_at)
+            while time.monotonic() < until:
+                if self._stopping.wait(WATCH_SECONDS):
+                    return
+                if (now := traces()) != seen:
+                    seen, pause = now, FIRST_PAUSE
+                    until = restart_at = time.monotonic() + pause / 2  # for those who have just appeared, to be ready
+            restart = time.monotonic() >= restart_at
+            if restart:
+                pause = min(2 * pause, LONGEST_PAUSE)
+            yield restart
+            if restart:
+                restart_at = time.monotonic() + pause
+
+    def _again(self, devices: list[Device]) -> Device:
+        """The device of before among those there are now: by name, for indices change; the default, if that is heard."""
+        if self._given == "default":
+            return choose(devices, "default")
+        same = [device for device in devices if device.name == self.device.name]
+        best = [device for device in same if device.host == self.device.host] or same
+        return best[0] if best else choose(devices, self._given)
+
+    def _open(self, ring: RingBuffer) -> None:
+        device, native = self.device, self.native
+        self._stream = self._call(lambda: InputStream(device, ring, native))
+
+    def _await_first(self, ring: RingBuffer) -> None:
+        until = time.monotonic() + FIRST_SECONDS
+        while not ring.blocks:
+            if self._stopping.wait(WATCH_SECONDS):
+                raise _StoppedError
+            if ring.ended or time.monotonic() > until:
+                raise DeviceError(f"{self.device.name!r} was opened, and delivers nothing")
 
     def _close(self) -> None:
-        if self._stream is not None:
-            self._stream.close(ignore_errors=True)
-            self._stream = None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self._call(stream.close)
 
-    def _callback(self, block: Any, frames: int, times: Any, status: Any) -> None:
-        now = time.monotonic()
-        if status.input_overflow:
-            self._ring.overflows += 1
-        # PortAudio gives the capture time of the first sample on its own clock; some hosts leave it 0.
-        age = times.currentTime - times.inputBufferAdcTime - frames / self.samplerate
-        captured = now - age if 0 <= age < 1 else now
-        chosen = block if len(self._channels) == block.shape[1] else block[:, self._channels]
-        mono = self._mono[:frames] if frames <= len(self._mono) else np.empty(frames, np.float32)
-        self._ring.nonfinite += mix_down(np.ascontiguousarray(chosen), mono)
-        self._ring.write(mono, captured)
-
-    def _ended(self) -> None:
-        if not self._stopping and self.error is None:
-            self.error = DeviceError(
-                f"{self.name!r} stopped delivering sound: unplugged, or the sound server ended. "
-                "`streamtag devices` lists what there is now"
-            )
+    def _call(self, function: Callable[[], Result]) -> Result:
+        """Run a function on PortAudio's thread and wait, as long as it takes, while the session lasts."""
+        future = portaudio.begin(function)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                return future.result(WATCH_SECONDS)
+            if future.done():
+                return future.result()
+            if self._stopping.is_set() and time.monotonic() > self._stop_by:
+                raise _StoppedError
 
 
-def _sounddevice() -> Any:
-    """Import sounddevice, which starts PortAudio.
+class _StoppedError(Exception):
+    """The session ends while the sound system does not answer."""
 
-    ALSA's and JACK's libraries write their complaints about absent servers to stderr while PortAudio looks around.
-    """
-    if "sounddevice" in sys.modules:
-        return sys.modules["sounddevice"]
-    from streamtag.quiet import stderr_held_unless_failing
 
+def traces() -> tuple[object, ...]:
+    """What tells on Linux, without asking anyone, that sound cards or sound servers come or go; nothing elsewhere."""
+    if not sys.platform.startswith("linux"):
+        return ()
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"))
+    places = [Path("/dev/snd"), runtime / "pulse" / "native", runtime / "pipewire-0", Path("/dev/shm")]
+    return tuple(_trace(place) for place in places)
+
+
+def _trace(place: Path) -> object:
     try:
-        with stderr_held_unless_failing():
-            import sounddevice
-    except OSError as error:
-        install = {
-            "linux": "install it with: apt-get install libportaudio2 libasound2-plugins",
-            "darwin": "install it with: brew install portaudio",
-        }.get(sys.platform, "reinstall the sounddevice package, which brings it")
-        raise DeviceError(f"PortAudio is missing or does not start ({error}); {install}") from error
-    return sounddevice
+        if place.name == "shm":  # JACK's servers; others come and go here all the time
+            return sorted(name for name in os.listdir(place) if name.startswith("jack"))  # noqa: PTH208
+        status = place.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def monitor_help() -> str:

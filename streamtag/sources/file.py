@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.errors import AudioFileError, OptionError
-from streamtag.kernels import mix_down
 from streamtag.ringbuffer import RingBuffer
 from streamtag.sources.decode import open_audio
 from streamtag.sources.reader import AudioReader
@@ -47,7 +46,9 @@ class FileSource:
             raise OptionError(
                 f"{self._path} has {self._reader.channels} channels; channel {max(channels)} was asked for"
             )
-        self._channels = None if channels is None else np.array(channels) - 1
+        heard = None if channels is None else tuple(channel - 1 for channel in channels)
+        self.ring = RingBuffer(self.samplerate, channels=self._reader.channels, chosen=heard)
+        self.recovering: str | None = None
         self._loop = loop
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="streamtag-file", daemon=True)
@@ -57,9 +58,8 @@ class FileSource:
         """Whether the end of the file is in the ring."""
         return self._thread.ident is not None and not self._thread.is_alive()
 
-    def start(self, ring: RingBuffer) -> None:
+    def start(self) -> None:
         """Begin to play."""
-        self._ring = ring
         self._thread.start()
 
     def stop(self) -> None:
@@ -83,10 +83,7 @@ class FileSource:
             due = began + played / self.samplerate  # when a device would have delivered it
             if self._stopping.wait(max(0.0, due - time.monotonic())):
                 return
-            chosen = block if self._channels is None else block[:, self._channels]
-            mono = np.empty(len(block), np.float32)
-            self._ring.nonfinite += mix_down(np.ascontiguousarray(chosen), mono)
-            self._ring.write(mono, due)
+            self.ring.write(block, due)
 
     def _pieces(self) -> Iterator[NDArray[np.float32]]:
         """The file in pieces of 10 ms, again and again if it loops."""

@@ -1,0 +1,275 @@
+"""PortAudio, on one thread. The only importer of sounddevice.
+
+PortAudio's calls may not run side by side, and any of them can hang for as long as a sound server does not answer. So
+all of them run on one thread of this process, and whoever wants one waits where Ctrl-C and a time limit still reach it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from streamtag import audiothread
+from streamtag.errors import DeviceError
+from streamtag.ringbuffer import RingBuffer
+
+Result = TypeVar("Result")
+
+ANSWER_SECONDS = 10.0
+"""How long a sound system may take to answer before it is said not to."""
+EXIT_SECONDS = 2.0
+"""How long the end of the process waits for it."""
+
+
+class _Caller:
+    """Runs functions one after the other on a daemon thread."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self.process = os.getpid()
+
+    def submit(self, function: Callable[[], Result]) -> Future[Result]:
+        if self.process != os.getpid():
+            raise DeviceError(
+                "PortAudio was started before this process was forked, and does not survive that: "
+                "begin to listen in the process that uses it"
+            )
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="portaudio-calls", daemon=True)
+                self._thread.start()
+        future: Future[Result] = Future()
+        self._jobs.put((function, future))
+        return future
+
+    def _run(self) -> None:
+        while True:
+            function, future = self._jobs.get()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(function())
+            except BaseException as error:  # raised where it is waited for
+                future.set_exception(error)
+            del function, future
+
+
+_caller = _Caller()
+
+
+def call(function: Callable[[], Result], seconds: float = ANSWER_SECONDS) -> Result:
+    """Run a function that calls PortAudio, on PortAudio's thread.
+
+    Raises
+    ------
+    DeviceError : no answer in time; a function that has not begun by then never runs.
+    """
+    future = _caller.submit(function)
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        if future.done():  # it raised a TimeoutError of its own, or was just in time
+            return future.result()
+        future.cancel()
+        raise DeviceError(
+            f"the sound system has not answered for {seconds:g} s: is the sound server stopped or overloaded?"
+        ) from None
+
+
+def begin(function: Callable[[], Result]) -> Future[Result]:
+    """As `call`, without waiting."""
+    return _caller.submit(function)
+
+
+# --- the library ------------------------------------------------------------------------------------------------------
+
+
+def library() -> Any:
+    """Import sounddevice, which starts PortAudio (on PortAudio's thread only).
+
+    ALSA's and JACK's libraries write their complaints about absent servers to stderr while PortAudio looks around.
+    """
+    if "sounddevice" in sys.modules:
+        return sys.modules["sounddevice"]
+    from streamtag.quiet import stderr_held_unless_failing
+
+    try:
+        with stderr_held_unless_failing():
+            import sounddevice
+    except OSError as error:
+        install = {
+            "linux": "install it with: apt-get install libportaudio2 libasound2-plugins",
+            "darwin": "install it with: brew install portaudio",
+        }.get(sys.platform, "reinstall the sounddevice package, which brings it")
+        raise DeviceError(f"PortAudio is missing or does not start ({error}); {install}") from error
+    # its own exit handler runs on another thread than the calls, and hangs if the sound server does
+    atexit.unregister(sounddevice._exit_handler)
+    atexit.register(_leave, sounddevice)
+    return sounddevice
+
+
+def _leave(sounddevice: Any) -> None:
+    """Let PortAudio go at the end of the process; a sound system that hangs does not hold it up."""
+    if _caller.process != os.getpid():  # a fork: PortAudio is its parent's
+        return
+    with contextlib.suppress(Exception):
+        call(sounddevice._exit_handler, EXIT_SECONDS)
+
+
+def look_again() -> bool:
+    """Restart PortAudio, whose list of devices is made only once (on PortAudio's thread only).
+
+    This closes every stream of the process. Those of streamtag are closed in order, and their owners find them ended.
+    If the program has other streams of sounddevice open, nothing is done: they would be left with dangling pointers.
+
+    Returns
+    -------
+    Whether it was done.
+    """
+    sd = library()
+    ours = list(_open)
+    handles = {id(stream.handle) for stream in ours}
+    if any(
+        isinstance(each, sd._StreamBase) and each._ptr != sd._ffi.NULL and id(each) not in handles
+        for each in gc.get_objects()
+    ):
+        return False
+    from streamtag.quiet import stderr_held_unless_failing
+
+    for stream in ours:
+        stream.close()
+    with stderr_held_unless_failing():
+        sd._terminate()
+        sd._initialize()
+    return True
+
+
+# --- devices and streams ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One input that PortAudio offers.
+
+    Attributes
+    ----------
+    index : PortAudio's number of it; may change when devices come and go.
+    name, host : its name, and the sound system it belongs to.
+    channels : how many it has at the most.
+    samplerate : Hz, its own default.
+    default : whether it is the one taken when none is named.
+    """
+
+    index: int
+    name: str
+    host: str
+    channels: int
+    samplerate: int
+    default: bool
+
+
+def listed() -> list[Device]:
+    """All inputs that PortAudio knows of (on PortAudio's thread only).
+
+    Raises
+    ------
+    DeviceError : there is no PortAudio, or it does not start.
+    """
+    sd = library()
+    try:
+        hosts = [host["name"] for host in sd.query_hostapis()]
+        default = sd.default.device[0]
+        return [
+            Device(
+                index,
+                device["name"],
+                hosts[device["hostapi"]],
+                device["max_input_channels"],
+                round(device["default_samplerate"]),
+                index == default,
+            )
+            for index, device in enumerate(sd.query_devices())
+            if device["max_input_channels"] > 0
+        ]
+    except sd.PortAudioError as error:
+        raise DeviceError(f"the sound system does not answer: {error}") from error
+
+
+_open: set[InputStream] = set()
+"""Streams that are open; touched on PortAudio's thread only."""
+
+
+class InputStream:
+    """A running stream from a device into a ring (made and closed on PortAudio's thread only).
+
+    PortAudio's thread is the ring's only writer until `close` has returned.
+
+    Parameters
+    ----------
+    device : which.
+    ring : written to; its rate and channels are asked for.
+    native : compiled callback, or sounddevice's ordinary Python one.
+
+    Raises
+    ------
+    DeviceError : the device is in use, is gone, or refuses the rate or the channels.
+    """
+
+    def __init__(self, device: Device, ring: RingBuffer, native: bool) -> None:
+        sd = library()
+        self.ring = ring  # kept as long as PortAudio may write to its memory
+        wanted = {
+            "device": device.index,
+            "samplerate": ring.samplerate,
+            "channels": ring.channels,
+            "dtype": "float32",
+            "latency": "low",
+        }
+        self.handle: Any = None
+        try:
+            if native:
+                cast, memory = sd._ffi.cast, ring.memory.ctypes.data
+                # what sounddevice offers to authors of libraries (rtmixer is built on it): a callback in C
+                self.handle = sd._StreamBase(
+                    kind="input",
+                    callback=cast("PaStreamCallback*", audiothread.native_callback()),
+                    finished_callback=cast("PaStreamFinishedCallback*", audiothread.native_finished()),
+                    userdata=cast("void*", memory),
+                    **wanted,
+                )
+            else:
+                self.handle = sd.InputStream(callback=self._callback, finished_callback=ring.end, **wanted)
+            _open.add(self)
+            # PortAudio's clock and ours, read together
+            before = time.monotonic()
+            there = self.handle.time
+            ring.clock_offset = (before + time.monotonic()) / 2 - there if there else 0.0
+            self.handle.start()
+        except (sd.PortAudioError, ValueError) as error:
+            self.close()
+            raise DeviceError(
+                f"{device.name!r} cannot be opened at {ring.samplerate} Hz: {error}. "
+                "Is it in use by another program, or gone? `streamtag devices` lists what there is"
+            ) from error
+
+    def _callback(self, block: Any, frames: int, times: Any, status: Any) -> None:
+        self.ring.write_stamped(block, times.inputBufferAdcTime, times.currentTime, overflowed=status.input_overflow)
+
+    def close(self) -> None:
+        """End the stream; the ring is not written to any more. May be called again."""
+        if self in _open:
+            _open.remove(self)
+            self.handle.close(ignore_errors=True)
+        self.ring.end()
