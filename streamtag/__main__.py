@@ -1,5 +1,18 @@
-"""``python -m streamtag``: the command line."""
+"""The command line, also as ``python -m streamtag``. Ctrl-C ends it without a traceback from the first moment on."""
 
-from streamtag.cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+
+def main() -> None:
+    """Import the command line, which takes a moment, and run it."""
+    try:
+        from streamtag.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from streamtag import __version__, cli_learn, cli_models
-from streamtag.console import err, forget_stdout, out, preparing, print_failure, print_tags
+from streamtag.console import err, forget_stdout, leave, leave_at_once, out, preparing, print_failure, print_tags
 from streamtag.errors import OptionError, StreamtagError, UnknownModelError
 from streamtag.networks.specs import SPECS, find_spec, frames_in
+from streamtag.quiet import c_libraries_silent
 
 if TYPE_CHECKING:
     from streamtag.engine import Session
@@ -211,8 +212,13 @@ def live(
     session = Session(source, tagger, [screen, *others], control=control)
     status = 0
     try:
-        session.start()
-        session.wait(None if duration is None else min(duration, threading.TIMEOUT_MAX))
+        with c_libraries_silent():
+            try:
+                session.start()
+                session.wait(None if duration is None else min(duration, threading.TIMEOUT_MAX))
+            finally:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                session.stop()
     except KeyboardInterrupt:
         status = EXIT_INTERRUPTED
     except Terminated:
@@ -220,8 +226,7 @@ def live(
     except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
         forget_stdout()
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        session.stop()
+        leave_at_once(getattr(screen, "stuck", False))
         if session.stats.state is not State.STARTING:  # else nothing was heard, and the error says why
             _summary(session)
     try:
@@ -362,7 +367,7 @@ def _summary(session: Session) -> None:
     parts = [
         f"{stats.seconds:.1f} s heard: {stats.hops} hops, {stats.hops_skipped} skipped",
         *([f"{stats.hops_rested} rested"] if stats.hops_rested else []),
-        *([f"{stats.hops_lost} lost"] if stats.hops_lost else []),
+        *([f"{stats.hops_lost} in gaps"] if stats.hops_lost else []),
         f"{stats.samples_lost} lost samples, {stats.overflows} overflows",
         *([f"{stats.gaps} gaps of {stats.gap_seconds:.1f} s in all"] if stats.gaps else []),
         f"latency p50 {stats.latency_p50:.1f} ms, p99 {stats.latency_p99:.1f} ms",
@@ -411,4 +416,4 @@ def main() -> None:
             StreamtagError(f"this should not happen: {what}. STREAMTAG_DEBUG=1 shows where; please report it"),
             EXIT_FAILED,
         )
-    sys.exit(status)
+    leave(status or 0)

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -71,6 +71,24 @@ def print_failure(name: str, error: StreamtagError, format: str) -> None:
     if format == "json":
         print(json.dumps({"file": name, "error": str(error)}), flush=True)
     err.print(f"streamtag: {error}", style="red", markup=False)
+
+
+_stuck = False
+
+
+def leave_at_once(stuck: bool) -> None:
+    """Remember whether a thread is stuck in writing to stdout: it holds a lock that Python would wait for at exit."""
+    global _stuck
+    _stuck = _stuck or stuck
+
+
+def leave(status: int) -> NoReturn:
+    """End the process."""
+    if _stuck:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def forget_stdout() -> None:

@@ -141,10 +141,7 @@ def look_again() -> bool:
     sd = library()
     ours = list(_open)
     handles = {id(stream.handle) for stream in ours}
-    if any(
-        isinstance(each, sd._StreamBase) and each._ptr != sd._ffi.NULL and id(each) not in handles
-        for each in gc.get_objects()
-    ):
+    if any(isinstance(each, sd._StreamBase) and id(each) not in handles and _is_open(sd, each) for each in gc.get_objects()):
         return False
     from streamtag.quiet import stderr_held_unless_failing
 
@@ -154,6 +151,10 @@ def look_again() -> bool:
         sd._terminate()
         sd._initialize()
     return True
+
+
+def _is_open(sd: Any, stream: Any) -> bool:
+    return hasattr(stream, "_blocksize") and stream._ptr != sd._ffi.NULL  # the first is set once it was opened
 
 
 # --- devices and streams ----------------------------------------------------------------------------------------------
