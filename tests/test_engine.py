@@ -55,19 +55,20 @@ class ScriptedSource:
     """Delivers what the test tells it to, when it tells it to."""
 
     name = "script"
-    samplerate = RATE
+    note = None
 
     def __init__(self, refusal: Exception | None = None, log: list[str] | None = None) -> None:
+        self.ring = RingBuffer(RATE)
+        self.recovering: str | None = None
         self.finished = False
         self.error: BaseException | None = None
         self.position = 0
         self.log = [] if log is None else log
         self._refusal = refusal
 
-    def start(self, ring: RingBuffer) -> None:
+    def start(self) -> None:
         if self._refusal:
             raise self._refusal
-        self.ring = ring
         self.log.append("source started")
 
     def stop(self) -> None:
@@ -326,10 +327,10 @@ def test_counters_agree_with_what_happened() -> None:
     sink.drops = 7
     session = make_session(sink)
     session.prepare()
-    capacity = session.ring.capacity
+    capacity = session.source.ring.capacity
     session.source.deliver(capacity + 123)  # into an empty ring: 123 find no room
-    session.ring.overflows += 2
-    session.ring.nonfinite += 3
+    session.source.ring.overflows += 2
+    session.source.ring.nonfinite += 3
     session.step()
     stats = session.stats
     assert (stats.samples_in, stats.samples_lost, stats.overflows, stats.nonfinite) == (capacity, 123, 2, 3)
