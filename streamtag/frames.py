@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,7 @@ class TagFrame:
     captured: float | None = None
     judged: float | None = None
     heads: tuple[HeadFrame, ...] = ()
+    rested: bool = False
 
     @property
     def latency_ms(self) -> float:
@@ -117,6 +118,18 @@ class Stats:
     load: float
     latency_p50: float
     latency_p99: float
+    latency_p999: float = 0.0
+    added_p50: float = 0.0
+    added_p99: float = 0.0
+    added_p999: float = 0.0
+    gaps: int = 0
+    gap_seconds: float = 0.0
+    hops_rested: int = 0
+    hops_lost: int = 0
+    samples_captured: int = 0
+    control_ignored: int = 0
+    resting: bool = False
+    sink_errors: dict[str, str] = field(default_factory=dict)
 
 
 def dbfs(mean_square: float) -> float:
