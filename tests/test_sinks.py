@@ -329,8 +329,9 @@ def test_text_lines() -> None:
     stream = CountingStream()
     sink = TextLines(stream)
     sink.open(INFO)
+    before = stream.flushed
     sink.frame(make_frame())
-    assert stream.flushed == 1, "a line is not kept back"
+    assert stream.flushed == before + 1, "a line is not kept back"
     sink.status(make_stats())
     sink.frame(make_frame(2000, level_dbfs=-120.0, top=(("House", 1.0),)))
     sink.close()
@@ -343,17 +344,40 @@ def test_json_lines() -> None:
     stream = CountingStream()
     sink = JsonLines(stream)
     sink.open(INFO)
+    before = stream.flushed
     sink.frame(make_frame())
-    assert stream.flushed == 1
+    assert stream.flushed == before + 1
     sink.status(make_stats())
     sink.close()
     (line,) = stream.getvalue().splitlines()
-    assert json.loads(line) == {
+    said = json.loads(line)
+    del said["captured"], said["sent"]
+    assert said == {
         "t": 3.008,
         "top": [["rock", 0.4322], ["female vocalists", 0.3], ["pop", 0.05]],
         "level_dbfs": -18.2,
         "latency_ms": 31.4,
     }
+
+
+def test_json_lines_say_when_on_the_clock_of_other_machines() -> None:
+    stream = io.StringIO()
+    before, captured = time.time(), time.monotonic()
+    JsonLines(stream).frame(make_frame(captured=captured - 5))
+    after = time.time()
+    line = json.loads(stream.getvalue())
+    assert before - 1e-6 <= line["sent"] <= after + 1e-6
+    assert line["captured"] == pytest.approx(before - 5, abs=1e-3)
+
+
+def test_json_lines_say_when_the_network_rested() -> None:
+    stream = io.StringIO()
+    sink = JsonLines(stream)
+    sink.frame(make_frame())
+    sink.frame(make_frame(1, rested=True))
+    asked, rested = map(json.loads, stream.getvalue().splitlines())
+    assert "rested" not in asked
+    assert rested["rested"] is True
 
 
 def test_json_lines_with_the_embedding() -> None:
@@ -362,7 +386,7 @@ def test_json_lines_with_the_embedding() -> None:
     frame = make_frame()
     sink.frame(frame)
     line = json.loads(stream.getvalue())
-    assert set(line) == {"t", "top", "level_dbfs", "latency_ms", "embedding"}
+    assert set(line) == {"t", "top", "level_dbfs", "latency_ms", "captured", "sent", "embedding"}
     np.testing.assert_allclose(line["embedding"], frame.embedding, atol=5e-7)
 
 
