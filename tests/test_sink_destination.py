@@ -126,6 +126,12 @@ def test_attempts_become_rarer_and_then_are_as_often_again(names: Names, monkeyp
     assert pause() == 5
     assert there.trouble is None
     assert [pause() for _ in range(2)] == [30, 30], "a name that works is looked up again, too"
+    there.send(bytes(70_000))  # more than a datagram can be: it fails as a socket does whose network has gone
+    assert there.trouble == "Message too long"
+    assert [pause() for _ in range(3)] == [0.5, 1, 2]
+    there.send(b"/a")
+    assert there.trouble is None
+    assert pause() == 30
     there.close()
 
 
@@ -263,7 +269,7 @@ def test_cues_that_are_on_are_switched_off_by_a_sink_that_lost_its_way_and_found
 
 
 IN_A_NAMESPACE = """
-import socket, subprocess, sys, threading, time
+import socket, struct, subprocess, sys, threading, time
 sys.path.insert(0, sys.argv[1])
 from test_sinks import INFO, make_frame, make_stats
 from streamtag.sinks.osc import OscSink
@@ -333,6 +339,24 @@ for index in range(3):
     sink.frame(make_frame(index))
 assert sink.drops == before
 assert len(heard()) > 3
+
+# a firewall returns what comes: an ICMP error, type 3 (unreachable), code 13 (prohibited), with what it is about
+own, (host, port) = sink._destination._socket.getsockname(), sink._destination._socket.getpeername()
+about = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 36, 0, 0, 64, 17, 0, socket.inet_aton(own[0]), socket.inet_aton(host))
+about += struct.pack("!HHHH", own[1], port, 16, 0)
+total = sum(struct.unpack(f"!{len(about) // 2}H", about)) + 0x030D
+while total >> 16:
+    total = (total & 0xFFFF) + (total >> 16)
+with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as firewall:
+    firewall.sendto(struct.pack("!BBHI", 3, 13, total ^ 0xFFFF, 0) + about, (own[0], 0))
+assert sink.trouble is None
+used = sink._destination._socket
+sink.status(make_stats())
+assert sink.trouble == "No route to host", sink.trouble
+assert sink.drops == before + 1, "the one that came back"
+assert len(heard()) == 1, "and the present one is sent"
+told_until(lambda: sink.trouble is None)
+assert sink._destination._socket is used, "nothing is wrong with the socket"
 sink.close()
 receiver.close()
 assert not [thread for thread in threading.enumerate() if thread.name == "streamtag-resolve"]

@@ -239,6 +239,17 @@ def test_the_end_waits_two_seconds_for_a_stuck_sink_and_counts_what_is_lost(gate
     assert sink.drops == 3, "what was counted as lost is not written after all"
 
 
+def test_a_sink_that_is_stuck_at_its_end_has_lost_nothing(gate: Gate) -> None:
+    gate.frame = lambda frame: None
+    gate.close = lambda: gate.open_for.wait(30)
+    sink = Background(gate)
+    sink.open(INFO)
+    sink.frame(make_frame())
+    sink.close()
+    assert sink.stuck
+    assert sink.drops == 0
+
+
 def test_a_sink_that_fails_after_it_was_stuck_is_counted_once(gate: Gate) -> None:
     gate._error = OSError("disk full")
     sink = Background(gate)

@@ -16,8 +16,8 @@ LONGEST_PAUSE_SECONDS = 5.0
 """Between attempts; doubled from the first to the longest."""
 LOOKUP_SECONDS = 30.0
 """How often a name that works is looked up again: its address may have changed."""
-REFUSED_SECONDS = 2.0
-"""How long a refusal counts as the present state: machines report them now and then, not for each datagram."""
+RETURNED_SECONDS = 2.0
+"""How long a datagram that came back tells of the present: machines return them now and then, not each of them."""
 
 
 class Destination:
@@ -44,16 +44,15 @@ class Destination:
         self._attempt: _Attempt | None = None
         self._trouble: str | None = None
         self._failing = False  # no datagram has gone out since one could not
-        self._refused = -math.inf
+        self._returned = "", -math.inf  # why a datagram came back, and when
         self._pause = FIRST_PAUSE_SECONDS
         self._due = math.inf  # when to look up and connect (again)
 
     @property
     def trouble(self) -> str | None:
         """What is wrong at present, in words; None if nothing is known to be."""
-        if self._trouble is None and time.monotonic() - self._refused < REFUSED_SECONDS:
-            return "nobody listens there"
-        return self._trouble
+        why, when = self._returned
+        return self._trouble or (why if time.monotonic() - when < RETURNED_SECONDS else None)
 
     def open(self) -> None:
         """Look up and connect; if that takes longer than a second, it goes on in the background."""
@@ -74,26 +73,25 @@ class Destination:
         """Send one datagram, if there is a socket."""
         if self._socket is None:
             return
-        try:
-            try:
-                self._socket.send(datagram)
-            except ConnectionRefusedError:
-                # this reports an earlier datagram, and the present one was not sent: once more
-                self._refused = time.monotonic()
+        error = _sent(self._socket, datagram)
+        if error is not None and not isinstance(error, BlockingIOError):
+            # this may report an earlier datagram, and the present one was not sent: once more
+            again = _sent(self._socket, datagram)
+            if again is None:
                 self.drops += 1
-                self._socket.send(datagram)
-        except (BlockingIOError, ConnectionRefusedError):  # there is no room; or the one before was refused, too
+                refused = isinstance(error, ConnectionRefusedError)
+                self._returned = ("nobody listens there" if refused else _words(error)), time.monotonic()
+            error = again
+        if error is not None:
             self.drops += 1
-        except OSError as error:
-            self.drops += 1
-            self._trouble = error.strerror or str(error)
-            if not self._failing:
-                self._failing = True
-                self._plan()
-        else:
-            if self._failing:
-                self._failing, self._trouble = False, None
-                self._plan()
+            if not isinstance(error, (BlockingIOError, ConnectionRefusedError)):
+                self._trouble = _words(error)
+                if not self._failing:
+                    self._failing = True
+                    self._plan()
+        elif self._failing:
+            self._failing, self._trouble = False, None
+            self._plan()
 
     def close(self) -> None:
         """Let go of the socket, and of the one that an attempt may still bring."""
@@ -184,7 +182,7 @@ class _Attempt:
         except socket.gaierror as error:
             self.trouble = f"cannot be resolved: {error.strerror}"
         except OSError as error:
-            self.trouble = error.strerror or str(error)
+            self.trouble = _words(error)
         except Exception as error:  # a name or port that is none: other types for each
             self.trouble = f"cannot be resolved: {error}"
         self.finished.set()
@@ -220,6 +218,19 @@ def _connected(family: int, kind: int, protocol: int, address: Any) -> socket.so
         made.close()
         raise
     return made
+
+
+def _sent(to: socket.socket, datagram: bytes | bytearray) -> OSError | None:
+    """Send; what came in between, if anything."""
+    try:
+        to.send(datagram)
+    except OSError as error:
+        return error
+    return None
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _is_address(host: str) -> bool:
