@@ -147,29 +147,75 @@ def test_a_display_loses_nothing_by_missing_frames(gate: Gate) -> None:
     assert sink.drops == 0
 
 
-def test_an_error_surfaces_once_at_the_next_call() -> None:
-    gate = Gate(OSError("disk full"))
-    gate.open_for.set()
+class Failing(Gate):
+    """A sink that fails at some frames, and at the end if asked to."""
+
+    def __init__(self, fails: dict[int, BaseException], at_the_end: Exception | None = None) -> None:
+        super().__init__()
+        self._fails, self._at_the_end = fails, at_the_end
+
+    def frame(self, frame: TagFrame) -> None:
+        if frame.index in self._fails:
+            raise self._fails[frame.index]
+        self.done.append(frame.index)
+
+    def close(self) -> None:
+        super().close()
+        if self._at_the_end:
+            raise self._at_the_end
+
+
+def test_an_error_costs_its_frame_alone_and_the_first_surfaces_once_at_the_end() -> None:
+    first = OSError("first")
+    gate = Failing({1: first, 3: ValueError("second")}, OSError("at the end"))
     sink = Background(gate)
     sink.open(INFO)
-    sink.frame(make_frame())
-    wait_until(lambda: not sink._thread.is_alive(), "the failure")
-    with pytest.raises(OSError, match="disk full"):
-        sink.frame(make_frame(1))
+    for index in range(6):
+        sink.frame(make_frame(index))
+    sink.status(make_stats())
+    with pytest.raises(OSError, match="first"):
+        sink.close()
+    assert [item for item in gate.done if isinstance(item, int)] == [0, 2, 4, 5]
+    assert gate.done[-1] == "closed"
+    assert (sink.drops, sink.errors, sink.first_error) == (2, 3, first)
     sink.close()
 
 
-def test_an_error_surfaces_at_a_status_or_the_end_too() -> None:
-    for call in (lambda sink: sink.status(make_stats()), lambda sink: sink.close()):
-        gate = Gate(OSError("disk full"))
-        gate.open_for.set()
-        sink = Background(gate)
-        sink.open(INFO)
-        sink.frame(make_frame())
-        wait_until(lambda sink=sink: not sink._thread.is_alive(), "the failure")
-        with pytest.raises(OSError, match="disk full"):
-            call(sink)
+def test_an_error_at_a_status_or_at_the_end_surfaces_there_too(gate: Gate) -> None:
+    gate.status = lambda stats: 1 / 0
+    sink = Background(gate)
+    sink.open(INFO)
+    sink.status(make_stats())
+    with pytest.raises(ZeroDivisionError):
         sink.close()
+    assert gate.done == [INFO, "closed"]
+
+    sink = Background(Failing({}, OSError("at the end")))
+    sink.open(INFO)
+    with pytest.raises(OSError, match="at the end"):
+        sink.close()
+    assert (sink.drops, sink.errors) == (0, 1)
+
+
+@pytest.mark.parametrize("call", ["frame", "status", "close"])
+def test_a_reader_who_has_left_ends_it_and_surfaces_once_at_the_next_call(call: str) -> None:
+    gate = Failing({2: BrokenPipeError("gone")})
+    sink = Background(gate)
+    with sink._changed:  # so that all of them wait when the thread comes to the first
+        sink.open(INFO)
+        for index in range(5):
+            sink.frame(make_frame(index))
+    wait_until(lambda: gate.done[-1] == "closed", "the sink to be closed")
+    assert sink.drops == 3
+    with pytest.raises(BrokenPipeError, match="gone"):
+        {"frame": lambda: sink.frame(make_frame(5)), "status": lambda: sink.status(make_stats()), "close": sink.close}[
+            call
+        ]()
+    sink.frame(make_frame(6))
+    sink.status(make_stats())
+    sink.close()
+    assert gate.done == [INFO, 0, 1, "closed"]
+    assert sink.drops == (5 if call == "frame" else 4), "what was told to nobody is counted, too"
 
 
 def test_the_end_waits_two_seconds_for_a_stuck_sink_and_counts_what_is_lost(gate: Gate) -> None:
@@ -178,13 +224,53 @@ def test_the_end_waits_two_seconds_for_a_stuck_sink_and_counts_what_is_lost(gate
     for index in range(4):
         sink.frame(make_frame(index))
     gate.arrived.wait(10)
+    assert not sink.stuck
+    assert sink.drops == 0
     began = time.monotonic()
     sink.close()
     assert CLOSE_SECONDS == 2
     assert 1.9 < time.monotonic() - began < 3
-    assert sink.drops == 3
+    assert sink.stuck
+    assert sink.drops == 4, "the one that it is stuck with, too"
     gate.open_for.set()
     sink._thread.join(10)
+    assert not sink.stuck
+    assert gate.done == [INFO, 0, "closed"]
+    assert sink.drops == 3, "what was counted as lost is not written after all"
+
+
+def test_a_sink_that_is_stuck_at_its_end_has_lost_nothing(gate: Gate) -> None:
+    gate.frame = lambda frame: None
+    gate.close = lambda: gate.open_for.wait(30)
+    sink = Background(gate)
+    sink.open(INFO)
+    sink.frame(make_frame())
+    sink.close()
+    assert sink.stuck
+    assert sink.drops == 0
+
+
+def test_a_sink_that_fails_after_it_was_stuck_is_counted_once(gate: Gate) -> None:
+    gate._error = OSError("disk full")
+    sink = Background(gate)
+    sink.open(INFO)
+    sink.frame(make_frame())
+    gate.arrived.wait(10)
+    sink.close()
+    assert sink.drops == 1
+    gate.open_for.set()
+    sink._thread.join(10)
+    assert sink.drops == 1
+    assert sink.errors == 1
+
+
+def test_what_wraps_a_sink_says_what_the_sink_says(gate: Gate) -> None:
+    for wrapped in (Background(gate), Throttled(gate, 10), Throttled(Background(gate), 10)):
+        assert (wrapped.drops, wrapped.trouble, wrapped.stuck) == (0, None, False)
+    gate.drops, gate.trouble, gate.stuck = 7, "unreachable", True
+    for wrapped in (Background(gate), Throttled(gate, 10), Throttled(Background(gate), 10)):
+        assert (wrapped.drops, wrapped.trouble) == (7, "unreachable")
+    assert Throttled(gate, 10).stuck
 
 
 def test_closing_what_was_never_opened_is_no_error(gate: Gate) -> None:
@@ -254,8 +340,9 @@ def test_text_lines() -> None:
     stream = CountingStream()
     sink = TextLines(stream)
     sink.open(INFO)
+    before = stream.flushed
     sink.frame(make_frame())
-    assert stream.flushed == 1, "a line is not kept back"
+    assert stream.flushed == before + 1, "a line is not kept back"
     sink.status(make_stats())
     sink.frame(make_frame(2000, level_dbfs=-120.0, top=(("House", 1.0),)))
     sink.close()
@@ -268,17 +355,40 @@ def test_json_lines() -> None:
     stream = CountingStream()
     sink = JsonLines(stream)
     sink.open(INFO)
+    before = stream.flushed
     sink.frame(make_frame())
-    assert stream.flushed == 1
+    assert stream.flushed == before + 1
     sink.status(make_stats())
     sink.close()
     (line,) = stream.getvalue().splitlines()
-    assert json.loads(line) == {
+    said = json.loads(line)
+    del said["captured"], said["sent"]
+    assert said == {
         "t": 3.008,
         "top": [["rock", 0.4322], ["female vocalists", 0.3], ["pop", 0.05]],
         "level_dbfs": -18.2,
         "latency_ms": 31.4,
     }
+
+
+def test_json_lines_say_when_on_the_clock_of_other_machines() -> None:
+    stream = io.StringIO()
+    before, captured = time.time(), time.monotonic()
+    JsonLines(stream).frame(make_frame(captured=captured - 5))
+    after = time.time()
+    line = json.loads(stream.getvalue())
+    assert before - 1e-6 <= line["sent"] <= after + 1e-6
+    assert line["captured"] == pytest.approx(before - 5, abs=1e-3)
+
+
+def test_json_lines_say_when_the_network_rested() -> None:
+    stream = io.StringIO()
+    sink = JsonLines(stream)
+    sink.frame(make_frame())
+    sink.frame(make_frame(1, rested=True))
+    asked, rested = map(json.loads, stream.getvalue().splitlines())
+    assert "rested" not in asked
+    assert rested["rested"] is True
 
 
 def test_json_lines_with_the_embedding() -> None:
@@ -287,7 +397,7 @@ def test_json_lines_with_the_embedding() -> None:
     frame = make_frame()
     sink.frame(frame)
     line = json.loads(stream.getvalue())
-    assert set(line) == {"t", "top", "level_dbfs", "latency_ms", "embedding"}
+    assert set(line) == {"t", "top", "level_dbfs", "latency_ms", "captured", "sent", "embedding"}
     np.testing.assert_allclose(line["embedding"], frame.embedding, atol=5e-7)
 
 

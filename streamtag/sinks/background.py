@@ -16,27 +16,58 @@ CLOSE_SECONDS = 2.0
 class Background:
     """Runs a sink on its own thread behind a bounded queue; the oldest frame is dropped when it is full.
 
-    An error of the sink surfaces at the next call, and so in the session's caller.
+    An error of the sink costs what it was told, no more: it is told the next frame, and the first error surfaces at the
+    end. Only when its reader has left for good (BrokenPipeError) that ends it, and surfaces at the next call.
+
+    The queue, the counters and the errors are shared, under one lock; the sink belongs to the new thread.
 
     Parameters
     ----------
-    sink : called on the new thread only.
+    sink : called on the new thread only, but for `open`, `drops` and `trouble`.
     waiting : frames that may wait.
     count_drops : False for a display, which wants the newest and loses nothing by missing the others.
+
+    Attributes
+    ----------
+    errors : exceptions of the sink.
+    first_error : the first of them.
     """
 
     def __init__(self, sink: Sink, *, waiting: int = 256, count_drops: bool = True) -> None:
         self.name = sink.name
-        self.drops = 0
+        self.errors = 0
+        self.first_error: BaseException | None = None
         self._sink = sink
         self._frames: deque[Callable[[], None]] = deque()
         self._status: Callable[[], None] | None = None
         self._waiting = waiting
         self._count_drops = count_drops
+        self._lost = 0
         self._changed = threading.Condition()
+        self._in_frame = False  # the sink has been told a frame, and has not taken it yet
         self._closing = False
-        self._error: BaseException | None = None
+        self._left_behind = False
+        self._over = False  # nobody takes anything any more
+        self._to_raise: BaseException | None = None  # at the next call if it is over, else at the end
         self._thread = threading.Thread(target=self._run, name=f"streamtag-{sink.name}", daemon=True)
+
+    @property
+    def drops(self) -> int:
+        """What found no room or failed, what a stuck sink was left with, and what the sink itself lost."""
+        with self._changed:
+            stuck_with = self._count_drops and self._in_frame and self.stuck
+            return self._lost + stuck_with + self._sink.drops
+
+    @property
+    def stuck(self) -> bool:
+        """Whether `close` had to leave the sink behind in a call that has not come back since."""
+        return self._left_behind and self._thread.is_alive()
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the sink at present; None if it says nothing."""
+        trouble: str | None = getattr(self._sink, "trouble", None)
+        return trouble
 
     def open(self, info: SessionInfo) -> None:
         """Open the sink, on the caller's thread, and start its own."""
@@ -46,52 +77,88 @@ class Background:
     def frame(self, frame: TagFrame) -> None:
         """Queue a frame."""
         with self._changed:
-            self._raise()
+            if self._over:
+                self._lose(1)
+                self._raise()
+                return
             if len(self._frames) == self._waiting:
                 self._frames.popleft()
-                self.drops += self._count_drops
+                self._lose(1)
             self._frames.append(lambda: self._sink.frame(frame))
             self._changed.notify()
 
     def status(self, stats: Stats) -> None:
         """Queue the counters; newer ones replace those that still wait."""
         with self._changed:
-            self._raise()
+            if self._over:
+                self._raise()
+                return
             self._status = lambda: self._sink.status(stats)
             self._changed.notify()
 
     def close(self) -> None:
-        """Let the sink write what waits, for 2 s at the most, and close it."""
+        """Let the sink write what waits, for 2 s at the most, and close it.
+
+        Raises
+        ------
+        the sink's first error, if it was not raised yet.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify()
         if self._thread.ident is not None:
             self._thread.join(CLOSE_SECONDS)
-            if self._thread.is_alive():  # stuck in a write: what waits is lost
-                self.drops += len(self._frames)
+            with self._changed:
+                self._left_behind = self._thread.is_alive()
+                self._lose_waiting()  # there are none but with a sink that is stuck
         self._raise()
 
     def _raise(self) -> None:
-        if self._error is not None:
-            error, self._error = self._error, None
+        error, self._to_raise = self._to_raise, None
+        if error is not None:
             raise error
 
+    def _lose(self, count: int) -> None:
+        self._lost += count * self._count_drops
+
+    def _lose_waiting(self) -> None:
+        self._lose(len(self._frames))
+        self._frames.clear()
+        self._status = None
+
     def _run(self) -> None:
-        try:
-            while (work := self._next()) is not None:
+        while (work := self._next()) is not None:
+            try:
                 work()
+            except BaseException as error:
+                with self._changed:
+                    self._lose(1)
+                    self._keep(error)
+                    if isinstance(error, BrokenPipeError) or not isinstance(error, Exception):
+                        self._over, self._to_raise = True, error
+                        self._lose_waiting()
+        try:
             self._sink.close()
-        except BaseException as error:  # raised at the next call
-            self._error = error
+        except BaseException as error:
+            with self._changed:
+                self._keep(error)
+
+    def _keep(self, error: BaseException) -> None:
+        self.errors += 1
+        if self.first_error is None:
+            self.first_error = self._to_raise = error
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:
-            while True:
+            self._in_frame = False
+            while not self._over:
                 if self._frames:
+                    self._in_frame = True
                     return self._frames.popleft()
                 if self._status is not None:
                     work, self._status = self._status, None
                     return work
                 if self._closing:
-                    return None
+                    break
                 self._changed.wait()
+            return None

@@ -5,50 +5,60 @@ from __future__ import annotations
 import json
 from typing import IO, Any
 
-from streamtag.errors import SinkError
 from streamtag.frames import Stats, TagFrame
 from streamtag.sinks import SessionInfo
+from streamtag.sinks.wallclock import unix_times
+from streamtag.sinks.writer import LineWriter
 
 
-class TextLines:
+class _Lines:
+    """What both have in common. A line that finds no room (a full disk) is dropped and counted, and `close` says so."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._writer = LineWriter(stream)
+
+    @property
+    def drops(self) -> int:
+        """Lines that are missing."""
+        return self._writer.drops
+
+    def open(self, info: SessionInfo) -> None:
+        """Let what the stream holds back go first. Raises SinkError if that cannot be written."""
+        self._writer.open()
+
+    def status(self, stats: Stats) -> None:
+        """Nothing to do: lines are frames."""
+
+    def close(self) -> None:
+        """Write what is left. Raises SinkError if lines are missing."""
+        self._writer.close()
+
+
+class TextLines(_Lines):
     """``12.34 s  -18.2 dBFS  rock 0.43  pop 0.31``: seconds of audio, input level, the top tags and their scores."""
 
     name = "text"
-
-    def __init__(self, stream: IO[str]) -> None:
-        self.drops = 0
-        self._stream = stream
-
-    def open(self, info: SessionInfo) -> None:
-        """Nothing to do."""
 
     def frame(self, frame: TagFrame) -> None:
         """Write a line, at once."""
         tags = "  ".join(f"{tag} {score:.2f}" for tag, score in frame.top)
         for head in frame.heads:
             tags += f"  | {head.name}: " + "  ".join(f"{tag} {score:.2f}" for tag, score in head.top)
-        _write(self._stream, f"{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {tags}")
-
-    def status(self, stats: Stats) -> None:
-        """Nothing to do: lines are frames."""
-
-    def close(self) -> None:
-        """Write what is left."""
-        self._stream.flush()
+        self._writer.write(f"{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {tags}")
 
 
-class JsonLines:
-    """One JSON object a hop: t (seconds), top, level_dbfs, latency_ms, heads (if any play), embedding (on request)."""
+class JsonLines(_Lines):
+    """One JSON object a hop.
+
+    t (seconds), top, level_dbfs, latency_ms; captured and sent (seconds since 1970) where there is a clock; rested,
+    where the network was not asked; heads, if any play; embedding, on request.
+    """
 
     name = "json"
 
     def __init__(self, stream: IO[str], *, embeddings: bool = False) -> None:
-        self.drops = 0
-        self._stream = stream
+        super().__init__(stream)
         self._embeddings = embeddings
-
-    def open(self, info: SessionInfo) -> None:
-        """Nothing to do."""
 
     def frame(self, frame: TagFrame) -> None:
         """Write an object on a line, at once."""
@@ -58,27 +68,12 @@ class JsonLines:
             "level_dbfs": round(frame.level_dbfs, 1),
             "latency_ms": round(frame.latency_ms, 1),
         }
+        if frame.captured is not None:
+            line["captured"], line["sent"] = (round(moment, 6) for moment in unix_times(frame.captured))
+        if frame.rested:
+            line["rested"] = True
         if frame.heads:
             line["heads"] = {head.name: [[tag, round(score, 4)] for tag, score in head.top] for head in frame.heads}
         if self._embeddings:
             line["embedding"] = [round(float(value), 6) for value in frame.embedding]
-        _write(self._stream, json.dumps(line))
-
-    def status(self, stats: Stats) -> None:
-        """Nothing to do: lines are frames."""
-
-    def close(self) -> None:
-        """Write what is left."""
-        self._stream.flush()
-
-
-def _write(stream: IO[str], line: str) -> None:
-    """Write a line, at once."""
-    try:
-        print(line, file=stream, flush=True)
-    except BrokenPipeError:  # the reader has left: for the caller to decide
-        raise
-    except OSError as error:
-        raise SinkError(
-            f"cannot write to {getattr(stream, 'name', 'the output')}: {error.strerror or error}"
-        ) from error
+        self._writer.write(json.dumps(line))

@@ -8,7 +8,6 @@ are built once; a hop then writes big-endian float32 into the finished datagram:
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -17,9 +16,11 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from streamtag.errors import OptionError, SinkError
+from streamtag.errors import OptionError
 from streamtag.frames import Stats, TagFrame
 from streamtag.sinks import SessionInfo
+from streamtag.sinks.destination import Destination
+from streamtag.sinks.wallclock import unix_times
 from streamtag.slugs import slug
 
 LARGEST_DATAGRAM = 1472
@@ -120,40 +121,38 @@ class _EmbeddingDatagrams:
 class OscSink:
     """Sends every frame to one destination.
 
-    UDP is sent from the engine thread: it does not wait for anyone. A destination that is down is no error: what it
-    refuses is counted, and it hears again as soon as it is up.
+    UDP is sent from the engine thread: it does not wait for anyone. Nothing about the destination is an error: a name
+    that is not found, a network that is not there and a receiver that is down are counted, told in `trouble`, and tried
+    again; it hears again as soon as it can be reached.
 
     Parameters
     ----------
-    host, port : where to; the name is resolved once, when the session opens the sink.
+    host, port : where to; a name is looked up in the background, again and again (see `Destination`).
     embeddings : whether /streamtag/embedding is sent.
     """
 
     def __init__(self, host: str, port: int, *, embeddings: bool = True) -> None:
         self.name = f"osc {host}:{port}"
-        self.host, self.port = host, port
-        self.drops = 0
+        self._destination = Destination(host, port)
         self._with_embeddings = embeddings
-        self._socket: socket.socket | None = None
         self._on: set[str] = set()  # addresses that were last sent a 1
 
-    def open(self, info: SessionInfo) -> None:
-        """Resolve the name and build the messages.
+    @property
+    def drops(self) -> int:
+        """Datagrams that were refused or could not be sent.
 
-        Raises
-        ------
-        SinkError : the name cannot be resolved, or no route leads there.
+        As long as there is no address or no route, nothing is built, and each frame and each status counts as one.
         """
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)[0]
-            self._socket = socket.socket(family, kind, protocol)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            self._socket.setblocking(False)
-            # connected, so that the system reports a port where nobody listens
-            self._socket.connect(address)
-        except (OSError, UnicodeError) as error:
-            self.close()
-            raise SinkError(f"cannot send OSC to {self.host}:{self.port}: {error}") from error
+        return self._destination.drops
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong at present, in words (``Network is unreachable``); None if nothing is known to be."""
+        return self._destination.trouble
+
+    def open(self, info: SessionInfo) -> None:
+        """Look up the name, for a second at the most (after that, in the background), and build the messages."""
+        self._destination.open()
         self._tags = _ScoreDatagrams([f"/streamtag/tag/{slug(label)}" for label in info.labels])
         self._heads = [
             _ScoreDatagrams([f"/streamtag/head/{slug(head.name)}/{slug(label)}" for label in head.labels])
@@ -163,9 +162,12 @@ class OscSink:
 
     def frame(self, frame: TagFrame) -> None:
         """Send one hop."""
+        if not self._destination.ready():
+            return
         top = [part for tag, score in frame.top for part in (tag, score)]
         messages = [
             message("/streamtag/frame", frame.index, frame.time, frame.latency_ms, frame.level_dbfs),
+            *_times(frame),
             message("/streamtag/top", *top),
             *(self._switch(f"/streamtag/on/{slug(tag)}", on) for tag, on in frame.switched),
         ]
@@ -185,35 +187,38 @@ class OscSink:
                 self._send(datagram)
 
     def status(self, stats: Stats) -> None:
-        """Send the state and the losses."""
-        self._send(
-            message(
-                "/streamtag/status", stats.state.value, stats.samples_lost, stats.hops_skipped, float(stats.load)
-            ).dgram
-        )
+        """Send the state, the losses and the latency."""
+        if not self._destination.ready():
+            return
+        latency = (stats.latency_p50, stats.latency_p99, stats.latency_p999)
+        added = (stats.added_p50, stats.added_p99, stats.added_p999)
+        messages = [
+            message("/streamtag/status", stats.state.value, stats.samples_lost, stats.hops_skipped, float(stats.load)),
+            message("/streamtag/latency", *map(float, latency)),
+            message("/streamtag/added", *map(float, added)),
+            message("/streamtag/gaps", stats.gaps, float(stats.gap_seconds), stats.overflows),
+            message("/streamtag/rested", stats.hops_rested),
+        ]
+        self._send(bundle(messages))
 
     def close(self) -> None:
         """Switch off what is still on, so that no cue is left standing, and close the socket."""
-        if self._socket is not None:
+        if self._on and self._destination.ready():
             for group in grouped([message(address, 0) for address in sorted(self._on)]):
                 self._send(bundle(group))
-            self._on.clear()
-            self._socket.close()
-            self._socket = None
+        self._on.clear()
+        self._destination.close()
 
     def _switch(self, address: str, on: bool) -> OscMessage:
         (self._on.add if on else self._on.discard)(address)
         return message(address, int(on))
 
     def _send(self, datagram: bytes | bytearray) -> None:
-        if self._socket is None:
-            return
-        try:
-            try:
-                self._socket.send(datagram)
-            except ConnectionRefusedError:
-                # this reports an earlier datagram, and the present one was not sent: once more
-                self._socket.send(datagram)
-                self.drops += 1
-        except OSError:
-            self.drops += 1
+        self._destination.send(datagram)
+
+
+def _times(frame: TagFrame) -> Iterator[OscMessage]:
+    """When the frame was captured and when it is sent, where there is a clock. A float32 would be off by a minute."""
+    if frame.captured is not None:
+        microseconds = (round(1e6 * moment) for moment in unix_times(frame.captured))
+        yield message("/streamtag/time", *(part for moment in microseconds for part in divmod(moment, 1_000_000)))

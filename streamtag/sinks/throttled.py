@@ -38,6 +38,17 @@ class Throttled:
         """Messages that the sink lost; frames left out for the rate are not among them."""
         return self._sink.drops
 
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the sink at present; None if it says nothing."""
+        trouble: str | None = getattr(self._sink, "trouble", None)
+        return trouble
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the sink was left behind in a blocked call."""
+        return bool(getattr(self._sink, "stuck", False))
+
     def open(self, info: SessionInfo) -> None:
         """Open the sink."""
         # half a hop of grace: a rate that the hops almost meet is met by them
