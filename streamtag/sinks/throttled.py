@@ -12,7 +12,8 @@ from streamtag.sinks import SessionInfo, Sink
 class Throttled:
     """Passes on a sink's frames at no more than a given rate; the switches of those left out go with the next one.
 
-    The rate is kept in time of the audio, so that the same audio gives the same frames.
+    The rate is kept in time of the audio, so that the same audio gives the same frames. When the network comes to rest
+    (silence, or the input is gone), the first such frame is passed on at once: it may be the last for a while.
 
     Parameters
     ----------
@@ -31,7 +32,9 @@ class Throttled:
         self._sink = sink
         self._interval = 1 / rate
         self._next = 0.0
+        self._rested = False
         self._switched: dict[str, bool] = {}
+        self._of_heads: dict[str, dict[str, bool]] = {}
 
     @property
     def drops(self) -> int:
@@ -57,17 +60,18 @@ class Throttled:
 
     def frame(self, frame: TagFrame) -> None:
         """Pass a frame on, if it is time for one."""
-        for tag, on in frame.switched:
-            # on and off again in between is no switch
-            if self._switched.pop(tag, on) == on:
-                self._switched[tag] = on
+        _remember(self._switched, frame.switched)
+        for head in frame.heads:
+            _remember(self._of_heads.setdefault(head.name, {}), head.switched)
+        urgent, self._rested = frame.rested and not self._rested, frame.rested
         due = self._next
-        if frame.time + self._grace < due:
+        if frame.time + self._grace < due and not urgent:
             return
         # from when it was due, so that rounding to hops does not lower the rate; afresh after a gap
-        self._next = self._interval + (due if frame.time - due < self._interval else frame.time)
-        self._sink.frame(replace(frame, switched=tuple(self._switched.items())))
-        self._switched = {}
+        self._next = self._interval + (due if 0 <= frame.time - due < self._interval else frame.time)
+        heads = tuple(replace(head, switched=tuple(self._of_heads[head.name].items())) for head in frame.heads)
+        self._sink.frame(replace(frame, switched=tuple(self._switched.items()), heads=heads))
+        self._switched, self._of_heads = {}, {}
 
     def status(self, stats: Stats) -> None:
         """Pass the counters on."""
@@ -76,3 +80,10 @@ class Throttled:
     def close(self) -> None:
         """Close the sink."""
         self._sink.close()
+
+
+def _remember(switched: dict[str, bool], more: tuple[tuple[str, bool], ...]) -> None:
+    for tag, on in more:
+        # on and off again in between is no switch
+        if switched.pop(tag, on) == on:
+            switched[tag] = on
