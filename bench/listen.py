@@ -1,19 +1,28 @@
-"""Listen to the PulseAudio source that the environment names and print the counters as JSON (run by bench.live)."""
+"""Listen to the PulseAudio source that the environment names and print the counters as JSON (run by the benches)."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
-import sys
+from contextlib import nullcontext
 
 import streamtag
+from bench.busy import python_held
 
 
 def main() -> None:
     """Listen for so many seconds."""
-    sink = streamtag.OscSink("127.0.0.1", 9000)
-    with streamtag.live("MSD_musicnn", input="pulse", sinks=[sink]) as session:
-        session.wait(float(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("--port", type=int, default=9000)
+    parser.add_argument("--window", type=float, default=3.0)
+    parser.add_argument("--held", action="store_true")
+    given = parser.parse_args()
+    sink = streamtag.OscSink("127.0.0.1", given.port)
+    session = streamtag.live("MSD_musicnn", input="pulse", sinks=[sink], hop=0.016, window=given.window, gate=None)
+    with session, python_held() if given.held else nullcontext():
+        session.wait(given.seconds)
     stats = dataclasses.asdict(session.stats)
     print(json.dumps({name: value for name, value in stats.items() if isinstance(value, int | float)}))
 

@@ -49,7 +49,7 @@ INPUT_OVERFLOW = 0x2
 """paInputOverflow: PortAudio says that samples were lost before they came to it."""
 
 
-@kernel("void(int64[::1], Array(float32, 2, 'C', readonly=True), int64, int64, int64)")
+@kernel("void(int64[::1], Array(float32, 2, 'C', readonly=True), int64, int64, int64)", nogil=False)
 def write_block(memory: Words, block: F32, captured: int, arrived: int, overflowed: int) -> None:
     """Mix a block of the device's channels into the ring; what finds no room is dropped from its end, and counted.
 
@@ -99,13 +99,13 @@ def write_block(memory: Words, block: F32, captured: int, arrived: int, overflow
         store_release(memory, BLOCKS, blocks + 1)
 
 
-@kernel("int64(int64[::1])")
+@kernel("int64(int64[::1])", nogil=False)
 def published(memory: Words) -> int:
     """Blocks that the writer has published; they, and all before, may be read after this (reader only)."""
     return load_acquire(memory, BLOCKS)
 
 
-@kernel("void(int64[::1], int64, int64)")
+@kernel("void(int64[::1], int64, int64)", nogil=False)
 def release(memory: Words, read: int, blocks_read: int) -> None:
     """Let the writer have the room of what was read (reader only)."""
     store_release(memory, READ, read)

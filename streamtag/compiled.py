@@ -46,9 +46,17 @@ def jit(function: Function) -> Function:
     return _cached(function)
 
 
-def kernel(signature: str, fastmath: bool | set[str] = False) -> Callable[[Function], Function]:
-    """Compile a kernel at once, for one signature; `fastmath` names what may depart from IEEE arithmetic."""
-    return lambda function: _cached(function, signature, fastmath=fastmath)
+def kernel(signature: str, fastmath: bool | set[str] = False, *, nogil: bool = True) -> Callable[[Function], Function]:
+    """Compile a kernel at once, for one signature.
+
+    Parameters
+    ----------
+    signature : Numba's.
+    fastmath : what may depart from IEEE arithmetic.
+    nogil : whether Python's lock is let go meanwhile. A kernel of a microsecond had better keep it: if another thread
+        takes it, it may be gone for long.
+    """
+    return lambda function: _cached(function, signature, fastmath=fastmath, nogil=nogil)
 
 
 def cfunction(signature: Any, function: Callable[..., Any]) -> Any:
@@ -57,7 +65,7 @@ def cfunction(signature: Any, function: Callable[..., Any]) -> Any:
 
 
 def _cached(function: Function, *signature: str, **options: Any) -> Function:
-    return cast(Function, _kept(lambda **cache: NJIT(*signature, **cache, **OPTIONS, **options)(function)))
+    return cast(Function, _kept(lambda **cache: NJIT(*signature, **cache, **(OPTIONS | options))(function)))
 
 
 def _kept(compiled: Callable[..., Any]) -> Any:

@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.errors import FeedError, OptionError
+from streamtag.errors import OptionError
 from streamtag.evaluator import COARSE_HOP, FINE_HOP, Engine, Evaluator, make_evaluator, slides
 from streamtag.frames import SILENCE_DBFS, HeadFrame, TagFrame
 from streamtag.learn.plain import PlainHead, of_judged
@@ -127,6 +127,11 @@ class Tagger:
     def due(self) -> int:
         """Results that could be had now."""
         return self._evaluator.due
+
+    @property
+    def next_index(self) -> int:
+        """Index of the next window: so many were judged, rested, skipped or lost."""
+        return self._first_index + self._windows
 
     @property
     def samples_in(self) -> int:
@@ -362,7 +367,7 @@ class Tagger:
 
     def _next(self) -> tuple[int, float, float, float]:
         """The next window, which is then done with: its index, seconds since the last result, its time and level."""
-        index, end = self._first_index + self._windows, self._end(self._windows)
+        index, end = self.next_index, self._end(self._windows)
         hops = index - self._last_index if self._last_index >= 0 else 1
         self._windows += 1
         self._last_index = index

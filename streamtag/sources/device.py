@@ -150,7 +150,9 @@ class DeviceSource:
                 audiothread.native_callback()
             except Exception as error:  # a processor or system for which Numba makes no C callbacks
                 if callback == "native":
-                    raise OptionError(f"a native callback cannot be made here ({error}): use --callback python") from error
+                    raise OptionError(
+                        f"a native callback cannot be made here ({error}): use --callback python"
+                    ) from error
                 self.native = False
         self.ring = self._new_ring()
         self._stream: InputStream | None = None

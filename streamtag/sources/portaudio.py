@@ -141,7 +141,9 @@ def look_again() -> bool:
     sd = library()
     ours = list(_open)
     handles = {id(stream.handle) for stream in ours}
-    if any(isinstance(each, sd._StreamBase) and id(each) not in handles and _is_open(sd, each) for each in gc.get_objects()):
+    if any(
+        isinstance(each, sd._StreamBase) and id(each) not in handles and _is_open(sd, each) for each in gc.get_objects()
+    ):
         return False
     from streamtag.quiet import stderr_held_unless_failing
 

@@ -1,0 +1,492 @@
+"""The real program on a real sound server for as long as you like, with faults at random: ``make soak MINUTES=60``.
+
+Everything is real: PulseAudio, music, sockets, pipes. At the end the counters must add up, memory must be flat, and no
+thread and no open file may be left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from platformdirs import user_cache_path
+
+from bench.busy import processors_busy, python_held
+from bench.sound_server import SoundServer, sound_server
+from streamtag.control import ControlPort
+from streamtag.engine import Session, live
+from streamtag.frames import State, Stats, TagFrame
+from streamtag.sinks import SessionInfo, Sink
+from streamtag.sinks.background import Background
+from streamtag.sinks.lines import JsonLines
+from streamtag.sinks.osc import OscSink, message
+from streamtag.sinks.throttled import Throttled
+from streamtag.sources import demo_clip
+
+BACK_SECONDS = 30.0
+"""A fault after which the session is not back so soon has failed the soak."""
+SAMPLE_SECONDS = 5.0
+SETTLED_SHARE = 0.25
+"""Memory of the first quarter is left out of the slope: caches fill, and allocators keep what they once got."""
+
+
+class Moody:
+    """A user's sink that fails, or keeps the engine waiting, when it is told to."""
+
+    name = "moody"
+    drops = 0
+
+    def __init__(self) -> None:
+        self.raises = False
+        self.blocks = 0.0
+        self.told = 0
+
+    def open(self, info: SessionInfo) -> None:
+        """Nothing to do."""
+
+    def frame(self, frame: TagFrame) -> None:
+        """Fail or wait."""
+        if self.raises:
+            raise RuntimeError("moody today")
+        if self.blocks:
+            seconds, self.blocks = self.blocks, 0.0
+            time.sleep(seconds)
+        self.told += 1
+
+    def status(self, stats: Stats) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class Reader(threading.Thread):
+    """Reads lines from a pipe, unless it is told not to, and counts those that are whole."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(name="soak-reader", daemon=True)
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+        self.lines = self.torn = 0
+        self._pipe = os.fdopen(descriptor, "rb")
+
+    def run(self) -> None:
+        """Read to the end."""
+        with self._pipe:
+            for line in self._pipe:
+                self.goes_on.wait()
+                self.lines += 1
+                try:
+                    json.loads(line)
+                except ValueError:
+                    self.torn += 1
+
+
+class Receiver(threading.Thread):
+    """A receiver of OSC that may be down."""
+
+    def __init__(self) -> None:
+        super().__init__(name="soak-receiver", daemon=True)
+        self.listens = threading.Event()
+        self.listens.set()
+        self.over = False
+        self.heard = 0
+        self._socket: socket.socket | None = self._bound(0)
+        self.port: int = self._socket.getsockname()[1]
+
+    def run(self) -> None:
+        """Receive."""
+        while not self.over:
+            if not self.listens.is_set():
+                if self._socket:
+                    self._socket.close()
+                    self._socket = None
+                time.sleep(0.02)
+                continue
+            self._socket = self._socket or self._bound(self.port)
+            try:
+                self.heard += bool(self._socket.recv(65536))
+            except TimeoutError:
+                continue
+        if self._socket:
+            self._socket.close()
+
+    def _bound(self, port: int) -> socket.socket:
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.settimeout(0.1)
+        made.bind(("127.0.0.1", port))
+        return made
+
+
+@dataclass
+class Stage:
+    """All that faults may touch."""
+
+    server: SoundServer
+    music: Path
+    session: Session
+    moody: Moody
+    reader: Reader
+    receiver: Receiver
+    control: ControlPort
+    chance: random.Random
+    player: ExitStack = field(default_factory=ExitStack)
+
+    def pause(self, least: float, most: float) -> None:
+        """Let time pass."""
+        time.sleep(self.chance.uniform(least, most))
+
+    def tell(self, address: str, *arguments: float) -> None:
+        """Send a command to the control port."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(message(address, *arguments).dgram, self.control.address)
+
+    def play(self) -> None:
+        """Play the music again and again."""
+        self.player.enter_context(self.server.playing(self.music))
+
+
+def server_killed(stage: Stage) -> None:
+    """Sound server killed, started again after a while."""
+    stage.server.stop(signal.SIGKILL)
+    stage.pause(0.2, 6)
+    stage.server.start()
+
+
+def server_ended(stage: Stage) -> None:
+    """Sound server ended in order, started again after a while."""
+    stage.server.stop()
+    stage.pause(0.2, 3)
+    stage.server.start()
+
+
+def server_frozen(stage: Stage) -> None:
+    """Sound server stopped (SIGSTOP) and continued."""
+    stage.server.freeze()
+    stage.pause(0.2, 6)
+    stage.server.thaw()
+
+
+def device_unplugged(stage: Stage) -> None:
+    """Device taken away and brought back, perhaps with another rate."""
+    modules = stage.server.control("list", "short", "modules").splitlines()
+    index = next(line.split()[0] for line in modules if "module-null-sink" in line)
+    stage.server.control("unload-module", index)
+    stage.pause(0.2, 5)
+    rate = stage.chance.choice((44_100, 48_000))
+    stage.server.control("load-module", "module-null-sink", "sink_name=music", f"rate={rate}", "channels=2")
+
+
+def python_is_held(stage: Stage) -> None:
+    """A thread holds Python's lock in slices of 50 ms."""
+    with python_held():
+        stage.pause(1, 6)
+
+
+def processors_are_busy(stage: Stage) -> None:
+    """More busy processes than processors."""
+    with processors_busy(2 * (os.cpu_count() or 1)):
+        stage.pause(2, 6)
+
+
+def receiver_down(stage: Stage) -> None:
+    """The OSC receiver's port closed and opened again."""
+    stage.receiver.listens.clear()
+    stage.pause(0.5, 5)
+    stage.receiver.listens.set()
+
+
+def pipe_blocked(stage: Stage) -> None:
+    """Nobody reads the pipe for a while."""
+    stage.reader.goes_on.clear()
+    stage.pause(1, 15)
+    stage.reader.goes_on.set()
+
+
+def sink_raises(stage: Stage) -> None:
+    """A user's sink raises at every frame."""
+    stage.moody.raises = True
+    stage.pause(0.5, 3)
+    stage.moody.raises = False
+
+
+def engine_blocked(stage: Stage) -> None:
+    """A user's sink keeps the engine thread waiting for longer than the ring is long."""
+    stage.moody.blocks = stage.chance.uniform(11, 14)
+    stage.pause(14, 15)
+
+
+def paused(stage: Stage) -> None:
+    """Paused and resumed over the control port."""
+    stage.tell("/streamtag/pause")
+    stage.pause(0.5, 4)
+    stage.tell("/streamtag/resume")
+
+
+def hop_changed(stage: Stage) -> None:
+    """Hop, top and threshold changed over the control port, then reset."""
+    stage.tell("/streamtag/hop", stage.chance.choice((0.016, 0.032, 0.064, 0.25)))
+    stage.tell("/streamtag/top", float(stage.chance.randint(1, 20)))
+    stage.pause(1, 3)
+    stage.tell("/streamtag/reset")
+    stage.tell("/streamtag/hop", 0.016)
+
+
+def hostile_packets(stage: Stage) -> None:
+    """Random bytes to the control port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(300):
+            sender.sendto(stage.chance.randbytes(stage.chance.randint(0, 2000)), stage.control.address)
+    stage.pause(0.2, 1)
+
+
+def silence(stage: Stage) -> None:
+    """The music stops, and goes on."""
+    stage.player.close()
+    stage.pause(2, 6)
+    stage.play()
+
+
+def second_instance(stage: Stage) -> None:
+    """Another streamtag on the same device for some seconds."""
+    command = [sys.executable, "-m", "streamtag", "live", "--input", "pulse", "--duration", "2", "--format", "text"]
+    subprocess.run(command, env=os.environ | stage.server.env, capture_output=True, timeout=60)
+
+
+def forked(stage: Stage) -> None:
+    """The process forks, and the child leaves as Python programs do."""
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+FAULTS: tuple[Callable[[Stage], None], ...] = (
+    server_killed,
+    server_ended,
+    server_frozen,
+    device_unplugged,
+    python_is_held,
+    processors_are_busy,
+    receiver_down,
+    pipe_blocked,
+    sink_raises,
+    engine_blocked,
+    paused,
+    hop_changed,
+    hostile_packets,
+    silence,
+    second_instance,
+    forked,
+)
+
+
+def resident_mb() -> float:
+    """Memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def open_files() -> list[str]:
+    """What this process has open."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found.append(str(entry.readlink()))
+        except OSError:  # the folder's own
+            continue
+    return sorted(found)
+
+
+def threads() -> list[str]:
+    """Threads of this process, those of libraries without Python included."""
+    return sorted((task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir())
+
+
+class Memory(threading.Thread):
+    """Notes the memory and the open files every few seconds."""
+
+    def __init__(self) -> None:
+        super().__init__(name="soak-memory", daemon=True)
+        self.over = threading.Event()
+        self.noted: list[tuple[float, float, int]] = []
+
+    def run(self) -> None:
+        """Note."""
+        while not self.over.wait(SAMPLE_SECONDS):
+            self.noted.append((time.monotonic(), resident_mb(), len(open_files())))
+
+    def slope(self) -> tuple[float, float]:
+        """MB an hour, and its standard error."""
+        part = np.array(self.noted[int(len(self.noted) * SETTLED_SHARE) :])
+        if len(part) < 8:
+            return 0.0, 0.0
+        hours = (part[:, 0] - part[0, 0]) / 3600
+        (slope, _), covariance = np.polyfit(hours, part[:, 1], 1, cov=True)
+        return float(slope), float(covariance[0, 0] ** 0.5)
+
+
+def back(stage: Stage, until: float) -> bool:
+    """Wait until the session runs and frames come again."""
+    told = stage.moody.told
+    while time.monotonic() < until:
+        if stage.session.stats.state is State.RUNNING and stage.moody.told > told + 3:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def run(minutes: float, seed: int) -> bool:
+    """Soak, and say how it went. Returns whether all is well."""
+    chance = random.Random(seed)
+    print(f"seed {seed}, {minutes:g} minutes", flush=True)
+    with tempfile.TemporaryDirectory() as folder, sound_server() as server:
+        # processes that are given the server's HOME find the kernels that this user has compiled, too
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(user_cache_path("streamtag")))
+        os.environ.update(server.env)
+        samples, rate = soundfile.read(demo_clip())
+        music = Path(folder) / "music.wav"
+        soundfile.write(music, samples, rate)
+        with live(input="pulse", hop=0.016) as warm:  # what libraries open once and for all is open after this
+            warm.wait(1)
+        gc.collect()
+        files_before, threads_before = open_files(), threads()
+        ok = _soak(minutes, chance, server, music)
+        gc.collect()
+        left = Counter(open_files()) - Counter(files_before)
+        left_threads = Counter(threads()) - Counter(threads_before)
+        print(f"open files left: {dict(left) or 'none'}; threads left: {dict(left_threads) or 'none'}")
+        ok &= not left and not left_threads
+    print("PASSED" if ok else "FAILED", flush=True)
+    return ok
+
+
+def _soak(minutes: float, chance: random.Random, server: SoundServer, music: Path) -> bool:
+    receiver = Receiver()
+    receiver.start()
+    reading, writing = os.pipe()
+    reader = Reader(reading)
+    reader.start()
+    moody, control, memory = Moody(), ControlPort("127.0.0.1", 0), Memory()
+    pipe = os.fdopen(writing, "w")
+    lines = Background(JsonLines(pipe))
+    sinks: list[Sink] = [Throttled(OscSink("127.0.0.1", receiver.port), 30), lines, moody]
+    session = live(input="pulse", hop=0.016, sinks=sinks, control=control)
+    faults: Counter[str] = Counter()
+    slowest: dict[str, float] = {}
+    failures: list[str] = []
+    began = time.monotonic()
+    session.start()
+    memory.start()
+    stage = Stage(server, music, session, moody, reader, receiver, control, chance)
+    with stage.player:
+        stage.play()
+        while time.monotonic() - began < minutes * 60:
+            if not back(stage, time.monotonic() + BACK_SECONDS):
+                failures.append(f"{time.monotonic() - began:.0f} s: not back; {session.stats}")
+                break
+            stage.pause(1, 8)
+            fault = chance.choice(FAULTS)
+            name = (fault.__doc__ or "").rstrip(".")
+            fault(stage)
+            over = time.monotonic()
+            returned = back(stage, over + BACK_SECONDS)
+            seconds = time.monotonic() - over
+            faults[name] += 1
+            slowest[name] = max(slowest.get(name, 0.0), seconds)
+            stats = session.stats
+            print(
+                f"{over - began:7.1f} s  {name}: back after {seconds:.2f} s; {stats.samples_lost} samples lost, "
+                f"{stats.gaps} gaps of {stats.gap_seconds:.1f} s, {stats.hops_skipped} hops skipped, "
+                f"{resident_mb():.0f} MB",
+                flush=True,
+            )
+            if not returned:
+                failures.append(f"{name}: not back after {BACK_SECONDS:g} s; {session.stats}")
+    error: BaseException | None = None
+    session.stop()
+    try:
+        session.wait()
+    except RuntimeError as raised:  # moody's: it must surface, and nothing else may
+        error = raised
+    memory.over.set()
+    memory.join()
+    receiver.over = True
+    receiver.join()
+    pipe.close()
+    reader.join()
+    stats = session.stats
+    return _report(session, stats, memory, faults, slowest, failures, error, reader, lines)
+
+
+def _report(
+    session: Session,
+    stats: Stats,
+    memory: Memory,
+    faults: Counter[str],
+    slowest: dict[str, float],
+    failures: list[str],
+    error: BaseException | None,
+    reader: Reader,
+    lines: Background,
+) -> bool:
+    print("\n| fault | times | slowest return, s |\n| --- | --- | --- |")
+    for name, count in sorted(faults.items()):
+        print(f"| {name} | {count} | {slowest[name]:.2f} |")
+    slope, error_of_slope = memory.slope()
+    frames = stats.hops + stats.hops_rested + stats.hops_skipped + stats.hops_lost
+    # every frame that was judged or rested, but not while paused, became a line; so did each that told of an input gone
+    checks = {
+        f"samples captured {stats.samples_captured} = tagged {stats.samples_in} + lost {stats.samples_lost}": (
+            stats.samples_captured == stats.samples_in + stats.samples_lost
+        ),
+        f"hops {session.tagger.next_index} = judged {stats.hops} + rested {stats.hops_rested} "
+        f"+ skipped {stats.hops_skipped} + in gaps {stats.hops_lost}": session.tagger.next_index == frames,
+        f"lines read {reader.lines}, torn {reader.torn}, not taken {lines.drops}": reader.torn == 0,
+        f"memory {memory.noted[0][1]:.0f} MB at first, {memory.noted[-1][1]:.0f} MB at last, slope {slope:+.1f} MB/h "
+        f"(standard error {error_of_slope:.1f})": slope < max(3 * error_of_slope, 6.0),
+        f"open files {min(n for *_, n in memory.noted)} to {max(n for *_, n in memory.noted)}": True,
+        f"the sink's error surfaced at the end: {error!r}": (error is not None) == bool(stats.sink_errors),
+        f"not back in time: {failures or 'never'}": not failures,
+    }
+    print()
+    for said, good in checks.items():
+        print(f"- {'ok' if good else 'NOT OK'}: {said}")
+    print(
+        f"\n{stats.seconds:.0f} s heard; {stats.gaps} gaps of {stats.gap_seconds:.1f} s; {stats.overflows} overflows; "
+        f"{stats.clock_jumps} clock jumps; not taken {stats.sink_drops}; commands {stats.control_commands}, ignored "
+        f"{stats.control_ignored}; latency p50 {stats.latency_p50:.1f}, p99 {stats.latency_p99:.1f} ms; added p50 "
+        f"{stats.added_p50:.1f}, p99 {stats.added_p99:.1f} ms"
+    )
+    return all(checks.values())
+
+
+def main() -> None:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=None)
+    given = parser.parse_args()
+    seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6)
+    sys.exit(0 if run(given.minutes, seed) else 1)
+
+
+if __name__ == "__main__":
+    main()
