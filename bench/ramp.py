@@ -55,7 +55,6 @@ def listen(callback: Callback, seconds: float, held: bool) -> dict[str, Any]:
             until = time.monotonic() + seconds
             while time.monotonic() < until:
                 parts += [piece.samples for piece in source.ring.read()]
-                arrivals += source.ring.arrivals(len(arrivals))
                 time.sleep(0.01)
     finally:
         source.stop()
