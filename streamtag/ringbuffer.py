@@ -217,7 +217,7 @@ class RingBuffer:
         return self._clock.at(position) + self.clock_offset
 
     def arrived_at(self, position: float) -> float:
-        """When a sample came to the ring (reader only), in seconds of `time.monotonic()`: the earliest known, or now."""
+        """When a sample came to the ring (reader only), in seconds of `time.monotonic()`; now, if it has not."""
         if not self._ends or position > self._ends[-1]:
             return time.monotonic()
         return self._arrivals[bisect_left(self._ends, position)]

@@ -286,7 +286,7 @@ class Tagger:
         hop = hop_frames(seconds)
         if self._remake is None:
             raise OptionError("this tagger was given its evaluator, whose hop is fixed")
-        frames, window = self._timeline.frames, self._evaluator.window_frames
+        frames = self._timeline.frames
         start = self._first_frame
         if self._windows:
             start += (self._windows - 1) * self._evaluator.hop_frames + hop

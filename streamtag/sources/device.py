@@ -291,7 +291,7 @@ class DeviceSource:
                 restart_at = time.monotonic() + pause
 
     def _again(self, devices: list[Device]) -> Device:
-        """The device of before among those there are now: by name, for indices change; the default, if that is heard."""
+        """The device of before among those there are now: by name, since indices change. The default may be another."""
         if self._given == "default":
             return choose(devices, "default")
         same = [device for device in devices if device.name == self.device.name]

@@ -141,9 +141,8 @@ def look_again() -> bool:
     sd = library()
     ours = list(_open)
     handles = {id(stream.handle) for stream in ours}
-    if any(
-        isinstance(each, sd._StreamBase) and id(each) not in handles and _is_open(sd, each) for each in gc.get_objects()
-    ):
+    streams = (each for each in gc.get_objects() if isinstance(each, sd._StreamBase))
+    if any(id(stream) not in handles and _is_open(sd, stream) for stream in streams):
         return False
     from streamtag.quiet import stderr_held_unless_failing
 
