@@ -4,14 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test bench check clean
+.PHONY: demo test bench soak check clean
+MINUTES ?= 10
 
 demo: $(VENV)/demo-ready
 	scripts/system-packages libportaudio2 libasound2-plugins
 	$(BIN)/streamtag live --model MSD_musicnn --input demo --osc 127.0.0.1:9000 --duration 20
 
 test: $(VENV)/test-ready
-	scripts/system-packages --optional libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils liblo-tools
+	scripts/system-packages --optional libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils liblo-tools faketime
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m kernels
@@ -24,6 +25,10 @@ check: $(VENV)/test-ready
 bench: $(VENV)/test-ready
 	scripts/system-packages --optional libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
 	$(BIN)/python -m bench
+
+soak: $(VENV)/test-ready
+	scripts/system-packages libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
+	$(BIN)/python -m bench.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf $(VENV) build dist

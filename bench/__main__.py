@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from bench import frames, live, osc, peers
+from bench import frames, latency, live, osc, peers, ramp
 from streamtag import extractor
 from streamtag.offline import FileTagger
 from streamtag.sources import demo_clip
 
 MODEL = "MSD_musicnn"
 LIVE_SECONDS = 60
+HELD_SECONDS = 60
+BURST_MINUTES = 10
 
 
 def main() -> None:
@@ -50,6 +52,7 @@ def main() -> None:
         _vectors(clips["16000 Hz, mono"], work)
         _processors(clips["44100 Hz, stereo"], work)
         _live(clips["44100 Hz, stereo"])
+        _stage()
     print("\n## Parts\n\n```")
     frames.main()
     osc.main()
@@ -182,6 +185,15 @@ def _live(clip: Path) -> None:
     names = ("seconds", "hops", "hops_skipped", "samples_lost", "overflows", "load", "latency_p50", "latency_p99")
     _table(["", ""], [[name, f"{figures[name]:.4g}"] for name in names])
     print("\nLatency: from the capture of the newest sample (as PortAudio tells it) to the tags being sent, in ms.")
+
+
+def _stage() -> None:
+    if not live.can_be_measured():
+        return
+    print(f"\n## Numbered samples for {HELD_SECONDS} s while a thread holds Python in slices of 50 ms\n")
+    _table(ramp.HEAD, ramp.table(HELD_SECONDS))
+    print(f"\n## Bursts of a tone for {BURST_MINUTES} minutes: from the burst to the datagram, ms (hop 16 ms)\n")
+    _table(latency.HEAD, latency.table(BURST_MINUTES * 60))
 
 
 def _seconds(work: Any) -> float:

@@ -99,6 +99,19 @@ def measure(callback: Callback, seconds: float, held: bool = True) -> dict[str, 
         return heard
 
 
+HEAD = ["callback", "samples heard", "missing", "reported overflows", "longest pause between blocks, ms"]
+
+
+def table(seconds: float) -> list[list[str]]:
+    """A row for each callback."""
+    rows = []
+    for callback in ("native", "python"):
+        heard = measure(callback, seconds)
+        numbers = (heard["samples"], heard["missing"], heard["overflows"], round(heard["longest_pause_ms"], 1))
+        rows.append([callback, *map(str, numbers)])
+    return rows
+
+
 def main() -> None:
     """Measure both, or listen."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -109,13 +122,8 @@ def main() -> None:
     if given.listen:
         print(json.dumps(listen(given.listen, given.seconds, given.held)))
         return
-    print(f"{given.seconds:g} s of numbered samples while a thread holds Python in slices of 50 ms\n")
-    print("| callback | samples heard | missing | reported overflows | longest pause between blocks, ms |")
-    print("| --- | --- | --- | --- | --- |")
-    for callback in ("native", "python"):
-        heard = measure(callback, given.seconds)
-        numbers = (heard["samples"], heard["missing"], heard["overflows"], round(heard["longest_pause_ms"], 1))
-        print(f"| {callback} | {' | '.join(map(str, numbers))} |")
+    for row in (HEAD, ["---"] * len(HEAD), *table(given.seconds)):
+        print("| " + " | ".join(row) + " |", flush=True)
 
 
 if __name__ == "__main__":

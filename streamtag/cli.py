@@ -17,7 +17,7 @@ from streamtag import __version__, cli_learn, cli_models
 from streamtag.console import err, forget_stdout, leave, leave_at_once, out, preparing, print_failure, print_tags
 from streamtag.errors import OptionError, StreamtagError, UnknownModelError
 from streamtag.networks.specs import SPECS, find_spec, frames_in
-from streamtag.quiet import c_libraries_silent
+from streamtag.quiet import c_libraries_silent, keep_stderr_for_python
 
 if TYPE_CHECKING:
     from streamtag.engine import Session
@@ -215,6 +215,9 @@ def live(
         with c_libraries_silent():
             try:
                 session.start()
+                if screen.name != "terminal":  # the view shows it itself
+                    for name, trouble in session.stats.sink_trouble.items():
+                        err.print(f"note: {name} {trouble}; trying again", markup=False)
                 session.wait(None if duration is None else min(duration, threading.TIMEOUT_MAX))
             finally:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -398,6 +401,7 @@ def main() -> None:
     status: int | None = 0
     if sys.stdout is None:  # started with stdout closed
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as the process lives
+    keep_stderr_for_python()
     try:
         app()
     except (OptionError, UnknownModelError) as error:

@@ -9,31 +9,43 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-@contextmanager
-def c_libraries_silent() -> Iterator[None]:
-    """Keep what C code writes to stderr off it; Python's own still goes there. STREAMTAG_DEBUG shows all.
+def keep_stderr_for_python() -> None:
+    """Give Python's stderr a descriptor of its own, so that what is done to descriptor 2 does not touch it.
 
-    PortAudio and ALSA write a dozen lines whenever a device cannot be opened, and on the audio thread when a sound
-    server dies: what they say is in streamtag's own message, and theirs would spoil the live view.
+    A library that hangs while descriptor 2 is held back would otherwise keep the message from the user that it hangs.
     """
     try:
-        kept = os.dup(2) if sys.stderr is not None and not os.environ.get("STREAMTAG_DEBUG") else None
-    except OSError:  # started with stderr closed
+        if sys.stderr is None or sys.stderr.fileno() != 2:
+            return
+        own = os.dup(2)
+    except (OSError, ValueError):  # started with stderr closed, or it is no file
+        return
+    sys.stderr.flush()
+    sys.stderr = os.fdopen(own, "w", buffering=1, errors="backslashreplace", closefd=False)
+
+
+@contextmanager
+def c_libraries_silent() -> Iterator[None]:
+    """Drop what C code writes to descriptor 2 (not what Python says, after `keep_stderr_for_python`).
+
+    PortAudio and ALSA write a dozen lines whenever a device cannot be opened, and on the audio thread when a sound
+    server dies: what they say is in streamtag's own message, and theirs would spoil the live view. STREAMTAG_DEBUG
+    shows all.
+    """
+    try:
+        separate = sys.stderr is not None and sys.stderr.fileno() != 2
+        kept = os.dup(2) if separate and not os.environ.get("STREAMTAG_DEBUG") else None
+    except (OSError, ValueError):
         kept = None
     if kept is None:
         yield
         return
-    assert sys.stderr is not None
-    sys.stderr.flush()
-    ours, sys.stderr = sys.stderr, os.fdopen(kept, "w", buffering=1, errors="backslashreplace", closefd=False)
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 2)
     os.close(nothing)
     try:
         yield
     finally:
-        sys.stderr.flush()
-        sys.stderr = ours
         os.dup2(kept, 2)
         os.close(kept)
 

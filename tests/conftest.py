@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 from platformdirs import user_cache_path
 
+from bench.sound_server import PROGRAMS, SoundServer
 from streamtag.sources import demo_clip
 from streamtag.tagger import Tagger
 
@@ -208,60 +209,10 @@ def free_udp_port() -> int:
 # --- sound --------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class SoundServer:
-    """A PulseAudio of our own, with one output, `music`, that nobody hears, and its monitor.
-
-    Attributes
-    ----------
-    env : what a process needs in its environment to hear the monitor.
-    """
-
-    folder: Path
-    env: dict[str, str] = field(init=False)
-    _process: subprocess.Popen[bytes] | None = None
-
-    def __post_init__(self) -> None:
-        home = self.folder / "home"
-        home.mkdir(parents=True)
-        self.folder.chmod(0o700)
-        self.env = {"XDG_RUNTIME_DIR": str(self.folder), "HOME": str(home), "PULSE_SOURCE": "music.monitor"}
-        self._env = {name: value for name, value in os.environ.items() if not name.startswith("PULSE_")} | self.env
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1"]
-        modules = ["module-null-sink sink_name=music rate=44100 channels=2", "module-native-protocol-unix"]
-        loads = [part for module in modules for part in ("-L", module)]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, *loads], env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        answered = lambda: subprocess.run(["pactl", "info"], env=self._env, capture_output=True).returncode == 0  # noqa: E731
-        wait_until(answered, f"PulseAudio to answer; see {self.folder / 'log'}")
-
-    def stop(self) -> None:
-        """End it, as when a sound server crashes or a machine logs out."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(10)
-            self._process = None
-
-    def play(self, path: Path) -> subprocess.Popen[bytes]:
-        """Begin to play a WAV file."""
-        return subprocess.Popen(
-            ["paplay", "--device=music", str(path)], env=self._env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-
-
 @pytest.fixture(scope="session")
 def sound_system(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], SoundServer]:
     """Starts sound servers, if all that is needed is there."""
-    for program, package in (
-        ("pulseaudio", "pulseaudio"),
-        ("paplay", "pulseaudio-utils"),
-        ("pactl", "pulseaudio-utils"),
-    ):
+    for program, package in PROGRAMS.items():
         if shutil.which(program) is None:
             lacking(f"{program} is missing (package {package})")
     if ctypes.util.find_library("portaudio") is None:

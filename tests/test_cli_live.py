@@ -24,8 +24,9 @@ from streamtag.networks.specs import SPECS
 
 Start = Callable[..., Running]
 SUMMARY = re.compile(
-    r"(?P<seconds>[\d.]+) s heard: (?P<hops>\d+) hops, (?P<skipped>\d+) skipped, (?P<lost>\d+) lost samples, "
-    r"(?P<overflows>\d+) overflows, latency p50 (?P<p50>[\d.]+) ms, p99 (?P<p99>[\d.]+) ms.* \(.*\)"
+    r"(?P<seconds>[\d.]+) s heard: (?P<hops>\d+) hops, (?P<skipped>\d+) skipped(?:, (?P<rested>\d+) rested)?, "
+    r"(?P<lost>\d+) lost samples, (?P<overflows>\d+) overflows, latency p50 (?P<p50>[\d.]+) ms, "
+    r"p99 (?P<p99>[\d.]+) ms.* \(.*\)"
 )
 TEXT = re.compile(r" *[\d.]+ s +-?[\d.]+ dBFS(  [\w\- ]+ \d\.\d\d){5}")
 
@@ -34,7 +35,7 @@ def summary(stderr: str) -> dict[str, float]:
     """The last line on stderr."""
     found = SUMMARY.fullmatch(stderr.splitlines()[-1])
     assert found, stderr
-    return {name: float(value) for name, value in found.groupdict().items()}
+    return {name: float(value or 0) for name, value in found.groupdict().items()}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,8 @@ def test_json_lines_for_as_long_as_asked(live_run: LiveRun) -> None:
     assert counted["lost"] == counted["overflows"] == 0
     assert 0 < counted["p50"] <= counted["p99"]
     for line in lines:
-        assert set(line) == {"t", "top", "level_dbfs", "latency_ms", "embedding"}
+        assert set(line) == {"t", "top", "level_dbfs", "latency_ms", "captured", "sent", "embedding"}
+        assert 0 < line["sent"] - line["captured"] < 3
         assert len(line["embedding"]) == 200
         assert len(line["top"]) == 5
         assert {tag for tag, _ in line["top"]} <= set(SPECS["MSD_musicnn"].labels)
@@ -210,7 +212,11 @@ WRONG = [
     (2, ["--embeddings"], "--format json"),
     (2, ["--osc", "localhost"], "'localhost': HOST:PORT is wanted"),
     (2, ["--osc", "localhost:99999"], "'localhost:99999'"),
-    (1, ["--osc", "no-such-host.invalid:9000"], "no-such-host.invalid:9000"),
+    (2, ["--gate", "loud"], "--gate 'loud'"),
+    (2, ["--gate", "nan"], "--gate 'nan'"),
+    (2, ["--osc-in", "here"], "'here'"),
+    (2, ["--osc-in", "99999"], "'99999'"),
+    (2, ["--callback", "magic"], "magic"),
     (2, ["--bogus"], "--bogus"),
 ]
 

@@ -211,9 +211,9 @@ class DeviceSource:
             finally:
                 self._opened.set()
             while not self._stopping.is_set():
-                reason = self._watch()
-                if reason and not self._stopping.is_set():
-                    self._recover(reason)
+                trouble = self._watch()
+                if trouble and not self._stopping.is_set():
+                    self._recover(*trouble)
         except _StoppedError:
             pass
         except BaseException as error:  # handed to the engine, or raised by `start`
@@ -222,24 +222,23 @@ class DeviceSource:
         with contextlib.suppress(_StoppedError):
             self._close()
 
-    def _watch(self) -> str | None:
-        """Wait until the stream needs help, and say why; None if the session ends."""
+    def _watch(self) -> tuple[str, bool] | None:
+        """Wait until the stream needs help; gives why, and whether it ended (else it stalled); None at the end."""
         ring = self.ring
         blocks, since = ring.blocks, time.monotonic()
         while not self._stopping.wait(WATCH_SECONDS):
             if ring.ended:
-                return "stopped: unplugged, or the sound server ended"
+                return "stopped: unplugged, or the sound server ended", True
             now = time.monotonic()
             if ring.blocks != blocks or ring.waiting > ring.capacity // 2:  # full: it is the engine that is late
                 blocks, since = ring.blocks, now
             elif now - since > (SILENT_SECONDS if blocks else FIRST_SECONDS):
-                return f"delivers nothing for {now - since:.0f} s"
+                return f"delivers nothing for {now - since:.0f} s", False
         return None
 
-    def _recover(self, reason: str) -> None:
+    def _recover(self, reason: str, ended: bool) -> None:
         """Close what is left and open the device again, as often as it takes."""
         self.recovering = reason
-        blocks = self.ring.blocks
         self._close()
         for restart in self._attempts():
             try:
@@ -247,7 +246,7 @@ class DeviceSource:
                 self.device = self._again(devices)
                 ring = self._new_ring()
                 self._open(ring)
-                if not blocks:  # it was open before, and nothing came: this time, see before saying so
+                if not ended:  # it was open, and nothing came: this time, see before saying that all is well
                     self._await_first(ring)
             except StreamtagError as error:
                 self.recovering = f"{reason}; {error}"

@@ -1,0 +1,334 @@
+"""What can happen to the input: servers, devices, cables."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import Running
+
+from bench import ramp
+from bench.sound_server import SoundServer
+from tests.faults.show import Show
+
+pytestmark = [pytest.mark.device]
+Begin = Callable[..., Show]
+Record = Callable[[str, str, str, str], None]
+BOTH_ENDS = 1.6
+"""How far the program's account of a gap may be from the test's, in seconds: a null sink begins with up to 2 s late."""
+
+
+def accounted(show: Show) -> tuple[str, dict[str, float]]:
+    """End it; nothing may be lost within streamtag, and every hop is accounted for."""
+    last = show.receiver.frames[-1]
+    outcome, counted = show.end()
+    assert outcome.status == 130, outcome.stderr
+    assert counted["lost"] == 0
+    hops = counted["hops"] + counted["skipped"] + counted["rested"] + counted["missed"]
+    assert abs(hops - 1 - last.index) <= 10, "hops up to the last frame, but for those on their way"
+    return outcome.message, counted
+
+
+def assert_wall_true(show: Show) -> None:
+    """The time of frames and the clock on the wall go alike, across whatever has happened."""
+    frames = [frame for frame in show.receiver.frames if frame.level > -119]
+    offsets = np.array([frame.came - frame.time for frame in frames])
+    assert np.ptp(offsets) < 0.5, f"frames' time strays from the wall's by {np.ptp(offsets):.2f} s"
+
+
+def recovered(show: Show, begin_again: Callable[[], None], pause: float = 1.0) -> tuple[float, float]:
+    """It says that it is recovering; then the input comes back; gives how long `recovering` and `running` took."""
+    said = show.wait_for_state("recovering")
+    time.sleep(pause)
+    assert show.receiver.state == "recovering"
+    begin_again()
+    running = show.wait_for_state("running")
+    show.wait_for_frames(30)
+    return said, running
+
+
+def test_a_server_that_is_killed(show: Begin, playing: SoundServer, record: Record) -> None:
+    run = show(playing)
+    playing.stop(signal.SIGKILL)
+    said, running = recovered(run, playing.start)
+    assert_wall_true(run)
+    _, counted = accounted(run)
+    assert counted["gaps"] == 1
+    record(
+        "sound server killed, started again after 1 s",
+        f"what was played meanwhile: a gap of {counted['gap_seconds']} s, counted; no sample that was delivered",
+        f"`recovering` after {said:.2f} s",
+        f"{running:.2f} s after the server",
+    )
+
+
+def test_what_is_on_is_switched_off_while_the_input_is_gone(show: Begin, playing: SoundServer) -> None:
+    run = show(playing, "--threshold", "0.02", "--smooth", "0")
+    playing.stop(signal.SIGKILL)
+    run.wait_for_state("recovering")
+    run.wait_for(lambda: run.receiver.frames[-1].level == -120, "the frame that lets go")
+    on: dict[str, int] = {}
+    for _, address, arguments in run.receiver.messages:
+        if address.startswith("/streamtag/on/"):
+            on[address] = arguments[0]
+    assert on
+    assert not any(on.values()), "a light that was on stays on"
+    assert all(score == 0 for score in run.receiver.of("/streamtag/top")[-1][1::2])
+    run.end()
+
+
+def test_a_server_that_ends_in_order_twice(show: Begin, playing: SoundServer, record: Record) -> None:
+    run = show(playing)
+    for _ in range(2):
+        playing.stop()
+        said, running = recovered(run, playing.start, 0.3)
+    assert_wall_true(run)
+    _, counted = accounted(run)
+    assert counted["gaps"] == 2
+    record(
+        "sound server restarted, twice",
+        f"two gaps, {counted['gap_seconds']} s in all, counted",
+        f"`recovering` after {said:.2f} s",
+        f"{running:.2f} s after the server",
+    )
+
+
+def test_a_server_that_is_frozen(show: Begin, playing: SoundServer, record: Record) -> None:
+    """SIGSTOP: the stream stays active, and neither delivers nor answers."""
+    run = show(playing)
+    playing.freeze()
+    said, running = recovered(run, playing.thaw, 2.0)
+    assert_wall_true(run)
+    _, counted = accounted(run)
+    assert counted["gaps"] == 1
+    record(
+        "sound server stopped (SIGSTOP) for 3 s, continued",
+        f"a gap of {counted['gap_seconds']} s, counted",
+        f"`recovering` after {said:.2f} s without a sample",
+        f"{running:.2f} s after SIGCONT",
+    )
+
+
+def test_ctrl_c_while_the_server_is_frozen(show: Begin, playing: SoundServer, record: Record) -> None:
+    run = show(playing)
+    playing.freeze()
+    run.wait_for_state("recovering")
+    began = time.monotonic()
+    outcome, counted = run.end()
+    took = time.monotonic() - began
+    assert outcome.status == 130
+    assert counted["lost"] == 0
+    record("Ctrl-C while the sound server is stopped", "nothing", "the summary; status 130", f"ends after {took:.1f} s")
+
+
+def null_sink(server: SoundServer) -> str:
+    modules = server.control("list", "short", "modules").splitlines()
+    return next(line.split()[0] for line in modules if "module-null-sink" in line)
+
+
+def load(server: SoundServer, rate: int = 44_100) -> None:
+    server.control("load-module", "module-null-sink", "sink_name=music", f"rate={rate}", "channels=2")
+
+
+def test_a_device_that_is_unplugged(show: Begin, playing: SoundServer, record: Record) -> None:
+    run = show(playing)
+    playing.control("unload-module", null_sink(playing))
+    said, running = recovered(run, lambda: load(playing))
+    assert_wall_true(run)
+    _, counted = accounted(run)
+    assert counted["gaps"] == 1
+    record(
+        "device unplugged, plugged in again after 1 s",
+        f"a gap of {counted['gap_seconds']} s, counted",
+        f"`recovering` after {said:.2f} s",
+        f"{running:.2f} s after the device",
+    )
+
+
+def test_a_device_that_comes_back_with_another_rate(show: Begin, playing: SoundServer, record: Record) -> None:
+    run = show(playing)
+    playing.control("unload-module", null_sink(playing))
+    said, running = recovered(run, lambda: load(playing, 96_000), 0.2)
+    assert_wall_true(run)
+    accounted(run)
+    record(
+        "device back with 96 kHz instead of 44.1 kHz",
+        "as above",
+        f"`recovering` after {said:.2f} s",
+        f"{running:.2f} s after the device",
+    )
+
+
+def test_a_device_that_delivers_nothing(show: Begin, playing: SoundServer, record: Record) -> None:
+    """A suspended device: the stream is alive, and its callback is not called."""
+    run = show(playing)
+    playing.control("suspend-sink", "music", "1")
+    said, running = recovered(run, lambda: playing.control("suspend-sink", "music", "0"))
+    assert_wall_true(run)
+    _, counted = accounted(run)
+    record(
+        "stream alive, but silent of callbacks (device suspended)",
+        f"a gap of {counted['gap_seconds']} s, counted",
+        f"`recovering` after {said:.2f} s (watchdog: 1 s)",
+        f"{running:.2f} s after it is resumed",
+    )
+
+
+def test_another_default_device(
+    show: Begin, sound_system: Callable[[], SoundServer], song: Path, tmp_path: Path, record: Record
+) -> None:
+    """The sound server moves streams that follow the default; what is heard next is the new default's sound."""
+    server = sound_system()
+    try:
+        server.env.pop("PULSE_SOURCE")
+        server.control("load-module", "module-null-sink", "sink_name=other", "rate=44100", "channels=2")
+        quiet = tmp_path / "quiet.wav"
+        samples, rate = soundfile.read(song)
+        soundfile.write(quiet, samples * 0.01, rate)
+        server.control("set-default-source", "music.monitor")
+        with server.playing(song):
+            player = server.play(quiet, sink="other")
+            run = show(server, "--input", "default", "--gate", "off")
+            loud = np.median([frame.level for frame in run.receiver.frames[-5:]])
+            server.control("set-default-source", "other.monitor")
+            took = run.wait_for(lambda: run.receiver.frames[-1].level < loud - 25, "the quiet music")
+            _, counted = accounted(run)
+            player.kill()
+            player.communicate()
+    finally:
+        server.stop()
+    record(
+        "default device changed (PulseAudio)",
+        "nothing" if not counted["gaps"] else f"a gap of {counted['gap_seconds']} s, counted",
+        "nothing: the sound server moves the stream",
+        f"heard after {took:.2f} s",
+    )
+
+
+def test_two_instances_on_one_device(show: Begin, playing: SoundServer, record: Record) -> None:
+    one, two = show(playing), show(playing)
+    one.wait_for_frames(60)
+    two.wait_for_frames(60)
+    for run in (one, two):
+        accounted(run)
+    record("two instances on one device", "nothing", "nothing", "both run")
+
+
+def test_silence_rests_and_opens_at_once(show: Begin, server: SoundServer, song: Path, record: Record) -> None:
+    run = show(server, wait=False)
+    run.wait_for(lambda: run.receiver.of("/streamtag/rested"), "a status", 60)
+    run.wait_for(lambda: run.receiver.of("/streamtag/rested")[-1][0] > 50, "rested hops", 60)
+    assert all(score == 0 for score in run.receiver.of("/streamtag/top")[-1][1::2])
+    with server.playing(song):
+        run.wait_for(lambda: run.receiver.frames[-1].level > -60, "music")
+        run.wait_for(lambda: run.receiver.of("/streamtag/top")[-1][1] > 0, "scores", 5)
+    _, counted = accounted(run)
+    assert counted["hops"] > 0
+    assert counted["rested"] > 50
+    record("silence", "nothing: hops rest, and are counted", "scores 0", "at the first loud frame")
+
+
+def test_no_sample_is_lost_while_python_is_held(
+    sound_system: Callable[[], SoundServer], compiled: None, record: Record
+) -> None:
+    """Samples that are their own numbers, through the sound server, while a thread holds Python's lock."""
+    heard = ramp.measure("native", 15)
+    assert heard["native"]
+    assert heard["samples"] > 10 * ramp.RATE
+    assert (heard["missing"], heard["backwards"], heard["holes"]) == (0, 0, 0)
+    assert (heard["counted_lost"], heard["overflows"]) == (0, 0)
+    record(
+        "a thread holds Python in slices of 50 ms for 15 s",
+        f"0 of {heard['samples']} numbered samples",
+        "load; skipped hops",
+        "at once",
+    )
+
+
+def test_the_python_callback_delivers_every_sample_too(sound_system: Callable[[], SoundServer], compiled: None) -> None:
+    heard = ramp.measure("python", 4, held=False)
+    assert not heard["native"]
+    assert heard["samples"] > ramp.RATE
+    assert (heard["missing"], heard["backwards"], heard["holes"], heard["counted_lost"]) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("callback", ["python", "native"])
+def test_either_callback_recovers(show: Begin, playing: SoundServer, callback: str) -> None:
+    run = show(playing, "--callback", callback)
+    playing.stop(signal.SIGKILL)
+    recovered(run, playing.start, 0.2)
+    accounted(run)
+
+
+def test_a_clock_that_jumps(show: Begin, playing: SoundServer, tmp_path: Path, record: Record) -> None:
+    """The clock on the wall is set by an hour; streamtag goes by the monotonic one."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    if library is None:
+        from conftest import lacking
+
+        lacking("libfaketime is missing (package faketime)")
+    setting = tmp_path / "faketime"
+    setting.write_text("+0")
+    env = {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(setting),
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_NO_CACHE": "1",
+    }
+    run = show(playing, env=env)
+    setting.write_text("+3600")
+    run.wait_for(lambda: run.receiver.of("/streamtag/time")[-1][0] > time.time() + 3000, "the new time of day")
+    run.wait_for_frames(60)
+    assert_wall_true(run)
+    assert max(frame.latency_ms for frame in run.receiver.frames) < 2000
+    _, counted = accounted(run)
+    assert counted["gaps"] == 0
+    record("the clock on the wall is set by an hour", "nothing", "`/streamtag/time` tells the new one", "goes on")
+
+
+CTRL_C_AT = [round(0.15 * step, 2) for step in range(1, 13)]
+
+
+def test_ctrl_c_at_each_phase_of_the_start(playing: SoundServer, compiled: None, record: Record) -> None:
+    env = os.environ | playing.env
+    as_in_a_shell = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    for seconds in CTRL_C_AT:
+        command = [sys.executable, "-c", as_in_a_shell, sys.executable, "-m", "streamtag", "live", "--input", "pulse"]
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+        assert process.returncode in (130, -signal.SIGINT), (seconds, said)  # the latter before Python itself is up
+        assert "Traceback" not in said, (seconds, said)
+        assert len(said.splitlines()) <= 1, (seconds, said)
+    record("Ctrl-C at each phase of the start", "nothing", "nothing, or the summary; status 130", "ends at once")
+
+
+def test_a_server_that_is_gone_or_frozen_at_the_start(
+    start: Callable[..., Running], server: SoundServer, compiled: None, record: Record
+) -> None:
+    server.freeze()
+    frozen = start("live", "--input", "pulse", env=server.env).end(60)
+    assert frozen.status == 1
+    assert "the sound system has not answered for 10 s" in frozen.message
+    server.thaw()
+    server.stop()
+    gone = start("live", "--input", "pulse", env=server.env).end(60)
+    assert gone.status == 1
+    record(
+        "sound server stopped or gone at the start",
+        "nothing",
+        "a message that says so; status 1",
+        "at the next start",
+    )
