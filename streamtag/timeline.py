@@ -120,8 +120,8 @@ class Timeline:
 
     def quiet_frames(self, end: int) -> int:
         """Frames before frame `end` since the newest that was loud."""
-        at = min(end, self._start + len(self._power)) - 1 - self._start
-        return end - 1 - int(self._newest_loud[at]) if at >= 0 else 0
+        last = min(end, self._start + len(self._power)) - 1  # a short stream is repeated, its levels are not
+        return last - int(self._newest_loud[last - self._start]) if last >= self._start else 0
 
     def _stream(self, samplerate: int, channels: int) -> tuple[MelStream, Array]:
         """The present stream, and the frames before it that its beginning completes."""

@@ -68,7 +68,8 @@ class Throttled:
         if frame.time + self._grace < due and not urgent:
             return
         # from when it was due, so that rounding to hops does not lower the rate; afresh after a gap
-        self._next = self._interval + (due if 0 <= frame.time - due < self._interval else frame.time)
+        keeps_up = frame.time - due < self._interval and not urgent
+        self._next = self._interval + (due if keeps_up else frame.time)
         heads = tuple(replace(head, switched=tuple(self._of_heads[head.name].items())) for head in frame.heads)
         self._sink.frame(replace(frame, switched=tuple(self._switched.items()), heads=heads))
         self._switched, self._of_heads = {}, {}
