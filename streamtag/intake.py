@@ -8,7 +8,6 @@ from streamtag.ringbuffer import RingBuffer
 from streamtag.sources import Source
 from streamtag.tagger import Tagger
 
-
 SHORTEST_GAP_SECONDS = 0.05
 """The silence that a stream's last frames need in order to be finished."""
 

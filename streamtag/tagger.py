@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.errors import FeedError, OptionError
+from streamtag.errors import OptionError
 from streamtag.evaluator import COARSE_HOP, FINE_HOP, Engine, Evaluator, make_evaluator, slides
 from streamtag.frames import SILENCE_DBFS, HeadFrame, TagFrame
 from streamtag.learn.plain import PlainHead, of_judged

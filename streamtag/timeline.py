@@ -87,7 +87,7 @@ class Timeline:
         return self._take(self._mel.push(self._zeros(round(seconds * self._mel.samplerate))))
 
     def end(self) -> Array:
-        """End the stream before a gap, with as much silence as its last samples need; gives the frames that are left."""
+        """End the stream before a gap, with as much silence as its last samples need; gives the frames left."""
         if self._mel is None or self._ended:
             return np.empty((0, N_MELS), np.float32)
         now = self.now
