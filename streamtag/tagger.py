@@ -350,6 +350,8 @@ class Tagger:
             of_window = {name: value[i] for name, value in features.items()}
             heads = tuple(head.update(of_window, seconds) for head in self._heads)
             switched = self._rolling.update(raw, seconds)
+            oldest = min(self._end(self._windows), self._timeline.frames) - self._evaluator.window_frames
+            self._timeline.let_go_before(oldest)
             frames.append(self._made(index, time, level, raw, embedding, switched, heads))
         return frames
 

@@ -109,13 +109,10 @@ class Timeline:
         self._note(np.zeros(kept, np.float32), frames)
 
     def level(self, end: int, frames: int) -> float:
-        """Level in dBFS of the newest `frames` before frame `end`; lets go of what lies before them."""
+        """Level in dBFS of the newest `frames` before frame `end`."""
         end = min(end, self._start + len(self._power))  # a short stream is repeated, its power is not
         start = max(end - frames, self._start)
         newest = self._power[start - self._start : end - self._start]
-        self._power = self._power[start - self._start :]
-        self._newest_loud = self._newest_loud[start - self._start :]
-        self._start = start
         return dbfs(float(newest.mean())) if len(newest) else dbfs(0.0)
 
     def quiet_frames(self, end: int) -> int:
@@ -124,6 +121,13 @@ class Timeline:
         return end - 1 - int(self._newest_loud[at]) if at >= 0 else 0
 
     def _stream(self, samplerate: int, channels: int) -> tuple[MelStream, Array]:
+    def let_go_before(self, frame: int) -> None:
+        """Keep no levels of the frames before this one, but the newest of all."""
+        gone = min(frame - self._start, len(self._power) - 1)
+        if gone > 0:
+            self._power, self._newest_loud = self._power[gone:], self._newest_loud[gone:]
+            self._start += gone
+
         """The present stream, and the frames before it that its beginning completes."""
         none = np.empty((0, N_MELS), np.float32)
         given = (samplerate, channels)
