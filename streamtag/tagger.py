@@ -240,7 +240,7 @@ class Tagger:
         seconds : how long. Within a stream, a whole number of samples.
         new_stream : whether the samples that follow may be of another rate or number of channels.
         """
-        if seconds <= SHORT_GAP_SECONDS and not new_stream and self._timeline.samples_in:
+        if seconds <= SHORT_GAP_SECONDS and not new_stream and self._timeline.in_stream:
             self._accept(self._timeline.fill(seconds))
             if seconds >= self.hop:
                 self._lose()

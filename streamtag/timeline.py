@@ -57,6 +57,11 @@ class Timeline:
         return self._nonfinite + (self._mel.nonfinite if self._mel else 0)
 
     @property
+    def in_stream(self) -> bool:
+        """Whether samples have come, and no gap has ended their stream."""
+        return self._mel is not None and not self._ended
+
+    @property
     def now(self) -> float:
         """Seconds from the start to after the newest sample."""
         if self._mel is None or self._ended:
@@ -99,9 +104,10 @@ class Timeline:
         return frames
 
     def begin_after(self, seconds: float) -> int:
-        """Let a gap pass after `end`; gives how many frames of silence are to be passed to come to its end."""
+        """Let a gap pass after `end`; gives how many frames of silence are to be passed: those that hear no more."""
         self._origin += seconds
-        return max(0, int(self._origin / FRAME_SECONDS + 1e-9) - self.frames)
+        # a frame hears two hops, and the resampler spreads what comes after it by less than one more
+        return max(0, int(self._origin / FRAME_SECONDS + 1e-9) - 2 - self.frames)
 
     def silence(self, frames: int) -> None:
         """Number frames of silence."""
@@ -115,12 +121,6 @@ class Timeline:
         newest = self._power[start - self._start : end - self._start]
         return dbfs(float(newest.mean())) if len(newest) else dbfs(0.0)
 
-    def quiet_frames(self, end: int) -> int:
-        """Frames before frame `end` since the newest that was loud."""
-        at = min(end, self._start + len(self._power)) - 1 - self._start
-        return end - 1 - int(self._newest_loud[at]) if at >= 0 else 0
-
-    def _stream(self, samplerate: int, channels: int) -> tuple[MelStream, Array]:
     def let_go_before(self, frame: int) -> None:
         """Keep no levels of the frames before this one, but the newest of all."""
         gone = min(frame - self._start, len(self._power) - 1)
@@ -128,6 +128,12 @@ class Timeline:
             self._power, self._newest_loud = self._power[gone:], self._newest_loud[gone:]
             self._start += gone
 
+    def quiet_frames(self, end: int) -> int:
+        """Frames before frame `end` since the newest that was loud."""
+        at = min(end, self._start + len(self._power)) - 1 - self._start
+        return end - 1 - int(self._newest_loud[at]) if at >= 0 else 0
+
+    def _stream(self, samplerate: int, channels: int) -> tuple[MelStream, Array]:
         """The present stream, and the frames before it that its beginning completes."""
         none = np.empty((0, N_MELS), np.float32)
         given = (samplerate, channels)
