@@ -97,7 +97,8 @@ class Timeline:
             return np.empty((0, N_MELS), np.float32)
         now = self.now
         rate = self._mel.samplerate
-        tail = self._mel.latency + -(-N_FFT * rate // SAMPLE_RATE) + 1
+        # the resampler rings on after a sample for as long as it looks ahead of it
+        tail = 2 * self._mel.latency + -(-N_FFT * rate // SAMPLE_RATE) + 1
         frames = self._take(self._mel.push(self._zeros(tail)))
         self._ended = (rate, self._mel.channels)
         self._origin = now

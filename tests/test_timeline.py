@@ -169,12 +169,15 @@ def test_long_and_short_gaps_in_a_row_are_their_sum(first: int, gap: int, short:
 
 
 @RATES
-def test_music_after_a_gap_lies_where_it_was_to_the_sample(rate: int) -> None:
-    """A click in silence, found again in the levels of the frames that hold it: 16 kHz samples, from frame starts."""
+@pytest.mark.parametrize("more", [13, 52, 120, 190])
+def test_music_at_both_ends_of_a_gap_lies_where_it_was_to_the_sample(rate: int, more: int) -> None:
+    """Clicks in silence, and the frames that hear them; wherever in a frame the gap begins and ends."""
+    before = np.zeros((8000 + more) * rate // 16_000, np.float32)
+    before[-1] = 1
     frames_of = {}
     for as_gap in (True, False):
         line = Timeline()
-        made = [line.push(np.zeros(rate // 2 + 13, np.float32), rate)]
+        made = [line.push(before, rate)]
         if as_gap:
             made.append(line.end())
             silent = line.begin_after(round(2.345 * rate) / rate)
@@ -187,7 +190,7 @@ def test_music_after_a_gap_lies_where_it_was_to_the_sample(rate: int) -> None:
         made.append(line.push(click, rate))
         frames_of[as_gap] = np.concatenate(made)
         assert line.frames == len(frames_of[as_gap])
-        assert line.now == pytest.approx((rate // 2 + 13 + round(2.345 * rate) + rate) / rate, abs=0.5 / rate + 1e-9)
+        assert line.now == pytest.approx((len(before) + round(2.345 * rate) + rate) / rate, abs=0.5 / rate + 1e-9)
     count = min(map(len, frames_of.values()))
     heard = [np.flatnonzero(frames_of[as_gap][:count].max(axis=1) > 0.05) for as_gap in (True, False)]
     np.testing.assert_array_equal(*heard)
