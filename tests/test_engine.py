@@ -505,6 +505,34 @@ def test_a_new_hop_is_taken_on_and_every_window_accounted_for(before: float, aft
     assert_all_accounted(session)
 
 
+def test_windows_that_were_due_when_the_hop_changes_are_counted() -> None:
+    sink = Recorder()
+    session = Session(ScriptedSource(), Tagger(window=0.32, hop=0.016), [sink])
+    session.prepare()
+    session.source.deliver(last_sample(5, 1))
+    session.step()
+    assert session.tagger.due == 5
+    session.set_hop(0.064)
+    session.source.deliver(RATE)
+    pump(session)
+    assert session.stats.hops_skipped >= 5
+    end_by_hand(session)
+    assert_all_accounted(session)
+
+
+def test_what_is_on_its_way_at_the_end_is_counted() -> None:
+    """Also in a ring that was not read yet."""
+    session = make_session()
+    session.prepare()
+    session.source.deliver(last_sample(3))
+    session.source.come_back()
+    session.source.deliver(last_sample(2))
+    session._stop_source()
+    assert session.stats.samples_in == last_sample(3) + last_sample(2)
+    assert session.stats.hops == 0
+    assert_all_accounted(session)
+
+
 def test_what_cannot_be_is_refused_where_it_is_asked_for() -> None:
     session = Session(ScriptedSource(), Tagger(window=0.32))
     for change, bad in [

@@ -180,11 +180,13 @@ def test_times_are_those_of_the_sample_that_is_asked_for() -> None:
     assert intake.times(99) == intake.times(0.3), "nothing is later than the newest sample"
 
 
-def test_the_resamplers_needs_count_as_arrival() -> None:
-    source = Ramp(1.0)
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_resamplers_needs_count_as_arrival(changed: bool) -> None:
+    source, tagger = Ramp(1.0), make_tagger()
+    intake = Intake(source, tagger) if changed else None
     source.come_back(48_000)
-    tagger = make_tagger()
-    intake = Intake(source, tagger)
+    intake = intake or Intake(source, tagger)
+    intake.take()
     needed = round(tagger.lookahead(48_000) * 48_000)
     assert needed > 100
     source.deliver(4800)
@@ -228,6 +230,27 @@ def test_a_ring_that_brought_nothing_leaves_no_trace() -> None:
     intake.take()
     assert [part for part in listening.heard if isinstance(part, tuple)] == [(pytest.approx(2.0), True)]
     assert (intake.gaps, intake.captured) == (1, 1000)
+
+
+def test_what_comes_into_a_ring_after_it_was_read_is_heard_before_the_next() -> None:
+    source, tagger = Ramp(1.0), make_tagger()
+    listening, intake = Listening(tagger), Intake(source, tagger)
+    feed = tagger.feed
+
+    def late(samples: np.ndarray, rate: int) -> int:
+        if source.position == 100:  # the ring has been read
+            source.deliver(50)
+            source.come_back()
+        return feed(samples, rate)
+
+    tagger.feed = late  # type: ignore[method-assign]
+    source.deliver(100)
+    intake.take()
+    source.deliver(30)
+    for _ in range(4):
+        intake.take()
+    assert_nothing_is_missing(source, intake, listening.heard)
+    assert tagger.samples_in == 180
 
 
 def test_counters_are_those_of_all_rings() -> None:
