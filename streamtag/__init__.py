@@ -20,6 +20,7 @@ _PUBLIC = {
     "RingBuffer": "streamtag.ringbuffer",
     "Session": "streamtag.engine",
     "live": "streamtag.engine",
+    "ControlPort": "streamtag.control",
     "top_tags": "streamtag.extract",
     "extractor": "streamtag.extract",
     "FileTagger": "streamtag.offline",
@@ -52,6 +53,7 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
+    from streamtag.control import ControlPort as ControlPort
     from streamtag.engine import Session as Session
     from streamtag.engine import live as live
     from streamtag.errors import AudioFileError as AudioFileError

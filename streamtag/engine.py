@@ -31,7 +31,7 @@ from streamtag.percentiles import Percentiles
 from streamtag.rolling import check_threshold, check_top
 from streamtag.sinks import HeadInfo, SessionInfo, Sink
 from streamtag.sources import Source
-from streamtag.tagger import GATE_DBFS, Tagger, hop_frames
+from streamtag.tagger import GATE_DBFS, Tagger
 
 if TYPE_CHECKING:
     from streamtag.sources.device import Callback
@@ -113,8 +113,10 @@ class Session:
 
     def stop(self) -> None:
         """End the session; returns when all is flushed and closed. In a forked process, does nothing."""
+        if not self._is_here():  # a lock that was held at the fork is held for ever
+            return
         self._stopping.set()
-        if self._thread.ident is not None and self._is_here():
+        if self._thread.ident is not None:
             self._ended.wait()
             self._thread.join()
 
@@ -150,9 +152,9 @@ class Session:
 
         Raises
         ------
-        OptionError : shorter than a frame (0.016 s), or longer than an hour.
+        OptionError : shorter than a frame (0.016 s), or longer than an hour; or the tagger was given its evaluator.
         """
-        hop_frames(seconds)
+        self.tagger.check_hop(seconds)
         self._requests.append(lambda: self._set_hop(seconds))
 
     def set_top(self, count: int) -> None:
@@ -312,9 +314,11 @@ class Session:
     def _follow_source(self) -> None:
         """Say so when the input goes or comes back."""
         gone = self.source.recovering is not None and not self._intake.waiting
-        if gone and not self._absent and not self._paused:
+        if not gone:
+            self._absent = False
+        elif not self._absent and not self._paused:
+            self._absent = True
             self._pass_on(self.tagger.let_go(self._intake.now()), counted=False)
-        self._absent = gone
         here = State.RECOVERING if gone else State.PAUSED if self._paused else State.RUNNING
         if here is not self._state and self._state is not State.STARTING:
             self._set_state(here)

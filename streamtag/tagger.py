@@ -164,6 +164,8 @@ class Tagger:
         self._first_frame = 0  # numbers of the evaluator's first frame and window,
         self._first_index = 0
         self._windows = 0  # and how many of its windows are done with
+        self._ahead = 0  # frames to come that lie before the evaluator's first
+        self._done_before: int | None = None  # number of the first frame of the last window of the evaluator before
         self._history = np.zeros((0, N_MELS), np.float32)  # the newest frames, as many as a window has
         self._rolling.reset()
         for head in self._heads:
@@ -245,7 +247,7 @@ class Tagger:
         seconds : how long. Within a stream, a whole number of samples.
         new_stream : whether the samples that follow may be of another rate or number of channels.
         """
-        if seconds <= SHORT_GAP_SECONDS and not new_stream and self._timeline.samples_in:
+        if seconds <= SHORT_GAP_SECONDS and not new_stream and self._timeline.in_stream:
             self._accept(self._timeline.fill(seconds))
             if seconds >= self.hop:
                 self._lose()
@@ -267,11 +269,12 @@ class Tagger:
 
     def forget(self) -> None:
         """Go on as if silence had come before: neither windows nor scores remember what was heard."""
-        frames, window, hop = self._timeline.frames, self._evaluator.window_frames, self._evaluator.hop_frames
-        judged_up_to = self._first_frame + (self._windows - 1) * hop + window if self._windows else frames
-        self._history[:] = 0
+        done, frames = self._newest_done(), self._timeline.frames
+        start = frames if done is None else done + self._evaluator.hop_frames
+        # windows that are due stay due, and hear nothing
+        self._history = np.zeros((max(0, frames - start), N_MELS), np.float32)
         self._evaluator.reset()
-        self._begin_at(min(judged_up_to + hop - window, frames) if self._windows else frames)
+        self._begin_at(start)
         self._rolling.reset()
         for head in self._heads:
             head.reset()
@@ -283,16 +286,26 @@ class Tagger:
         ------
         OptionError : shorter than a frame, longer than an hour; or the evaluator was given, and keeps its hop.
         """
+        self.check_hop(seconds)
         hop = hop_frames(seconds)
+        assert self._remake is not None
+        done = self._newest_done()
+        start = self._first_frame if done is None else done + hop
+        start = max(start, self._timeline.frames - len(self._history))  # so long ago that it is due already
+        evaluator = self._remake(hop)
+        evaluator.warm_up()
+        self._begin_at(start, evaluator)
+
+    def check_hop(self, seconds: float) -> None:
+        """Refuse a hop that `set_hop` cannot use; may be called from any thread.
+
+        Raises
+        ------
+        OptionError : as `set_hop`.
+        """
+        hop_frames(seconds)
         if self._remake is None:
             raise OptionError("this tagger was given its evaluator, whose hop is fixed")
-        frames = self._timeline.frames
-        start = self._first_frame
-        if self._windows:
-            start += (self._windows - 1) * self._evaluator.hop_frames + hop
-        self._evaluator = self._remake(hop)
-        self._evaluator.warm_up()
-        self._begin_at(min(max(start, frames - len(self._history)), frames))
 
     def set_top(self, count: int) -> None:
         """Change how many tags each result names.
@@ -320,18 +333,30 @@ class Tagger:
         for head in self._heads:
             head.set(top=self._rolling.top, threshold=self._rolling.threshold)
 
-    def _begin_at(self, frame: int) -> None:
-        """Let an evaluator that has no frames begin with this one, out of the history."""
+    def _newest_done(self) -> int | None:
+        """Number of the first frame of the newest window that is done with, if there is one."""
+        if not self._windows:
+            return self._done_before
+        return self._first_frame + (self._windows - 1) * self._evaluator.hop_frames
+
+    def _begin_at(self, frame: int, evaluator: Evaluator | None = None) -> None:
+        """Let an evaluator that has no frames begin with this one: out of the history, or when it comes."""
+        self._done_before = self._newest_done()
+        self._evaluator = evaluator or self._evaluator
         self._first_frame, self._first_index = frame, self._first_index + self._windows
         self._windows = 0
         wanted = self._timeline.frames - frame
-        if wanted:
+        self._ahead = max(0, -wanted)
+        if wanted > 0:
             self._evaluator.push(self._history[-wanted:])
 
     def _accept(self, logmel: NDArray[np.float32]) -> None:
         if len(logmel):
-            self._evaluator.push(logmel)
+            self._evaluator.push(logmel[self._ahead :])
+            self._ahead = max(0, self._ahead - len(logmel))
             self._history = np.concatenate((self._history, logmel))[-self._evaluator.window_frames :]
+            oldest = min(self._end(self._windows), self._timeline.frames) - self._evaluator.window_frames
+            self._timeline.let_go_before(oldest)
 
     def _lose(self) -> None:
         """Give up what is due, for its newest samples never came."""

@@ -57,6 +57,11 @@ class Timeline:
         return self._nonfinite + (self._mel.nonfinite if self._mel else 0)
 
     @property
+    def in_stream(self) -> bool:
+        """Whether samples have come, and no gap has ended their stream."""
+        return self._mel is not None and not self._ended
+
+    @property
     def now(self) -> float:
         """Seconds from the start to after the newest sample."""
         if self._mel is None or self._ended:
@@ -92,16 +97,18 @@ class Timeline:
             return np.empty((0, N_MELS), np.float32)
         now = self.now
         rate = self._mel.samplerate
-        tail = self._mel.latency + -(-N_FFT * rate // SAMPLE_RATE) + 1
+        # the resampler rings on after a sample for as long as it looks ahead of it
+        tail = 2 * self._mel.latency + -(-N_FFT * rate // SAMPLE_RATE) + 1
         frames = self._take(self._mel.push(self._zeros(tail)))
         self._ended = (rate, self._mel.channels)
         self._origin = now
         return frames
 
     def begin_after(self, seconds: float) -> int:
-        """Let a gap pass after `end`; gives how many frames of silence are to be passed to come to its end."""
+        """Let a gap pass after `end`; gives how many frames of silence are to be passed: those that hear no more."""
         self._origin += seconds
-        return max(0, int(self._origin / FRAME_SECONDS + 1e-9) - self.frames)
+        # a frame hears two hops, and the resampler spreads what comes after it by less than one more
+        return max(0, int(self._origin / FRAME_SECONDS + 1e-9) - 2 - self.frames)
 
     def silence(self, frames: int) -> None:
         """Number frames of silence."""
@@ -109,14 +116,18 @@ class Timeline:
         self._note(np.zeros(kept, np.float32), frames)
 
     def level(self, end: int, frames: int) -> float:
-        """Level in dBFS of the newest `frames` before frame `end`; lets go of what lies before them."""
+        """Level in dBFS of the newest `frames` before frame `end`."""
         end = min(end, self._start + len(self._power))  # a short stream is repeated, its power is not
         start = max(end - frames, self._start)
         newest = self._power[start - self._start : end - self._start]
-        self._power = self._power[start - self._start :]
-        self._newest_loud = self._newest_loud[start - self._start :]
-        self._start = start
         return dbfs(float(newest.mean())) if len(newest) else dbfs(0.0)
+
+    def let_go_before(self, frame: int) -> None:
+        """Keep no levels of the frames before this one, but the newest of all."""
+        gone = min(frame - self._start, len(self._power) - 1)
+        if gone > 0:
+            self._power, self._newest_loud = self._power[gone:], self._newest_loud[gone:]
+            self._start += gone
 
     def quiet_frames(self, end: int) -> int:
         """Frames before frame `end` since the newest that was loud."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,15 +16,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import wait_until
+from conftest import START_SECONDS, wait_until
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pythonosc.udp_client import SimpleUDPClient
 
 import streamtag
+from streamtag.audiothread import NONFINITE, OVERFLOWS
+from streamtag.control import ControlPort
 from streamtag.engine import STATUS_SECONDS, TOLERATED_BACKLOG_SECONDS, WAITING_FRAMES, Session
-from streamtag.errors import DeviceError, OptionError, SinkError
+from streamtag.errors import DeviceError, OptionError, SinkError, StreamtagError
 from streamtag.evaluator import PatchEvaluator
-from streamtag.frames import State, Stats, TagFrame
+from streamtag.frames import ENDED, TRANSITIONS, State, Stats, TagFrame
 from streamtag.networks.specs import SPECS
 from streamtag.ringbuffer import RingBuffer
 from streamtag.sinks import SessionInfo
@@ -72,12 +78,22 @@ class ScriptedSource:
         self.log.append("source started")
 
     def stop(self) -> None:
-        self.log.append("source stopped")
+        if "source stopped" not in self.log:  # it may be stopped again
+            self.log.append("source stopped")
 
     def deliver(self, samples: int, captured: float | None = None) -> None:
         block = np.resize(SOUND, self.position + samples)[self.position :]
         self.ring.write(block, time.monotonic() if captured is None else captured)
         self.position += samples
+
+    def go(self) -> None:
+        """The device is unplugged."""
+        self.recovering = "unplugged"
+
+    def come_back(self, rate: int = RATE) -> None:
+        """Begin again, into another ring."""
+        self.ring = RingBuffer(rate)
+        self.recovering = None
 
     def end(self, error: BaseException | None = None) -> None:
         self.error = error
@@ -139,12 +155,66 @@ class Recorder:
         self._may_fail("close")
 
 
-def make_tagger(judge: Judge | None = None, hop: int = HOP) -> Tagger:
-    return Tagger(evaluator=PatchEvaluator(judge or Judge(), hop))
+def make_tagger(judge: Judge | None = None, hop: int = HOP, **options: float) -> Tagger:
+    return Tagger(evaluator=PatchEvaluator(judge or Judge(), hop), **options)
 
 
-def make_session(*sinks: Recorder, judge: Judge | None = None, hop: int = HOP, source: object = None) -> Session:
-    return Session(source or ScriptedSource(), make_tagger(judge, hop), sinks)
+def make_session(
+    *sinks: Recorder, judge: Judge | None = None, hop: int = HOP, source: object = None, **options: float
+) -> Session:
+    return Session(source or ScriptedSource(), make_tagger(judge, hop, **options), sinks)
+
+
+class Clock:
+    """Stands where it is put, in place of `time.monotonic`."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def play(self, session: Session, seconds: float, block: int = 800) -> None:
+        """Let sound come in blocks, each when it has been captured, and the session keep up with it."""
+        rate = session.source.ring.samplerate
+        for _ in range(round(seconds * rate / block)):
+            self.now += block / rate
+            session.source.deliver(block)
+            pump(session)
+
+    def wait(self, session: Session, seconds: float) -> None:
+        """Let time pass in which nothing comes."""
+        self.now += seconds
+        pump(session)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
+
+
+def pump(session: Session) -> None:
+    while session.step():
+        pass
+
+
+def end_by_hand(session: Session) -> None:
+    """What the thread does when the source has ended."""
+    session.source.end()
+    session.finish()
+    session._stop_source()
+
+
+def assert_all_accounted(session: Session) -> None:
+    """At the end: every sample came in or was lost; every hop that passed is in one of the four."""
+    stats, tagger = session.stats, session.tagger
+    assert stats.samples_captured == stats.samples_in + stats.samples_lost
+    passed = tagger._first_index + tagger._windows
+    assert stats.hops + stats.hops_rested + stats.hops_skipped + stats.hops_lost == passed
+    window, hop = tagger._evaluator.window_frames, tagger._evaluator.hop_frames
+    assert tagger.frames_in - tagger._first_frame < tagger._windows * hop + window, "none is left that was not counted"
 
 
 def deliver_slowly(session: Session, windows: int) -> None:
@@ -157,7 +227,7 @@ def deliver_slowly(session: Session, windows: int) -> None:
 
 def assert_same(one: TagFrame, other: TagFrame) -> None:
     for field in fields(TagFrame):
-        if field.name not in ("captured", "judged"):
+        if field.name not in ("captured", "arrived", "judged"):
             np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), err_msg=field.name)
 
 
@@ -329,8 +399,8 @@ def test_counters_agree_with_what_happened() -> None:
     session.prepare()
     capacity = session.source.ring.capacity
     session.source.deliver(capacity + 123)  # into an empty ring: 123 find no room
-    session.source.ring.overflows += 2
-    session.source.ring.nonfinite += 3
+    session.source.ring.memory[OVERFLOWS] += 2
+    session.source.ring.memory[NONFINITE] += 3
     session.step()
     stats = session.stats
     assert (stats.samples_in, stats.samples_lost, stats.overflows, stats.nonfinite) == (capacity, 123, 2, 3)
@@ -347,6 +417,282 @@ def test_a_sink_is_told_what_it_will_hear() -> None:
     assert (info.model, info.labels) == ("MSD_musicnn", SPECS["MSD_musicnn"].labels)
     assert (info.embedding_size, info.source, info.samplerate, info.engine) == (200, "script", RATE, "full patch")
     assert (info.hop, info.window) == pytest.approx((HOP * 0.016, WINDOW * 0.016))
+
+
+# --- requests -------------------------------------------------------------------------------------------------------
+
+
+@few
+@given(before=st.integers(0, 20), during=st.integers(0, 30), after=st.integers(1, 20))
+def test_pausing_leaves_windows_out_and_those_after_are_exact(before: int, during: int, after: int) -> None:
+    sink = Recorder()
+    session = make_session(sink, smooth=0.5)
+    session.prepare()
+    for number in range(before + during + after):
+        if number == before:
+            session.pause()
+        if number == before + during:
+            session.resume()
+        session.source.deliver(last_sample(0) if number == 0 else HOP_SAMPLES)
+        pump(session)
+        assert session.stats.state is (State.PAUSED if before <= number < before + during else State.RUNNING)
+    everything = make_tagger().push(SOUND[: last_sample(before + during + after - 1)], RATE)
+    indices = [frame.index for frame in sink.frames]
+    assert indices == [*range(before), *range(before + during, before + during + after)]
+    for frame in sink.frames:
+        np.testing.assert_array_equal(frame.raw, everything[frame.index].raw)
+    assert session.stats.hops_rested == during
+    assert not any(frame.rested for frame in sink.frames)
+    end_by_hand(session)
+    assert_all_accounted(session)
+
+
+def test_a_session_that_ends_while_paused_says_no_more() -> None:
+    sink = Recorder()
+    session = make_session(sink)
+    session.prepare()
+    session.pause()
+    session.source.deliver(2000)  # less than a window, which would be repeated
+    pump(session)
+    end_by_hand(session)
+    assert not sink.frames
+    assert_all_accounted(session)
+
+
+def test_reset_lets_go_and_begins_with_silence(clock: Clock) -> None:
+    sink = Recorder()
+    session = make_session(sink, threshold=0.05)
+    session.prepare()
+    clock.play(session, 1.0)
+    last = sink.frames[-1]
+    assert last.on
+    clock.wait(session, 0.0131)
+    session.reset()
+    pump(session)
+    gone = sink.frames[-1]
+    assert gone.rested
+    assert gone.time == pytest.approx(1.0131), "at the moment it was asked for"
+    assert {label for label, _ in gone.switched} == last.on
+    assert not gone.on
+    assert not gone.scores.any()
+    clock.play(session, 1.0)
+    frames = [frame for frame in sink.frames if not frame.rested]
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    new = frames[last.index + 1]
+    assert new.raw.max() < last.raw.max() / 2, "most of its window is silence"
+    np.testing.assert_array_equal(new.scores, new.raw)
+    everything = make_tagger().push(SOUND[: 2 * RATE], RATE)
+    np.testing.assert_array_equal(frames[-1].raw, everything[-1].raw)
+    end_by_hand(session)
+    assert_all_accounted(session)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.064, 0.016), (0.032, 0.32), (0.512, 0.064), (0.064, 1.0)])
+def test_a_new_hop_is_taken_on_and_every_window_accounted_for(before: float, after: float, clock: Clock) -> None:
+    sink = Recorder()
+    session = Session(ScriptedSource(), Tagger(window=0.32, hop=before, smooth=0), [sink])
+    session.prepare()
+    clock.play(session, 1.5, block=256)
+    session.set_hop(after)
+    clock.play(session, 2.5, block=256)
+    assert session.tagger.hop == pytest.approx(after, abs=0.0081)
+    exact = {round(frame.time, 3): frame.raw for frame in Tagger(window=0.32, hop=0.016).push(SOUND[: 4 * RATE], RATE)}
+    for frame in sink.frames:
+        np.testing.assert_allclose(frame.raw, exact[round(frame.time, 3)], atol=1e-5)
+    late = [frame.time for frame in sink.frames if frame.time > 3]
+    np.testing.assert_allclose(np.diff(late), session.tagger.hop, atol=1e-9)
+    end_by_hand(session)
+    assert_all_accounted(session)
+
+
+def test_windows_that_were_due_when_the_hop_changes_are_counted() -> None:
+    sink = Recorder()
+    session = Session(ScriptedSource(), Tagger(window=0.32, hop=0.016), [sink])
+    session.prepare()
+    session.source.deliver(last_sample(5, 1))
+    session.step()
+    assert session.tagger.due == 5
+    session.set_hop(0.064)
+    session.source.deliver(RATE)
+    pump(session)
+    assert session.stats.hops_skipped >= 5
+    end_by_hand(session)
+    assert_all_accounted(session)
+
+
+def test_what_is_on_its_way_at_the_end_is_counted() -> None:
+    """Also in a ring that was not read yet."""
+    session = make_session()
+    session.prepare()
+    session.source.deliver(last_sample(3))
+    session.source.come_back()
+    session.source.deliver(last_sample(2))
+    session._stop_source()
+    assert session.stats.samples_in == last_sample(3) + last_sample(2)
+    assert session.stats.hops == 0
+    assert_all_accounted(session)
+
+
+def test_what_cannot_be_is_refused_where_it_is_asked_for() -> None:
+    session = Session(ScriptedSource(), Tagger(window=0.32))
+    for change, bad in [
+        *((session.set_hop, bad) for bad in (0, -1, float("nan"), float("inf"), 3601)),
+        *((session.set_top, bad) for bad in (0, -1, 51)),
+        *((session.set_threshold, bad) for bad in (0, 1.01, float("nan"))),
+        (make_session().set_hop, 0.1),  # whose evaluator was given
+    ]:
+        with pytest.raises(OptionError):
+            change(bad)
+    assert not session._requests
+
+
+# --- the input goes and comes back --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [RATE, 48_000, 44_100])
+def test_an_input_that_goes_and_comes_back_leaves_a_gap_of_its_length(rate: int, clock: Clock) -> None:
+    sink = Recorder()
+    session = make_session(sink, threshold=0.05)
+    session.prepare()
+    began = clock.now
+    clock.play(session, 1.0)
+    assert sink.frames[-1].on
+    on = sink.frames[-1].on
+    session.source.go()
+    clock.wait(session, 0.5)
+    assert (session.stats.state, session.stats.trouble) == (State.RECOVERING, "unplugged")
+    gone = sink.frames[-1]
+    assert (gone.rested, gone.on, gone.scores.any()) == (True, frozenset(), False)
+    assert {label for label, _ in gone.switched} == on
+    assert gone.time == pytest.approx(1.5), "so long after the last sample"
+    assert session.stats.resting
+    told = len(sink.frames)
+    clock.wait(session, 4.2)
+    assert len(sink.frames) == told, "once is enough"
+    session.source.come_back(rate)
+    clock.wait(session, 0.05)
+    assert session.stats.gaps == 0, "its length is known with the first sample"
+    clock.play(session, 2.0, block=rate // 20)
+    assert (session.stats.state, session.stats.trouble, session.stats.gaps) == (State.RUNNING, None, 1)
+    assert session.stats.gap_seconds == pytest.approx(0.5 + 4.2 + 0.05)
+    judged = [frame for frame in sink.frames if not frame.rested]
+    assert judged[-1].time > 7.6
+    for frame in judged:
+        assert frame.time == pytest.approx((last_sample(frame.index)) / RATE)
+        # to a sample where a rate does not divide 16 ms
+        assert began + frame.time == pytest.approx(frame.captured, abs=1 / rate if rate == 44_100 else 1e-6)
+        assert frame.captured <= frame.arrived + 1e-6
+        assert frame.arrived <= frame.judged + 1e-6
+    assert session.stats.hops_lost > 60
+    end_by_hand(session)
+    assert_all_accounted(session)
+    assert session.stats.samples_captured == RATE + 2 * rate
+
+
+def test_what_was_heard_before_a_gap_is_judged_before_it() -> None:
+    sink = Recorder()
+    session = make_session(sink, hop=1)
+    session.prepare()
+    session.source.deliver(last_sample(5, 1))
+    session.source.go()
+    session.source.come_back()
+    session.source.deliver(RATE)
+    pump(session)
+    assert [frame.index for frame in sink.frames][:6] == list(range(6))
+    end_by_hand(session)
+    assert_all_accounted(session)
+
+
+def test_an_input_that_was_never_there_leaves_no_gap(clock: Clock) -> None:
+    """A device that has to be opened twice before its first sample: time begins with that."""
+    sink = Recorder()
+    session = make_session(sink)
+    session.prepare()
+    session.source.go()
+    clock.wait(session, 3.0)
+    assert session.stats.state is State.RECOVERING
+    session.source.come_back(48_000)
+    clock.play(session, 1.0)
+    judged = [frame for frame in sink.frames if not frame.rested]
+    assert judged[0].time == pytest.approx(last_sample(0) / RATE)
+    assert session.stats.gap_seconds == 0
+    end_by_hand(session)
+    assert_all_accounted(session)
+
+
+def test_an_input_that_goes_while_paused_is_let_go_of_when_the_pause_ends(clock: Clock) -> None:
+    sink = Recorder()
+    session = make_session(sink, threshold=0.05)
+    session.prepare()
+    clock.play(session, 1.0)
+    session.pause()
+    pump(session)
+    told = len(sink.frames)
+    session.source.go()
+    clock.wait(session, 1.0)
+    assert session.stats.state is State.RECOVERING
+    assert len(sink.frames) == told
+    session.resume()
+    clock.wait(session, 1.0)
+    assert len(sink.frames) == told + 1
+    assert not sink.frames[-1].on
+
+
+# --- states -------------------------------------------------------------------------------------------------------
+
+ALL_PAIRS = list(itertools.product(State, State))
+
+
+@pytest.mark.parametrize(("before", "after"), ALL_PAIRS)
+def test_only_what_the_table_says_may_follow(before: State, after: State) -> None:
+    session = make_session(Recorder())
+    session.prepare()
+    session._state = before
+    if after in TRANSITIONS[before]:
+        session._set_state(after)
+        assert session.stats.state is after
+        assert session.sinks[0].states[-1].state is after
+    else:
+        with pytest.raises(StreamtagError, match=f"{before.value} cannot become {after.value}"):
+            session._set_state(after)
+        assert session.stats.state is before
+
+
+def be(session: Session, state: State) -> None:
+    """Bring a session on its thread into a state."""
+    source = session.source
+    if state is State.PAUSED:
+        session.pause()
+    if state is State.RUNNING:
+        session.resume()
+    if state is State.RECOVERING:
+        source.go()
+    elif source.recovering and state not in ENDED:
+        source.come_back()
+    if state is State.FINISHED:
+        source.end()
+    if state is State.FAILED:
+        source.end(DeviceError("unplugged for good"))
+    wait_until(lambda: session.stats.state is state, f"the session to be {state.value}")
+
+
+LIVING = (State.RUNNING, State.RECOVERING, State.PAUSED)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(before, after) for before, after in ALL_PAIRS if before in LIVING and after in TRANSITIONS[before]],
+)
+def test_what_may_follow_does(before: State, after: State) -> None:
+    sink = Recorder()
+    session = make_session(sink)
+    session.start()
+    be(session, before)
+    be(session, after)
+    session.stop()
+    assert sink.states[0].state is State.RUNNING
+    passed = [state for state, _ in itertools.groupby(stats.state for stats in sink.states)]
+    assert passed[-2:] == [before, after] if after in ENDED else passed[-3:] == [before, after, State.FINISHED]
 
 
 # --- on its thread ------------------------------------------------------------------------------------------------
@@ -488,8 +834,15 @@ def fail_in_judge() -> tuple[Session, type[Exception], str]:
     return make_session(Recorder(), judge=Judge(fails_at=2)), RuntimeError, "the judge is ill"
 
 
-def fail_in_sink() -> tuple[Session, type[Exception], str]:
-    return make_session(Recorder("bad", ["frame"]), Recorder()), SinkError, "bad failed at frame"
+def fail_in_control() -> tuple[Session, type[Exception], str]:
+    session = make_session(Recorder())
+    session.control = ControlPort("127.0.0.1", 0)
+
+    def faulty(_: int) -> None:
+        raise RuntimeError("a fault of ours")
+
+    session.set_top = faulty
+    return session, RuntimeError, "a fault of ours"
 
 
 def provoke(session: Session) -> None:
@@ -497,11 +850,13 @@ def provoke(session: Session) -> None:
     session.source.deliver(last_sample(0))
     wait_until(lambda: session.stats.hops or session.stats.state is State.FAILED, "the first window")
     session.source.deliver(HOP_SAMPLES)
-    if session.tagger._evaluator._network._fails_at is None:
+    if session.control is not None:
+        tell(session, "/streamtag/top", 3)
+    elif session.tagger._evaluator._network._fails_at is None:
         session.source.end(DeviceError("unplugged"))
 
 
-FAILURES = pytest.mark.parametrize("failing", [fail_in_source, fail_in_judge, fail_in_sink])
+FAILURES = pytest.mark.parametrize("failing", [fail_in_source, fail_in_judge, fail_in_control])
 
 
 @FAILURES
@@ -589,6 +944,214 @@ def test_what_came_before_a_source_failed_is_judged() -> None:
     with pytest.raises(DeviceError):
         session.wait(10)
     assert [frame.index for frame in sink.frames] == [0]
+
+
+# --- sinks that fail ----------------------------------------------------------------------------------------------
+
+
+class Leaver(Recorder):
+    """A reader that goes away at its second frame."""
+
+    def frame(self, frame: TagFrame) -> None:
+        if self.frames:
+            raise BrokenPipeError(32, "Broken pipe")
+        super().frame(frame)
+
+
+def test_a_sink_that_fails_is_called_again_and_heard_of_at_the_end() -> None:
+    class Wavering(Recorder):
+        def frame(self, frame: TagFrame) -> None:
+            super().frame(frame)
+            if frame.index in (1, 2):
+                raise SinkError(f"no frame {frame.index}")
+
+    bad, good = Wavering("bad"), Recorder("good")
+    session = make_session(bad, good)
+    session.start()
+    deliver_slowly(session, 5)
+    assert session.stats.state is State.RUNNING
+    assert session.stats.sink_drops == {"bad": 2, "good": 0}
+    assert session.stats.sink_errors == {"bad": "SinkError: no frame 1"}
+    assert not session.wait(0)
+    session.source.end()
+    with pytest.raises(SinkError, match="no frame 1"):
+        session.wait(10)
+    assert session.stats.state is State.FINISHED
+    assert [frame.index for frame in bad.frames] == [frame.index for frame in good.frames] == list(range(5))
+    assert [stats.state for stats in bad.states][-1] is State.FINISHED
+
+
+@pytest.mark.parametrize("way", ["leaves", "iterates"])
+def test_the_first_error_of_a_sink_is_raised_at_the_end_where_the_caller_is(way: str) -> None:
+    session = make_session(Recorder("bad", ["frame"]))
+
+    def body() -> None:
+        with session:
+            session.source.deliver(last_sample(0))
+            wait_until(lambda: session.stats.sink_drops["bad"], "the failure")
+            session.source.end()
+            if way == "iterates":
+                list(session)
+
+    with pytest.raises(SinkError, match="bad failed at frame"):
+        body()
+    assert session.stats.state is State.FINISHED
+
+
+def test_an_error_of_the_session_comes_before_one_of_a_sink() -> None:
+    session = make_session(Recorder("bad", ["frame"]), judge=Judge(fails_at=2))
+    session.start()
+    provoke(session)
+    with pytest.raises(RuntimeError, match="the judge is ill"):
+        session.wait(10)
+
+
+def test_a_reader_who_leaves_is_left_out_and_the_others_go_on() -> None:
+    gone, good = Leaver("gone"), Recorder("good")
+    session = make_session(gone, good)
+    session.start()
+    deliver_slowly(session, 5)
+    session.source.end()
+    with pytest.raises(BrokenPipeError):
+        session.wait(10)
+    assert session.stats.state is State.FINISHED
+    assert (len(gone.frames), len(good.frames)) == (1, 5)
+    assert [stats.state for stats in gone.states] == [State.RUNNING]
+    assert gone.log[-1] == "gone closed"
+
+
+def test_without_a_reader_left_the_session_ends() -> None:
+    session = make_session(Leaver("one"), Leaver("two"))
+    session.start()
+    session.source.deliver(last_sample(0))
+    wait_until(lambda: session.stats.hops, "the first window")
+    session.source.deliver(HOP_SAMPLES)
+    with pytest.raises(BrokenPipeError):
+        session.wait(10)
+    assert session.stats.state is State.FAILED
+    assert session.source.log == ["source started", "source stopped"]
+
+
+# --- a desk -------------------------------------------------------------------------------------------------------
+
+
+def tell(session: Session, address: str, *values: float) -> None:
+    """Send one message to the control port."""
+    host, port = session.control.address
+    with SimpleUDPClient(host, port) as desk:
+        desk.send_message(address, values or [])
+
+
+def test_a_desk_steers_a_session() -> None:
+    sink = Recorder()
+    session = Session(
+        ScriptedSource(), Tagger(window=0.32, hop=0.064, top=5), [sink], control=ControlPort("127.0.0.1", 0)
+    )
+
+    def told(*message: object) -> None:
+        before = session.stats.control_commands
+        tell(session, *message)
+        wait_until(lambda: session.stats.control_commands > before and not session._requests, str(message))
+
+    def next_frame() -> TagFrame:
+        before = len(sink.frames)
+        session.source.deliver(round(session.tagger.hop * RATE))
+        wait_until(lambda: len(sink.frames) > before, "a frame")
+        return sink.frames[-1]
+
+    with session:
+        session.source.deliver(last_sample(0))
+        wait_until(lambda: sink.frames, "the first frame")
+        assert len(next_frame().top) == 5
+        told("/streamtag/top", 3)
+        assert len(next_frame().top) == 3
+        told("/streamtag/threshold", 1e-4)
+        assert len(next_frame().on) > 5
+        told("/streamtag/hop", 0.128)
+        one, other = next_frame(), next_frame()
+        assert other.time - one.time == pytest.approx(0.128)
+        told("/streamtag/pause")
+        wait_until(lambda: session.stats.state is State.PAUSED, "the pause")
+        told("/streamtag/resume")
+        wait_until(lambda: session.stats.state is State.RUNNING, "the end of the pause")
+        told("/streamtag/reset")
+        wait_until(lambda: sink.frames[-1].rested, "all to be let go of")
+        for number, bad in enumerate([("top", 51), ("top", 0), ("hop", 0), ("threshold", 2), ("volume", 1)], start=1):
+            tell(session, f"/streamtag/{bad[0]}", bad[1])
+            wait_until(lambda number=number: session.stats.control_ignored == number, f"{bad} to be refused")
+        assert session.stats.control_commands == 6
+        assert next_frame().index == other.index + 1
+    assert session.stats.state is State.FINISHED
+    assert_all_accounted(session)
+
+
+def test_a_desk_cannot_end_a_session_whose_evaluator_was_given() -> None:
+    session = make_session()
+    session.control = ControlPort("127.0.0.1", 0)
+    with session:
+        tell(session, "/streamtag/hop", 0.1)
+        wait_until(lambda: session.stats.control_ignored, "the refusal")
+        deliver_slowly(session, 2)
+    assert session.stats.state is State.FINISHED
+
+
+def test_a_port_that_is_taken_closes_what_was_opened() -> None:
+    taken = ControlPort("127.0.0.1", 0)
+    taken.open(make_session())
+    session = make_session(Recorder())
+    session.control = ControlPort(*taken.address)
+    try:
+        with pytest.raises(StreamtagError, match="cannot listen for OSC"):
+            session.start()
+    finally:
+        taken.close()
+    assert session.sinks[0].log == ["recorder opened", "recorder closed"]
+
+
+# --- forks --------------------------------------------------------------------------------------------------------
+
+FORK = """
+import os, sys, time
+import streamtag
+from streamtag.frames import State
+
+def wait_for(hops):
+    while session.stats.hops < hops:
+        assert not session.wait(0.01)
+
+def refused(call):
+    try:
+        call()
+    except streamtag.StreamtagError as error:
+        return "fork" in str(error)
+    return False
+
+with streamtag.live(input="demo", hop=0.064) as session:
+    wait_for(3)
+    with session._stopping._cond:  # the engine's thread may hold any lock when a fork comes
+        child = os.fork()
+        if not child:
+            assert refused(session.wait) and refused(lambda: next(iter(session)))
+            session.stop()
+            session.__exit__(None, None, None)
+            print("child", session.stats.state.value)
+            sys.exit(0)
+    _, status = os.waitpid(child, 0)
+    assert status == 0, status
+    wait_for(session.stats.hops + 5)
+assert session.stats.samples_lost == 0, session.stats
+assert session.stats.state is State.FINISHED, session.stats
+print("parent", session.stats.samples_captured == session.stats.samples_in)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.usefixtures("compiled")
+def test_a_fork_leaves_the_session_to_the_parent() -> None:
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=START_SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["child running", "parent True"]
 
 
 # --- the real thing -----------------------------------------------------------------------------------------------

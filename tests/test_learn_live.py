@@ -107,6 +107,53 @@ def test_smoothing_and_thresholds_are_those_of_the_tags(clips: Path, plain: list
     np.testing.assert_array_equal(tagger.push(samples, rate)[0].heads[0].scores, frames[0].heads[0].scores)
 
 
+def test_heads_rest_with_the_network(clips: Path, plain: list[PlainHead]) -> None:
+    samples, rate = sound(clips.parent / "new.flac")
+    music = samples[-5 * rate :]
+    x = np.concatenate((music, np.zeros((7 * rate, *music.shape[1:]), np.float32), music[: 2 * rate]))
+    frames = Tagger(hop=0.25, smooth=0.5, heads=plain, gate=-60).push(x, rate)
+    free = Tagger(hop=0.25, smooth=0.5, heads=plain).push(x, rate)
+    last = [frame.rested for frame in frames].index(True) - 1
+    opened = next(i for i, frame in enumerate(frames) if i > last + 1 and not frame.rested)
+    for i in range(2):
+        assert frames[last].heads[i].on
+        for before, frame in pairwise(frames[last:opened]):
+            said = frame.heads[i]
+            assert not said.raw.any()
+            assert not len(said.features)
+            assert (said.scores <= before.heads[i].scores).all()
+        assert not said.scores.any()
+        assert not said.on
+        off = {label for frame in frames[last:opened] for label, on in frame.heads[i].switched if not on}
+        assert off >= frames[last].heads[i].on
+        np.testing.assert_array_equal(frames[opened].heads[i].raw, free[opened].heads[i].raw)
+
+
+@pytest.mark.parametrize("engine", ["sliding", "tensorflow"])
+def test_what_is_changed_while_it_plays_is_changed_for_heads_too(
+    clips: Path, plain: list[PlainHead], engine: Engine
+) -> None:
+    samples, rate = sound(clips.parent / "new.flac")
+    tagger = Tagger(hop=0.25, top=1, threshold=0.999, smooth=0, heads=plain, engine=engine)
+    before = tagger.push(samples[: 4 * rate], rate)[-1]
+    tagger.set_top(2)
+    tagger.set_threshold(0.01)
+    tagger.set_hop(0.512)
+    after = tagger.push(samples[4 * rate : 5 * rate], rate)[-1]
+    gone = tagger.let_go(5.0)
+    tagger.forget()
+    new = tagger.push(samples[5 * rate : 6 * rate], rate)[0]
+    for i, head in enumerate(plain):
+        assert (len(before.heads[i].top), len(after.heads[i].top)) == (1, 2)
+        assert len(after.heads[i].features) == len(before.heads[i].features)
+        chances = zip(head.labels, after.heads[i].scores, strict=True)
+        assert after.heads[i].on == {label for label, chance in chances if chance >= 0.01}
+        assert {label for label, _ in gone.heads[i].switched} == after.heads[i].on
+        assert not gone.heads[i].on
+        assert not gone.heads[i].scores.any()
+        np.testing.assert_array_equal(new.heads[i].scores, new.heads[i].raw)
+
+
 def test_heads_that_do_not_fit_are_refused(plain: list[PlainHead]) -> None:
     with pytest.raises(HeadError, match="learned on MSD_musicnn, not on MTT_musicnn"):
         Tagger("MTT_musicnn", heads=plain)
@@ -164,7 +211,7 @@ def test_lines_and_the_view_show_heads() -> None:
     assert text.getvalue().rstrip().endswith("| My cues: drop 0.75  build up 0.25")
     assert json.loads(lines.getvalue())["heads"] == {"My cues": [["drop", 0.75], ["build up", 0.25]]}
     console = Console(file=io.StringIO(), width=100)
-    view = TerminalView(console, [], 5)
+    view = TerminalView(console, [])
     view.open(WITH_HEAD)
     view.frame(make_frame(heads=(SAID,)))
     view.close()

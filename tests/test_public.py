@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
+import sys
 from importlib.resources import files
 
 import pytest
@@ -65,6 +67,18 @@ def test_each_name_and_all_of_its_public_members_are_documented(name):
         and not inspect.getdoc(getattr(public, member))
     ]
     assert undocumented == []
+
+
+@pytest.mark.parametrize("name", ["live", "Session"])
+def test_what_is_given_to_a_session_can_be_named(name):
+    """Each class of ours in its signature is public."""
+    public = getattr(streamtag, name)
+    module = sys.modules[public.__module__]
+    annotations = " ".join(str(each.annotation) for each in inspect.signature(public).parameters.values())
+    mentioned = {word: getattr(module, word, None) for word in re.findall(r"[A-Z]\w+", annotations)}
+    ours = {word for word, value in mentioned.items() if inspect.isclass(value) and "streamtag" in value.__module__}
+    assert "ControlPort" in ours
+    assert ours <= set(NAMES)
 
 
 def test_an_unknown_name_is_an_attribute_error():

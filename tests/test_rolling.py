@@ -128,6 +128,45 @@ def test_reset_forgets():
     np.testing.assert_array_equal(rolling.scores, scores(0.4, 0, 0, 0))
 
 
+# --- rest -------------------------------------------------------------------------------------------------------------
+
+
+def test_scores_fall_at_rest_by_the_time_constant_and_end_at_0():
+    rolling = Rolling(LABELS, smooth=0.5, threshold=0.3)
+    rolling.update(scores(0.9, 0.4, 0.1, 0), 0.1)
+    assert rolling.rest(0.5) == (("pop", False),)
+    np.testing.assert_allclose(rolling.scores, scores(0.9, 0.4, 0.1, 0) / np.float32(math.e), rtol=1e-6)
+    said = [rolling.rest(0.1) for _ in range(60)]
+    assert [switched for switched in said if switched] == [(("rock", False),)]
+    np.testing.assert_array_equal(rolling.scores, np.zeros(4, np.float32))
+    assert rolling.scores.dtype == np.float32
+
+
+def test_rest_over_a_gap_is_one_long_rest():
+    one, ten = Rolling(LABELS, smooth=1), Rolling(LABELS, smooth=1)
+    for rolling in (one, ten):
+        rolling.update(scores(0.9, 0.4, 0.1, 0), 0.1)
+    one.rest(1.0)
+    for _ in range(10):
+        ten.rest(0.1)
+    np.testing.assert_allclose(one.scores, ten.scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("smooth", [0, 0.5, 100])
+def test_all_may_be_let_go_of_at_once(smooth):
+    rolling = Rolling(LABELS, smooth=smooth, threshold=0.3)
+    rolling.update(scores(0.9, 0.4, 0.1, 0), 0.1)
+    assert rolling.rest(math.inf) == (("rock", False), ("pop", False))
+    assert not rolling.scores.any()
+    assert not rolling.on.any()
+
+
+def test_rest_comes_before_anything_was_heard():
+    rolling = Rolling(LABELS)
+    assert rolling.rest(0.1) == ()
+    np.testing.assert_array_equal(rolling.scores, np.zeros(4, np.float32))
+
+
 # --- the best ---------------------------------------------------------------------------------------------------------
 
 

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_engine import HOP as HOP_FRAMES
+from test_engine import SOUND, WINDOW, make_tagger
 
 from streamtag.errors import FeedError, OptionError, UnknownModelError
 from streamtag.evaluator import make_evaluator
 from streamtag.melstream import MelStream
-from streamtag.tagger import Tagger, hop_frames
+from streamtag.tagger import GATE_SECONDS, Tagger, hop_frames
 
 ENGINES = ["sliding", "tensorflow"]
 both_engines = pytest.mark.parametrize("engine", ENGINES)
@@ -429,6 +431,269 @@ def test_an_evaluator_of_ones_own_does_the_work():
     assert tagger.spec.name == "MTT_musicnn"
     assert tagger.hop == pytest.approx(0.16)
     assert len(tag(tagger, music(3))) == ((48_000 - 512) // 256 + 1 - 62) // 10 + 1
+
+
+# --- the gate ---------------------------------------------------------------------------------------------------------
+
+few = settings(max_examples=25, deadline=None, derandomize=True)
+LOUDNESS = st.lists(
+    st.tuples(st.sampled_from([0.0, 3e-4, 2e-3, 0.1]), st.integers(100, 40_000)), min_size=1, max_size=6
+)
+"""Amplitudes (nothing, below the gate, above it, music) and for how many samples."""
+
+
+def of_loudness(pieces):
+    noise = np.random.default_rng(3).standard_normal(sum(samples for _, samples in pieces))
+    return np.float32(noise * np.repeat([amplitude for amplitude, _ in pieces], [samples for _, samples in pieces]))
+
+
+def heard_within_a_second(x, frame, window, gate):
+    """Whether a frame of the second before the end of a window (62.5 frames) was loud, said without any state."""
+    power = MelStream(16_000).push(x).power
+    end = frame.index * HOP_FRAMES + window
+    return (power[max(0, end - 1 - int(GATE_SECONDS / 0.016)) : end] >= 10 ** (gate / 10)).any()
+
+
+@few
+@given(pieces=LOUDNESS, chunk=st.integers(100, 5000))
+def test_the_gate_is_open_while_a_frame_of_the_last_second_was_loud(pieces, chunk):
+    x, gated, free = of_loudness(pieces), make_tagger(gate=-60), make_tagger()
+    frames, everything = gated.push(x, 16_000), free.push(x, 16_000)
+    assert [(frame.index, frame.time, frame.level_dbfs) for frame in frames] == [
+        (frame.index, frame.time, frame.level_dbfs) for frame in everything
+    ]
+    for frame, other in zip(frames, everything, strict=True):
+        assert frame.rested != heard_within_a_second(x, frame, WINDOW, -60)
+        if frame.rested:
+            assert not frame.raw.any()
+            assert not frame.embedding.any()
+        else:
+            np.testing.assert_array_equal(frame.raw, other.raw)
+            np.testing.assert_array_equal(frame.embedding, other.embedding)
+    assert gated.hops_rested == sum(frame.rested for frame in frames)
+    gated.reset()
+    assert gated.hops_rested == 0
+    parted = [frame for at in range(0, len(x), chunk) for frame in gated.push(x[at : at + chunk], 16_000)]
+    assert_same_results(parted, frames, 0)
+    assert [frame.rested for frame in parted] == [frame.rested for frame in frames]
+    assert [(frame.switched, frame.on) for frame in parted] == [(frame.switched, frame.on) for frame in frames]
+
+
+@pytest.mark.parametrize("model", ["MSD_musicnn", "MSD_vgg"])
+def test_the_first_window_after_rest_is_exact_in_the_sliding_engines(model):
+    x = np.concatenate((music(4), np.zeros(4 * 16_000, np.float32), music(1)))
+    frames, everything = (Tagger(model, hop=0.128, gate=gate).push(x, 16_000) for gate in (-60, None))
+    rested = [frame.rested for frame in frames]
+    opened = rested.index(False, rested.index(True))
+    assert 10 < sum(rested) < len(rested) - 10
+    assert frames[opened].time - 8 <= 0.128 + 0.016, "the first window in which a frame is loud"
+    for frame, other in zip(frames, everything, strict=True):
+        if not frame.rested:
+            np.testing.assert_array_equal(frame.raw, other.raw)
+    assert not any(frame.rested for frame in everything)
+
+
+def test_a_gate_that_never_closes_changes_nothing():
+    x = music(5.5)
+    gated, free = tag(Tagger(hop=HOP, gate=-100), x), tag(shared_tagger("sliding"), x)
+    assert_same_results(gated, free, 0)
+    assert [frame.switched for frame in gated] == [frame.switched for frame in free]
+    assert not any(frame.rested for frame in gated)
+
+
+@pytest.mark.parametrize("smooth", [0, 0.5])
+def test_scores_fall_to_nothing_at_rest_and_all_is_switched_off(smooth):
+    tagger = make_tagger(gate=-60, smooth=smooth, threshold=0.05)
+    frames = tagger.push(np.concatenate((SOUND[:16_000], np.zeros(10 * 16_000, np.float32))), 16_000)
+    first = next(i for i, frame in enumerate(frames) if frame.rested)
+    assert frames[first - 1].on if smooth else any(frame.on for frame in frames)
+    for before, frame in itertools.pairwise(frames[first - 1 :]):
+        assert (frame.scores <= before.scores).all()
+        if smooth and frame.scores.any():
+            np.testing.assert_allclose(frame.scores, before.scores * np.exp(-tagger.hop / smooth), rtol=1e-5)
+    assert not frames[-1].scores.any()
+    assert not frames[-1].on
+    switched = [change for frame in frames for change in frame.switched]
+    assert {label for label, on in switched if on} == {label for label, on in switched if not on}
+    assert all(score == 0 for _, score in frames[-1].top)
+
+
+def test_silence_from_the_start_is_rest():
+    tagger = make_tagger(gate=-60)
+    frames = tagger.push(np.zeros(32_000, np.float32), 16_000)
+    assert frames
+    assert all(frame.rested and not frame.scores.any() for frame in frames)
+
+
+def test_a_gap_is_silence_to_the_gate():
+    tagger = make_tagger(gate=-60)
+    assert not any(frame.rested for frame in tagger.push(SOUND[:16_000], 16_000))
+    tagger.gap(7.0)
+    frames = tagger.push(np.zeros(16_000, np.float32), 16_000)
+    assert all(frame.rested for frame in frames)
+    frames += tagger.push(SOUND[:1000], 16_000)
+    assert not frames[-1].rested
+
+
+@pytest.mark.parametrize("gate", [math.inf, -math.inf, math.nan])
+def test_refuses_a_gate_that_is_no_level(gate):
+    with pytest.raises(OptionError, match=f"gate {gate:g} dBFS"):
+        Tagger(gate=gate)
+
+
+# --- changed while it plays -------------------------------------------------------------------------------------------
+
+FIRST_END = (186 * 256 + 512) / 16_000
+"""Seconds to the end of the first window."""
+
+
+@functools.cache
+def every_window(model):
+    """What a tagger says of 9 s of music at each frame of 16 ms, by time in whole frames."""
+    return {round(frame.time / 0.016): frame.raw for frame in Tagger(model, hop=0.016).push(music(9), 16_000)}
+
+
+@pytest.mark.parametrize("model", ["MSD_musicnn", "MSD_vgg"])
+@pytest.mark.parametrize(("before", "after"), [(0.064, 0.256), (0.512, 0.048), (0.256, 0.016), (0.128, 4.0)])
+def test_a_new_hop_counts_from_the_last_result(model, before, after):
+    x, tagger = music(9), Tagger(model, hop=before)
+    fed = (3 * hop_frames(before) + 186) * 256 + 512 + 100  # the fourth result has just come
+    frames = tagger.push(x[:fed], 16_000)
+    tagger.set_hop(after)
+    assert tagger.hop == pytest.approx(after, abs=0.008)
+    later = [frame for at in range(fed, len(x), 500) for frame in tagger.push(x[at : at + 500], 16_000)]
+    assert later[0].time - frames[-1].time == pytest.approx(tagger.hop)
+    for one, other in itertools.pairwise(later):
+        assert other.time - one.time == pytest.approx(tagger.hop)
+    assert [frame.index for frame in frames + later] == list(range(len(frames + later)))
+    for frame in later:
+        np.testing.assert_allclose(frame.raw, every_window(model)[round(frame.time / 0.016)], rtol=0, atol=1e-5)
+        level = 10 * np.log10(
+            np.mean(x[round((frame.time - min(after, 2.992)) * 16_000) : round(frame.time * 16_000)] ** 2)
+        )
+        assert frame.level_dbfs == pytest.approx(level, abs=0.5)
+
+
+def test_a_hop_that_is_changed_again_and_again_still_counts_from_the_last_result():
+    tagger = Tagger(hop=0.064)
+    last = tagger.push(music(4), 16_000)[-1]
+    for seconds in (10, 0.5, 100, 0.256):
+        tagger.set_hop(seconds)
+    (frame, *_) = tagger.push(music(4), 16_000)
+    assert (frame.index, frame.time - last.time) == (last.index + 1, pytest.approx(0.256))
+
+
+@pytest.mark.parametrize("fed", [0, 20_000, 48_100])
+def test_a_hop_changed_before_the_first_result_does_not_move_it(fed):
+    x, tagger = music(9), Tagger(hop=0.256)
+    tagger.feed(x[:fed], 16_000)
+    tagger.set_hop(0.064)
+    tagger.set_hop(0.128)
+    frames = tagger.push(x[fed:], 16_000)
+    assert [frame.time for frame in frames[:2]] == pytest.approx([FIRST_END, FIRST_END + 0.128])
+    assert frames[0].index == 0
+    np.testing.assert_allclose(frames[1].raw, every_window("MSD_musicnn")[round(frames[1].time / 0.016)], atol=1e-5)
+
+
+def test_a_result_that_the_new_hop_would_long_have_given_comes_at_once():
+    tagger = Tagger(hop=2.0)
+    x = music(9)
+    last = tagger.push(x[: 6 * 16_000], 16_000)[-1]
+    assert last.time < 5.1
+    tagger.set_hop(0.064)
+    (frame,) = tagger.push(x[:0], 16_000)
+    assert (frame.index, frame.time) == (last.index + 1, pytest.approx(((tagger.frames_in - 1) * 256 + 512) / 16_000))
+    np.testing.assert_allclose(frame.raw, every_window("MSD_musicnn")[round(frame.time / 0.016)], atol=1e-5)
+
+
+def test_a_gap_before_the_first_window_of_a_long_hop_is_in_its_place():
+    tagger = Tagger(hop=0.064)
+    last = tagger.push(music(4), 16_000)[-1]
+    tagger.set_hop(6.0)
+    tagger.gap(20.0)
+    frames = tagger.push(music(9), 16_000)
+    for frame in frames:
+        assert (frame.time - last.time) / 6.0 == pytest.approx(frame.index - last.index)
+    assert len(frames) + tagger.hops_lost == frames[-1].index - last.index == 4
+
+
+@pytest.mark.parametrize("seconds", [0, 0.007, -1, math.nan, math.inf, 3601])
+def test_refuses_to_change_to_a_hop_that_cannot_be(seconds):
+    tagger = shared_tagger("sliding")
+    with pytest.raises(OptionError, match=f"a hop of {seconds:g} s"):
+        tagger.set_hop(seconds)
+    assert tagger.hop == pytest.approx(HOP)
+
+
+def test_refuses_to_change_the_hop_of_an_evaluator_that_was_given():
+    tagger = make_tagger()
+    for change in (tagger.set_hop, tagger.check_hop):
+        with pytest.raises(OptionError, match="given its evaluator"):
+            change(0.1)
+
+
+@few
+@given(fed=st.integers(0, 40_000), taken=st.integers(0, 40), more=st.integers(0, 20_000))
+def test_after_forgetting_windows_hear_silence_where_there_was_sound(fed, taken, more):
+    """However many were due: their number and time stay."""
+    tagger = make_tagger(smooth=0.5)
+    tagger.feed(SOUND[:fed], 16_000)
+    before = tagger.step(taken)
+    tagger.forget()
+    frames = tagger.push(SOUND[fed : fed + more], 16_000)
+    logmel = MelStream(16_000).push(SOUND[: fed + more]).logmel.copy()
+    forgotten = max(0, (fed - 512) // 256 + 1)
+    logmel[:forgotten] = 0
+    shift = 0 if before else forgotten  # with nothing judged, the first window begins here
+    windows = max(0, (len(logmel) - shift - WINDOW) // HOP_FRAMES + 1)
+    assert [frame.index for frame in before + frames] == list(range(windows))
+    for frame in frames:
+        start = shift + frame.index * HOP_FRAMES
+        np.testing.assert_array_equal(frame.raw, np.float32(logmel[start : start + WINDOW].mean(axis=0)[:50] / 6))
+        assert frame.time == pytest.approx(((start + WINDOW - 1) * 256 + 512) / 16_000)
+    if frames:
+        np.testing.assert_array_equal(frames[0].scores, frames[0].raw)
+        assert frames[0].on == {label for label, on in frames[0].switched if on}
+
+
+@pytest.mark.parametrize("smooth", [0, 0.7])
+def test_letting_go_takes_all_to_nothing_at_once(smooth):
+    tagger = make_tagger(smooth=smooth, threshold=0.05)
+    last = tagger.push(SOUND[:8000], 16_000)[-1]
+    assert last.on
+    frame = tagger.let_go(12.5)
+    assert (frame.index, frame.time, frame.rested, frame.level_dbfs) == (last.index, 12.5, True, -120)
+    assert set(frame.switched) == {(label, False) for label in last.on}
+    assert not frame.on
+    assert not frame.scores.any()
+    assert not frame.raw.any()
+    (again, *_) = tagger.push(SOUND[8000:9100], 16_000)
+    assert again.index == last.index + 1
+    keep = math.exp(-tagger.hop / smooth) if smooth else 0
+    np.testing.assert_allclose(again.scores, (1 - keep) * again.raw, rtol=1e-5)
+
+
+def test_there_may_be_nothing_to_let_go_of():
+    frame = make_tagger().let_go(0.0)
+    assert (frame.index, frame.switched, frame.on) == (0, (), frozenset())
+
+
+def test_top_and_threshold_change_from_the_next_result_on():
+    tagger, other = (make_tagger(top=3, threshold=0.9, smooth=0) for _ in range(2))
+    first = tagger.push(SOUND[:8000], 16_000)[-1]
+    other.push(SOUND[:8000], 16_000)
+    assert (len(first.top), first.on) == (3, frozenset())
+    tagger.set_top(7)
+    tagger.set_threshold(0.05)
+    (frame,), (unchanged,) = (one.push(SOUND[8000:9000], 16_000) for one in (tagger, other))
+    assert frame.top[:3] == unchanged.top
+    assert len(frame.top) == 7
+    assert frame.on == {label for label, score in zip(tagger.labels, frame.scores, strict=True) if score >= 0.05}
+    assert frame.on
+    for change, bad in ((tagger.set_top, 0), (tagger.set_threshold, 0), (tagger.set_threshold, math.nan)):
+        with pytest.raises(OptionError):
+            change(bad)
+    assert len(tagger.push(SOUND[9000:10_100], 16_000)[-1].top) == 7
 
 
 # --- what is imported when --------------------------------------------------------------------------------------------
