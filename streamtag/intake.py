@@ -26,11 +26,10 @@ class Intake:
     """
 
     def __init__(self, source: Source, tagger: Tagger) -> None:
-        self._source = source
         self._tagger = tagger
-        self._ring = source.ring
+        # counters of the rings before this one, and this one: replaced together, for those who read from other threads
+        self._counted: tuple[tuple[int, ...], RingBuffer] = (0, 0, 0, 0, 0), source.ring
         self._lookahead = tagger.lookahead(source.ring.samplerate) * source.ring.samplerate  # samples
-        self._before: tuple[int, ...] = (0, 0, 0, 0, 0)  # counters of the rings before this one
         self._last_arrival: float | None = None
         self._awaiting_gap = False
         self._origin = 0.0  # where, in the frames' time, the ring's first sample lies
@@ -40,49 +39,59 @@ class Intake:
     @property
     def captured(self) -> int:
         """Samples that the source delivered."""
-        return self._before[0] + self._ring.offered
+        before, ring = self._counted
+        return before[0] + ring.offered
 
     @property
     def lost(self) -> int:
         """Samples that found no room."""
-        return self._before[1] + self._ring.lost
+        before, ring = self._counted
+        return before[1] + ring.lost
 
     @property
     def overflows(self) -> int:
         """Losses that the sound system reported."""
-        return self._before[2] + self._ring.overflows
+        before, ring = self._counted
+        return before[2] + ring.overflows
 
     @property
     def nonfinite(self) -> int:
         """Values that were no samples."""
-        return self._before[3] + self._ring.nonfinite
+        before, ring = self._counted
+        return before[3] + ring.nonfinite
 
     @property
     def clock_jumps(self) -> int:
         """Times a device's clock jumped."""
-        return self._before[4] + self._ring.clock_jumps
+        before, ring = self._counted
+        return before[4] + ring.clock_jumps
 
     @property
     def waiting(self) -> bool:
         """Whether samples wait in the ring."""
-        return self._ring.waiting > 0
+        ring: RingBuffer | None = self._ring
+        while ring is not None and not ring.waiting:
+            ring = ring.successor
+        return ring is not None
 
     def take(self) -> bool:
         """Feed the tagger with what waits. Returns whether there was anything.
 
         Stops before a gap while windows are due: they were heard before it.
         """
-        ring = self._ring
-        took = self._read(ring)
-        if self._source.ring is not ring and not self._tagger.due and not ring.waiting:
-            self._change(self._source.ring)
+        following = self._ring.successor  # looked at first: what the ring holds is then complete
+        took = self._read()
+        if following is not None and not self._tagger.due and not self._ring.waiting:
+            self._change(following)
         return took
 
     def drain(self) -> None:
         """Feed the tagger with all that the source has left; nothing more will come."""
-        while self._read(self._ring) or self._source.ring is not self._ring:
-            if self._source.ring is not self._ring and not self._ring.waiting:
-                self._change(self._source.ring)
+        while True:
+            self._read()
+            if self._ring.successor is None:
+                return
+            self._change(self._ring.successor)
 
     def times(self, at: float) -> tuple[float, float]:
         """When what is heard at `at` (seconds of the frames' time) was captured, and when it came: `time.monotonic()`.
@@ -101,7 +110,12 @@ class Intake:
         arrival = self._last_arrival if self._awaiting_gap else self._ring.last_arrival
         return heard if arrival is None else heard + max(0.0, time.monotonic() - arrival)
 
-    def _read(self, ring: RingBuffer) -> bool:
+    @property
+    def _ring(self) -> RingBuffer:
+        return self._counted[1]
+
+    def _read(self) -> bool:
+        ring = self._ring
         pieces = ring.read()
         for piece in pieces:
             if self._awaiting_gap:
@@ -113,13 +127,12 @@ class Intake:
 
     def _change(self, ring: RingBuffer) -> None:
         """Go on with another ring: a gap has begun, whose length its first block will tell."""
-        old = self._ring
+        before, old = self._counted
         if old.read_position:
             self._last_arrival = old.last_arrival
             self._origin += old.read_position / old.samplerate
         counted = (old.offered, old.lost, old.overflows, old.nonfinite, old.clock_jumps)
-        self._before = tuple(sum(pair) for pair in zip(self._before, counted, strict=True))
-        self._ring = ring
+        self._counted = tuple(sum(pair) for pair in zip(before, counted, strict=True)), ring
         self._lookahead = self._tagger.lookahead(ring.samplerate) * ring.samplerate
         self._awaiting_gap = True
 

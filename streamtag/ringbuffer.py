@@ -62,6 +62,7 @@ class RingBuffer:
     ----------
     memory : int64, the layout of `audiothread`; for PortAudio's callback. Must live as long as that may be called.
     clock_offset : seconds to add to the writer's time stamps to get `time.monotonic()`.
+    successor : the ring into which the source goes on after a gap; it writes no more into this one then.
     first_arrival : when the first sample that was read can have been captured at the latest, in seconds of
         `time.monotonic()` (the reader's).
     """
@@ -84,6 +85,7 @@ class RingBuffer:
         self.samplerate = samplerate
         self.channels = channels
         self.clock_offset = 0.0
+        self.successor: RingBuffer | None = None
         self._clock = SampleClock(samplerate)
         self._doubtful = doubtful_stamps
         self._settled = False

@@ -92,7 +92,7 @@ class ScriptedSource:
 
     def come_back(self, rate: int = RATE) -> None:
         """Begin again, into another ring."""
-        self.ring = RingBuffer(rate)
+        self.ring.successor = self.ring = RingBuffer(rate)
         self.recovering = None
 
     def end(self, error: BaseException | None = None) -> None:

@@ -39,6 +39,8 @@ class Ramp(ScriptedSource):
         self.recovering = None
         ring = RingBuffer(rate, self._seconds)
         self.rings.append((ring, self.position))
+        if len(self.rings) > 1:
+            self.ring.successor = ring
         self.ring = ring
 
     def deliver(self, samples: int, captured: float | None = None) -> None:

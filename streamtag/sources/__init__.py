@@ -19,8 +19,8 @@ class Source(Protocol):
     Attributes
     ----------
     name : for people.
-    ring : what it writes into; known before `start`. A source that begins again after a gap puts another in its place,
-        perhaps of another rate, and writes no more into the one before; the engine notices.
+    ring : what it writes into; known before `start`. A source that begins again after a gap makes another, perhaps of
+        another rate, the `successor` of the one before, puts it in its place, and writes no more into the old one.
     """
 
     name: str

@@ -253,6 +253,7 @@ class DeviceSource:
                 self._close()
                 continue
             self.name = self.device.name
+            self.ring.successor = ring
             self.ring = ring
             self.recoveries += 1
             self.recovering = None
