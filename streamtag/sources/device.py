@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -237,7 +238,7 @@ class DeviceSource:
     def _recover(self, reason: str) -> None:
         """Close what is left and open the device again, as often as it takes."""
         self.recovering = reason
-        blocks = self.ring.blocks
+        device, blocks = self.device, self.ring.blocks
         self._close()
         for restart in self._attempts():
             try:
@@ -249,6 +250,7 @@ class DeviceSource:
                     self._await_first(ring)
             except StreamtagError as error:
                 self.recovering = f"{reason}; {error}"
+                self.device = device  # what was tried instead is not looked for
                 self._close()
                 continue
             self.name = self.device.name
@@ -294,6 +296,8 @@ class DeviceSource:
             return choose(devices, "default")
         same = [device for device in devices if device.name == self.device.name]
         best = [device for device in same if device.host == self.device.host] or same
+        if not best and str(self._given).strip().isdecimal():  # which may be another device's number by now
+            raise DeviceError(f"no input is called {self.device.name!r} any more")
         return best[0] if best else choose(devices, self._given)
 
     def _open(self, ring: RingBuffer) -> None:
@@ -322,7 +326,15 @@ class DeviceSource:
             if future.done():
                 return future.result()
             if self._stopping.is_set() and time.monotonic() > self._stop_by:
+                future.add_done_callback(_let_go)
                 raise _StoppedError
+
+
+def _let_go(future: Future[Result]) -> None:
+    """Close a stream that opens when its session is over: nobody else would."""
+    stream = None if future.exception() else future.result()
+    if isinstance(stream, InputStream):
+        portaudio.begin(stream.close)
 
 
 class _StoppedError(Exception):
