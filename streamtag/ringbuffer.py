@@ -135,8 +135,8 @@ class RingBuffer:
 
     @property
     def waiting(self) -> int:
-        """Samples written and not read."""
-        return self.written - self._read
+        """Samples written and not read: of the writer's room, as the writer sees it."""
+        return self.written - int(self.memory[at.READ])
 
     @property
     def lost(self) -> int:
