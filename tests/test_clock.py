@@ -170,3 +170,14 @@ def test_blocks_of_any_size_and_any_jitter_keep_it_near(seed, largest):
         assert abs(clock.at(position) - START - position / RATE) <= 0.011
         position += int(random.integers(1, largest + 1))
     assert abs(clock.period * RATE - 1) <= MOST_DRIFT * 1.000001
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_blocks_of_seconds_are_not_followed_too_eagerly(seed):
+    """The loop's step is bounded: what is right for 10 ms would swing at 5 s."""
+    random, clock, periods = np.random.default_rng(seed), SampleClock(RATE), []
+    for block in range(300):
+        clock.update(5 * RATE * block, with_drift(100)(5 * RATE * block) + random.uniform(-0.001, 0.001))
+        periods.append(clock.period * RATE)
+    assert np.std(periods[60:]) < 60e-6
+    assert np.mean(periods[60:]) == pytest.approx(1 + 100e-6, abs=20e-6)

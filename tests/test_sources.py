@@ -524,9 +524,7 @@ def test_a_device_that_comes_back_as_another_is_found_by_its_name(
     np.testing.assert_array_equal(first.memory, before)
 
 
-def test_a_device_that_will_not_do_instead_is_not_held_on_to(
-    sound: Sound, record: Callable[..., DeviceSource]
-) -> None:
+def test_a_device_that_will_not_do_instead_is_not_held_on_to(sound: Sound, record: Callable[..., DeviceSource]) -> None:
     sound.listed = [("USB Mixer", "ALSA", 4, 44_100.0)]
     source = record("usb", channels=(3,))
     Stream.opened[0].deliver(np.ones((10, 3), np.float32))
