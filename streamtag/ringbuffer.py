@@ -135,7 +135,7 @@ class RingBuffer:
 
     @property
     def waiting(self) -> int:
-        """Samples written and not read: of the writer's room, as the writer sees it."""
+        """Samples written and not read; exact for the writer and for the reader."""
         return self.written - int(self.memory[at.READ])
 
     @property
