@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -551,6 +552,21 @@ def test_the_device_of_before_is_the_one_of_its_name_and_host() -> None:
         source = DeviceSource(given, callback="python")
         moved = [INPUTS[0], Device(9, "default", "ALSA", 2, 48_000, False), Device(3, "new", "ALSA", 2, 48_000, True)]
         assert source._again(moved).name == ("new" if given == "default" else "default")
+
+
+@pytest.mark.usefixtures("sound")
+def test_looking_for_other_streams_survives_whatever_else_the_program_has() -> None:
+    """TensorFlow leaves weak proxies of objects that are gone, which raise when they are looked at."""
+
+    class Gone:
+        pass
+
+    proxy = weakref.proxy(Gone())
+    gc.collect()
+    with pytest.raises(ReferenceError):
+        isinstance(proxy, Stream)
+    assert any(each is proxy for each in gc.get_objects())
+    assert portaudio.call(portaudio.look_again) is True
 
 
 def test_portaudio_is_not_restarted_under_other_streams_of_the_program(
