@@ -337,6 +337,16 @@ def test_nonsense_instead_of_a_capture_time_is_replaced_by_the_arrival(captured,
     assert ring.captured_at(50 * RATE // 10) == pytest.approx(105 + said, abs=1e-6)
 
 
+@pytest.mark.parametrize("captured", [lambda block: 0.0, lambda block: 100 + block / 10])
+def test_both_clocks_of_a_device_are_turned_into_ours(captured):
+    ring = RingBuffer(RATE, doubtful_stamps=True)
+    ring.clock_offset = -70.0
+    record(ring, captured, 5)
+    assert ring.captured_at(0) == pytest.approx(30, abs=1e-6)
+    record(ring, captured, 55, first=5)
+    assert ring.captured_at(5 * RATE) == pytest.approx(35, abs=1e-6)
+
+
 @pytest.mark.parametrize("first", [89.0, 100.5])
 def test_the_capture_times_of_what_is_no_device_are_not_doubted(first):
     ring = RingBuffer(RATE)
