@@ -137,8 +137,8 @@ class RingBuffer:
 
     @property
     def waiting(self) -> int:
-        """Samples written and not read."""
-        return self.written - self._read
+        """Samples written and not read; exact for the writer and for the reader."""
+        return self.written - int(self.memory[at.READ])
 
     @property
     def lost(self) -> int:

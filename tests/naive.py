@@ -61,6 +61,41 @@ def mean_squares(y, start, hop, hops):
     return np.array([np.mean(y[start + f * hop : start + (f + 1) * hop].astype(np.float64) ** 2) for f in range(hops)])
 
 
+class Ring:
+    """Twin of `audiothread.write_block` and the ring that it writes to, as plain lists without a memory layout.
+
+    `data` is what lies in the ring, by place; `blocks` are the stamps of all blocks that were taken: samples written up
+    to the block's end, lost before it, taken, captured, arrived.
+    """
+
+    def __init__(self, capacity, slots, chosen):
+        self.capacity, self.slots, self.chosen = capacity, slots, list(chosen)
+        self.data = np.zeros(capacity, np.float32)
+        self.blocks = []
+        self.sizes = []
+        self.written = self.lost = self.overflows = self.nonfinite = self.read = self.blocks_read = 0
+
+    def write_block(self, block, captured, arrived, overflowed):
+        free = self.capacity - (self.written - self.read)
+        stamps = self.slots - (len(self.blocks) - self.blocks_read)
+        kept = block[: free if stamps else 0, self.chosen]
+        mono, replaced = mix_down(kept)
+        self.data[(self.written + np.arange(len(kept))) % self.capacity] = mono
+        self.written += len(kept)
+        if len(kept):
+            self.blocks.append([self.written, self.lost, len(kept), captured, arrived])
+        self.lost += len(block) - len(kept)
+        self.nonfinite += replaced
+        self.overflows += overflowed
+        self.sizes.append(len(block))
+
+    def read_all(self):
+        """What waits, from the oldest on."""
+        waiting = self.data[np.arange(self.read, self.written) % self.capacity]
+        self.read, self.blocks_read = self.written, len(self.blocks)
+        return waiting
+
+
 # --- resampy 0.2.2, kaiser_best ---------------------------------------------------------------------------------------
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from conftest import LiveRun
+from made import INFO, make_frame, make_stats
 from pythonosc.osc_packet import OscPacket
-from test_sinks import INFO, make_frame, make_stats
 
 from streamtag.errors import OptionError
 from streamtag.frames import State

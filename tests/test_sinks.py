@@ -12,54 +12,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import wait_until
+from made import INFO, make_frame, make_head, make_stats
 from rich.console import Console
 
 from streamtag.errors import OptionError
 from streamtag.frames import State, Stats, TagFrame
-from streamtag.networks.specs import SPECS
-from streamtag.sinks import SessionInfo
+from streamtag.sinks import HeadInfo, SessionInfo
 from streamtag.sinks.background import CLOSE_SECONDS, Background
 from streamtag.sinks.lines import JsonLines, TextLines
 from streamtag.sinks.terminal import BAR_CELLS, TerminalView, bar
 from streamtag.sinks.throttled import Throttled
-
-LABELS = SPECS["MSD_musicnn"].labels
-INFO = SessionInfo("MSD_musicnn", LABELS, 200, "Scarlett", 48_000, 0.064, 2.992, "full patch")
-
-
-def make_frame(index: int = 0, **changes: object) -> TagFrame:
-    values: dict[str, object] = {
-        "index": index,
-        "time": 3.008 + 0.064 * index,
-        "raw": np.zeros(50, np.float32),
-        "scores": np.linspace(0, 1, 50, dtype=np.float32),
-        "top": (("rock", 0.43219), ("female vocalists", 0.3), ("pop", 0.05)),
-        "switched": (),
-        "on": frozenset({"rock"}),
-        "embedding": np.linspace(-1, 1, 200, dtype=np.float32),
-        "level_dbfs": -18.249,
-        "captured": 10.0,
-        "judged": 10.0314,
-    }
-    return TagFrame(**{**values, **changes})
-
-
-def make_stats(**changes: object) -> Stats:
-    values: dict[str, object] = {
-        "state": State.RUNNING,
-        "seconds": 83.5,
-        "samples_in": 1,
-        "samples_lost": 12,
-        "overflows": 3,
-        "nonfinite": 0,
-        "hops": 9,
-        "hops_skipped": 4,
-        "sink_drops": {},
-        "load": 0.42,
-        "latency_p50": 31.0,
-        "latency_p99": 47.0,
-    }
-    return Stats(**{**values, **changes})
 
 
 class Gate:
@@ -308,6 +270,42 @@ def test_a_throttled_sink_is_told_at_its_rate_and_of_every_lasting_switch() -> N
     assert (sink.name, sink.drops) == ("gate", 0)
 
 
+def test_the_first_frame_at_rest_passes_at_once_and_only_that() -> None:
+    gate = Gate()
+    heard: list[TagFrame] = []
+    gate.frame = heard.append
+    sink = Throttled(gate, 1)
+    sink.open(replace(INFO, hop=0.1))
+    resting = {*range(13, 16), *range(32, 60)}  # 13: shortly after one was passed on; twice
+    for index in range(60):
+        switched = (("rock", False),) if index == 13 else ()
+        sink.frame(make_frame(index, time=10 + 0.1 * index, rested=index in resting, switched=switched))
+    assert [frame.index for frame in heard] == [0, 10, 13, 23, 32, 42, 52]
+    assert [frame.rested for frame in heard] == [index in resting for index in (0, 10, 13, 23, 32, 42, 52)]
+    assert heard[2].switched == (("rock", False),)
+
+
+def test_a_throttled_sink_is_told_of_every_lasting_switch_of_each_head() -> None:
+    gate = Gate()
+    heard: list[TagFrame] = []
+    gate.frame = heard.append
+    sink = Throttled(gate, 1)
+    sink.open(replace(INFO, hop=0.1))
+    moods = {1: (("calm", True), ("wild", True)), 2: (("wild", False),), 12: (("calm", False),)}
+    places = {3: (("calm", True),)}  # another head's class of the same name
+    for index in range(31):
+        heads = (make_head("mood", switched=moods.get(index, ())), make_head("place", switched=places.get(index, ())))
+        sink.frame(make_frame(index, time=10 + 0.1 * index, heads=heads))
+    assert [frame.index for frame in heard] == [0, 10, 20, 30]
+    assert [[dict(head.switched) for head in frame.heads] for frame in heard] == [
+        [{}, {}],
+        [{"calm": True}, {"calm": True}],
+        [{"calm": False}, {}],
+        [{}, {}],
+    ]
+    assert not any(frame.switched for frame in heard)
+
+
 def test_a_rate_above_the_hops_loses_none_and_a_gap_is_not_made_up_for() -> None:
     gate = Gate()
     heard: list[int] = []
@@ -413,21 +411,25 @@ def test_json_stays_json_without_a_clock_and_in_silence() -> None:
 HEADING = "streamtag  MSD_musicnn"
 
 
-def drawn(*told: object, others: tuple[object, ...] = (), rows: int = 5) -> str:
+def drawn(*told: object, others: tuple[object, ...] = (), info: SessionInfo = INFO) -> str:
     """What a terminal of 100 columns shows in the end."""
     console = Console(file=io.StringIO(), force_terminal=True, width=100, height=40, color_system=None)
-    view = TerminalView(console, list(others), rows)
-    view.open(INFO)
+    view = TerminalView(console, list(others))
+    view.open(info)
     for item in told:
         (view.frame if isinstance(item, TagFrame) else view.status)(item)
     view.close()
     return console.file.getvalue().rpartition(HEADING)[2]
 
 
+def named(name: str) -> Gate:
+    sink = Gate()
+    sink.name = name
+    return sink
+
+
 def test_the_view_shows_what_is_heard_and_how_well() -> None:
-    other = Gate()
-    other.name, other.drops = "osc 127.0.0.1:9000", 5
-    shown = drawn(make_frame(), make_stats(), others=(other,))
+    shown = drawn(make_frame(), make_stats())
     rock = next(line for line in shown.splitlines() if line.startswith("rock"))
     assert "█" * 13 in rock
     assert "█" * 15 not in rock
@@ -443,15 +445,53 @@ def test_the_view_shows_what_is_heard_and_how_well() -> None:
         "lost samples 12",
         "overflows 3",
         "skipped hops 4",
-        "osc 127.0.0.1:9000, 5 not taken",
+        "gaps 0",
     ):
         assert part in shown
+    assert "resting" not in shown
+    assert "commands ignored" not in shown
 
 
-def test_the_view_shows_no_more_tags_than_asked_for() -> None:
-    shown = drawn(make_frame(), rows=2)
-    assert "female vocalists" in shown
-    assert "pop" not in shown
+def test_the_view_shows_the_whole_of_the_frames_top_and_no_more() -> None:
+    top = tuple((label, 0.5) for label in INFO.labels[:12])
+    shown = drawn(make_frame(top=top))
+    rows = [line for line in shown.splitlines() if line.rstrip().endswith("0.50")]
+    assert [row[: row.index("█")].strip() for row in rows] == list(INFO.labels[:12])
+    assert INFO.labels[12] not in shown
+
+
+def test_the_view_shows_the_heads_under_their_names() -> None:
+    shown = drawn(make_frame(heads=(make_head(),)), info=replace(INFO, heads=(HeadInfo("mood", ("calm", "wild")),)))
+    lines = [line.strip() for line in shown.splitlines()]
+    assert [line.split()[0] for line in lines[lines.index("mood") :][:3]] == ["mood", "calm", "wild"]
+
+
+def test_the_view_shows_the_state_and_why_the_input_is_gone() -> None:
+    gone = make_stats(state=State.RECOVERING, trouble="stopped: unplugged", gaps=2, gap_seconds=3.25)
+    shown = drawn(make_frame(), gone)
+    for part in ("recovering 1:23", "Scarlett: stopped: unplugged", "gaps 2   (3.2 s)"):
+        assert part in shown
+    back = drawn(make_frame(), gone, make_stats(gaps=3, gap_seconds=9.0, resting=True, control_ignored=6))
+    for part in ("running, resting 1:23", "gaps 3   (9.0 s)", "6 commands ignored"):
+        assert part in back
+    assert "unplugged" not in back
+    assert "paused 1:23" in drawn(make_stats(state=State.PAUSED, resting=True))
+
+
+def test_the_view_shows_what_is_wrong_with_the_other_sinks() -> None:
+    others = tuple(map(named, ("osc 127.0.0.1:9000", "osc show.local:1", "set.jsonl", "fine")))
+    stats = make_stats(
+        sink_drops={"osc 127.0.0.1:9000": 5, "set.jsonl": 2},
+        sink_trouble={"osc show.local:1": "Network is unreachable"},
+        sink_errors={"set.jsonl": "OSError: disk full", "osc show.local:1": "of the past"},
+    )
+    lines = [line.strip() for line in drawn(make_frame(), stats, others=others).splitlines()]
+    assert [line for line in lines if line.startswith("→")] == [
+        "→ osc 127.0.0.1:9000, 5 not taken",
+        "→ osc show.local:1, Network is unreachable",
+        "→ set.jsonl, 2 not taken, OSError: disk full",
+        "→ fine",
+    ]
 
 
 def test_before_the_first_window_the_view_says_what_it_waits_for() -> None:
@@ -467,7 +507,7 @@ def test_the_view_survives_silence_and_clipping() -> None:
 
 def test_the_view_redraws_ten_times_a_second_at_the_most() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
-    view = TerminalView(console, [], 5)
+    view = TerminalView(console, [])
     view.open(INFO)
     before = console.file.getvalue().count(HEADING)
     began = time.monotonic()

@@ -65,11 +65,12 @@ class Throttled:
             _remember(self._of_heads.setdefault(head.name, {}), head.switched)
         urgent, self._rested = frame.rested and not self._rested, frame.rested
         due = self._next
-        if frame.time + self._grace < due and not urgent:
+        early = frame.time + self._grace < due
+        if early and not urgent:
             return
-        # from when it was due, so that rounding to hops does not lower the rate; afresh after a gap
-        keeps_up = frame.time - due < self._interval and not urgent
-        self._next = self._interval + (due if keeps_up else frame.time)
+        # from when it was due, so that rounding to hops does not change the rate; afresh after a gap
+        kept = not early and frame.time - due < self._interval
+        self._next = self._interval + (due if kept else frame.time)
         heads = tuple(replace(head, switched=tuple(self._of_heads[head.name].items())) for head in frame.heads)
         self._sink.frame(replace(frame, switched=tuple(self._switched.items()), heads=heads))
         self._switched, self._of_heads = {}, {}

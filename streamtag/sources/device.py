@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -239,6 +240,7 @@ class DeviceSource:
     def _recover(self, reason: str, ended: bool) -> None:
         """Close what is left and open the device again, as often as it takes."""
         self.recovering = reason
+        device = self.device
         self._close()
         for restart in self._attempts():
             try:
@@ -250,6 +252,7 @@ class DeviceSource:
                     self._await_first(ring)
             except StreamtagError as error:
                 self.recovering = f"{reason}; {error}"
+                self.device = device  # what was tried instead is not looked for
                 self._close()
                 continue
             self.name = self.device.name
@@ -296,6 +299,8 @@ class DeviceSource:
             return choose(devices, "default")
         same = [device for device in devices if device.name == self.device.name]
         best = [device for device in same if device.host == self.device.host] or same
+        if not best and str(self._given).strip().isdecimal():  # which may be another device's number by now
+            raise DeviceError(f"no input is called {self.device.name!r} any more")
         return best[0] if best else choose(devices, self._given)
 
     def _open(self, ring: RingBuffer) -> None:
@@ -324,7 +329,15 @@ class DeviceSource:
             if future.done():
                 return future.result()
             if self._stopping.is_set() and time.monotonic() > self._stop_by:
+                future.add_done_callback(_let_go)
                 raise _StoppedError
+
+
+def _let_go(future: Future[Result]) -> None:
+    """Close a stream that opens when its session is over: nobody else would."""
+    stream = None if future.exception() else future.result()
+    if isinstance(stream, InputStream):
+        portaudio.begin(stream.close)
 
 
 class _StoppedError(Exception):

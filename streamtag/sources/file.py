@@ -47,7 +47,11 @@ class FileSource:
                 f"{self._path} has {self._reader.channels} channels; channel {max(channels)} was asked for"
             )
         heard = None if channels is None else tuple(channel - 1 for channel in channels)
-        self.ring = RingBuffer(self.samplerate, channels=self._reader.channels, chosen=heard)
+        try:
+            self.ring = RingBuffer(self.samplerate, channels=self._reader.channels, chosen=heard)
+        except OptionError:
+            self._reader.close()
+            raise
         self.recovering: str | None = None
         self._loop = loop
         self._stopping = threading.Event()
@@ -103,7 +107,11 @@ class FileSource:
 
     def _reopen(self) -> AudioReader:
         reader = open_audio(self._path)
-        if reader.samplerate != self.samplerate:
-            reader.close()
-            raise AudioFileError(self._path, f"changed from {self.samplerate} to {reader.samplerate} Hz while playing")
+        for was, now, unit in (
+            (self.samplerate, reader.samplerate, "Hz"),
+            (self.ring.channels, reader.channels, "channels"),
+        ):
+            if now != was:
+                reader.close()
+                raise AudioFileError(self._path, f"changed from {was} to {now} {unit} while playing")
         return reader

@@ -141,8 +141,9 @@ def look_again() -> bool:
     sd = library()
     ours = list(_open)
     handles = {id(stream.handle) for stream in ours}
-    streams = (each for each in gc.get_objects() if isinstance(each, sd._StreamBase))
-    if any(id(stream) not in handles and _is_open(sd, stream) for stream in streams):
+    # by type(): isinstance() asks the object itself, and a weak proxy whose object is gone then raises
+    streams = [each for each in gc.get_objects() if issubclass(type(each), sd._StreamBase)]
+    if any(id(each) not in handles and _is_open(sd, each) for each in streams):
         return False
     from streamtag.quiet import stderr_held_unless_failing
 
