@@ -689,7 +689,7 @@ def test_a_stream_whose_ring_is_full_has_not_stalled(paced: Callable[[Stopping],
 def test_a_stream_that_portaudio_has_ended_is_noticed_at_once(paced: Callable[[Stopping], DeviceSource]) -> None:
     source = paced(Stopping())
     source.ring.end()
-    assert source._watch() == "stopped: unplugged, or the sound server ended"
+    assert source._watch() == ("stopped: unplugged, or the sound server ended", True)
     assert source._stopping.now == devices.WATCH_SECONDS
 
 
