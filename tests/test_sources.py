@@ -668,7 +668,7 @@ def test_a_stream_that_delivers_nothing_has_stalled(paced: Callable[[Stopping], 
 
     for (begins, ends), stalled, said in (((99, 99), 4.0, "4 s"), ((3.5, 20), 21.0, "1 s"), ((0, 2), 3.0, "1 s")):  # noqa: B007
         source = paced(Stopping(block))
-        assert source._watch() == f"delivers nothing for {said}"
+        assert source._watch() == (f"delivers nothing for {said}", False)
         assert source._stopping.now == pytest.approx(stalled, abs=0.1)
     begins, ends = 0, 99
     source = paced(Stopping(block))
