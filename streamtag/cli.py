@@ -372,7 +372,7 @@ def _summary(session: Session) -> None:
         *([f"{stats.hops_rested} rested"] if stats.hops_rested else []),
         *([f"{stats.hops_lost} in gaps"] if stats.hops_lost else []),
         f"{stats.samples_lost} lost samples, {stats.overflows} overflows",
-        *([f"{stats.gaps} gaps of {stats.gap_seconds:.1f} s in all"] if stats.gaps else []),
+        *([f"{stats.gaps} gap{'s' * (stats.gaps > 1)} of {stats.gap_seconds:.1f} s in all"] if stats.gaps else []),
         f"latency p50 {stats.latency_p50:.1f} ms, p99 {stats.latency_p99:.1f} ms",
         f"added p99 {stats.added_p99:.1f} ms",
         *(f"{count} messages not taken by {name}" for name, count in stats.sink_drops.items() if count),

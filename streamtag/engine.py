@@ -186,6 +186,7 @@ class Session:
         return Stats(
             state=self._state,
             trouble=self.source.recovering,
+            hop=tagger.hop,
             seconds=tagger.seconds_in,
             samples_captured=intake.captured,
             samples_in=tagger.samples_in,

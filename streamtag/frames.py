@@ -120,6 +120,7 @@ class Stats:
     ----------
     state : what the session is doing.
     trouble : why it is recovering, or None.
+    hop : seconds between two judgements.
     seconds : of audio taken in.
     samples_captured : samples that the source delivered.
     samples_in : samples that reached the engine.
@@ -147,6 +148,7 @@ class Stats:
 
     state: State
     trouble: str | None
+    hop: float
     seconds: float
     samples_captured: int
     samples_in: int

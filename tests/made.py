@@ -47,6 +47,8 @@ def make_stats(**changes: object) -> Stats:
     values: dict[str, object] = {
         "state": State.RUNNING,
         "trouble": None,
+        "hop": INFO.hop,
+    "hop": 0.064,
         "seconds": 83.5,
         "samples_captured": 13,
         "samples_in": 1,

@@ -66,9 +66,10 @@ class TerminalView:
     def picture(self) -> Group:
         """What is shown now."""
         info = self._info
+        hop = self._stats.hop if self._stats else info.hop
         head = Text.assemble(
             ("streamtag", "bold"),
-            f"  {info.model}  ·  {info.source}, {info.samplerate} Hz  ·  hop {info.hop * 1e3:.0f} ms",
+            f"  {info.model}  ·  {info.source}, {info.samplerate} Hz  ·  hop {hop * 1e3:.0f} ms",
         )
         return Group(head, Text(), *self._tags(), Text(), self._level(), *self._counters())
 
@@ -113,7 +114,7 @@ class TerminalView:
         parts = Text.assemble(
             (stats.state.value, "" if calm else "bold red"),
             ", resting" if stats.resting and stats.state is State.RUNNING else "",
-            f" {minutes}:{seconds:02d}  ·  {1 / self._info.hop:.1f} hops/s  ·  {latency}",
+            f" {minutes}:{seconds:02d}  ·  {1 / stats.hop:.1f} hops/s  ·  {latency}",
             f"  ·  load {100 * stats.load:.0f} %",
         )
         losses = Text()

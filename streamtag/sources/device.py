@@ -251,7 +251,7 @@ class DeviceSource:
                 if not ended:  # it was open, and nothing came: this time, see before saying that all is well
                     self._await_first(ring)
             except StreamtagError as error:
-                self.recovering = f"{reason}; {error}"
+                self.recovering = f"{reason}; trying again: {error}"
                 self.device = device  # what was tried instead is not looked for
                 self._close()
                 continue
