@@ -48,7 +48,6 @@ def make_stats(**changes: object) -> Stats:
         "state": State.RUNNING,
         "trouble": None,
         "hop": INFO.hop,
-    "hop": 0.064,
         "seconds": 83.5,
         "samples_captured": 13,
         "samples_in": 1,

@@ -22,8 +22,6 @@ from tests.faults.show import Show
 pytestmark = [pytest.mark.device]
 Begin = Callable[..., Show]
 Record = Callable[[str, str, str, str], None]
-BOTH_ENDS = 1.6
-"""How far the program's account of a gap may be from the test's, in seconds: a null sink begins with up to 2 s late."""
 
 
 def accounted(show: Show) -> tuple[str, dict[str, float]]:
@@ -41,7 +39,7 @@ def assert_wall_true(show: Show) -> None:
     """The time of frames and the clock on the wall go alike, across whatever has happened."""
     frames = [frame for frame in show.receiver.frames if frame.level > -119]
     offsets = np.array([frame.came - frame.time for frame in frames])
-    assert np.ptp(offsets) < 0.5, f"frames' time strays from the wall's by {np.ptp(offsets):.2f} s"
+    assert np.ptp(offsets) < 0.8, f"frames' time strays from the wall's by {np.ptp(offsets):.2f} s"
 
 
 def recovered(show: Show, begin_again: Callable[[], None], pause: float = 1.0) -> tuple[float, float]:
@@ -331,4 +329,36 @@ def test_a_server_that_is_gone_or_frozen_at_the_start(
         "nothing",
         "a message that says so; status 1",
         "at the next start",
+    )
+
+
+WITH_A_PLAYER = """
+import sys, time
+import sounddevice
+import streamtag
+
+player = sounddevice.OutputStream(44100, device="pulse", channels=2)  # the program's own, for good
+player.start()
+host, port = sys.argv[2].rsplit(":", 1)
+with streamtag.live(input="pulse", window=1, sinks=[streamtag.OscSink(host, int(port))]) as session:
+    while not session.stats.gaps or session.stats.state.value != "running":
+        session.wait(0.1)
+    session.wait(3)
+player.close()
+print(session.stats.gaps, session.stats.samples_lost, session.source.note)
+"""
+
+
+def test_other_streams_of_the_program_are_not_left_dangling(show: Begin, playing: SoundServer, record: Record) -> None:
+    """PortAudio is not restarted while they are open; the device is found again all the same."""
+    run = show(playing, code=WITH_A_PLAYER)
+    playing.stop(signal.SIGKILL)
+    run.wait_for_state("recovering")
+    time.sleep(1.5)  # by now PortAudio would have been restarted
+    playing.start()
+    outcome = run.running.end(60)
+    assert outcome.status == 0, outcome.stderr
+    assert outcome.stdout.startswith("1 0 other streams of this program keep PortAudio from"), outcome.stdout
+    record(
+        "the same, in a program with a stream of its own", "as above", "a note", "as above; its stream is left alone"
     )
