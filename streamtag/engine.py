@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.001
 """How often the ring is looked at. The audio thread wakes nobody: a lock there could make it late."""
-RESTING_POLL_SECONDS = 0.004
+RESTING_POLL_SECONDS = 0.008
 """The same while nothing is to be judged."""
 STATUS_SECONDS = 1.0
 TOLERATED_BACKLOG_SECONDS = 0.1

@@ -643,10 +643,10 @@ def test_attempts_open_each_half_second_and_restart_ever_less_often(
     tried = attempts(paced(Stopping(until=25)))
     assert tried[0] == (0.0, False), "at once, and harmless"
     restarts = [when for when, restart in tried if restart]
-    assert restarts == pytest.approx([0.2, 0.6, 1.4, 3.0, 6.2, 11.2, 16.2, 21.2], abs=0.2)
-    assert np.diff([0, *restarts[:2]]) == pytest.approx([0.2, 0.4], abs=0.021)
+    assert restarts == pytest.approx([0.2, 0.6, 1.4, 3.0, 6.2, 11.2, 16.2, 21.2], abs=0.4)
+    assert np.diff([0, *restarts[:2]]) == pytest.approx([0.2, 0.4], abs=devices.WATCH_SECONDS + 0.001)
     times = [when for when, _ in tried]
-    assert 0.4 < max(np.diff(times)) < 0.53
+    assert 0.4 < max(np.diff(times)) < 0.56
     assert len(times) > 45
 
 

@@ -41,7 +41,7 @@ Result = TypeVar("Result")
 Callback = Literal["auto", "native", "python"]
 CALLBACKS: tuple[Callback, ...] = ("auto", "native", "python")
 
-WATCH_SECONDS = 0.02
+WATCH_SECONDS = 0.05
 """How often the stream is looked at."""
 SILENT_SECONDS = 1.0
 """A stream that has delivered and then does not for so long has stalled, whatever the sound system says of it."""
