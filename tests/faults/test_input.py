@@ -159,7 +159,7 @@ def test_a_device_that_comes_back_with_another_rate(show: Begin, playing: SoundS
     accounted(run)
     record(
         "device back with 96 kHz instead of 44.1 kHz",
-        "as above",
+        "a gap, counted",
         f"`recovering` after {said:.2f} s",
         f"{running:.2f} s after the device",
     )
@@ -362,5 +362,8 @@ def test_other_streams_of_the_program_are_not_left_dangling(show: Begin, playing
     assert outcome.status == 0, outcome.stderr
     assert outcome.stdout.startswith("1 0 other streams of this program keep PortAudio from"), outcome.stdout
     record(
-        "the same, in a program with a stream of its own", "as above", "a note", "as above; its stream is left alone"
+        "sound server killed, in a program with another stream of sounddevice",
+        "a gap, counted",
+        "a note",
+        "when the server is back; PortAudio is not restarted, and the other stream can be closed",
     )
