@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 GATE_DBFS = -60.0  # as in `tagger`, which takes long to import
 LIVE_MODEL, FILE_MODEL = "MSD_musicnn", "MTT_musicnn"
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     name="streamtag",
@@ -74,11 +75,27 @@ EngineOption = Annotated[
 
 
 class Terminated(BaseException):
-    """SIGTERM came."""
+    """SIGTERM came, or the terminal was closed (SIGHUP).
+
+    Parameters
+    ----------
+    number : of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.status = 128 + number
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise Terminated(number)
+
+
+def _heed(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """Handle the signals that end a program; one that is ignored (nohup) stays so."""
+    for number in (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @app.callback(invoke_without_command=True)
@@ -183,11 +200,14 @@ def live(
     elif format == "text" or not out.is_terminal:
         screen = Throttled(Background(TextLines(sys.stdout)), rate)
     else:
+        from rich.console import Console
+
         from streamtag.sinks.terminal import TerminalView
 
-        screen = Background(TerminalView(out, others), waiting=1, count_drops=False)
+        console = Console(highlight=False)  # breaks lines that are too long, which `out` does not
+        screen = Background(TerminalView(console, others), waiting=1, count_drops=False)
 
-    signal.signal(signal.SIGTERM, _terminate)
+    _heed(_terminate)
     with preparing(model):
         from streamtag.sources import open_source
         from streamtag.tagger import Tagger
@@ -220,12 +240,12 @@ def live(
                         err.print(f"note: {name} {trouble}; trying again", markup=False)
                 session.wait(None if duration is None else min(duration, threading.TIMEOUT_MAX))
             finally:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                _heed(signal.SIG_DFL)
                 session.stop()
     except KeyboardInterrupt:
         status = EXIT_INTERRUPTED
-    except Terminated:
-        status = EXIT_TERMINATED
+    except Terminated as end:
+        status = end.status
     except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
         forget_stdout()
     finally:
@@ -300,7 +320,7 @@ def file(
         embeddings=embeddings,
         heads=heads,
     )
-    signal.signal(signal.SIGTERM, _terminate)
+    _heed(_terminate)
     with preparing(model):
         batch.prepare(paths)
     failed = 0
@@ -372,11 +392,12 @@ def _summary(session: Session) -> None:
         *([f"{stats.hops_rested} rested"] if stats.hops_rested else []),
         *([f"{stats.hops_lost} in gaps"] if stats.hops_lost else []),
         f"{stats.samples_lost} lost samples, {stats.overflows} overflows",
+        *([f"{stats.clock_jumps} jumps of the device's clock"] if stats.clock_jumps else []),
         *([f"{stats.gaps} gap{'s' * (stats.gaps > 1)} of {stats.gap_seconds:.1f} s in all"] if stats.gaps else []),
         f"latency p50 {stats.latency_p50:.1f} ms, p99 {stats.latency_p99:.1f} ms",
         f"added p99 {stats.added_p99:.1f} ms",
         *(f"{count} messages not taken by {name}" for name, count in stats.sink_drops.items() if count),
-        *([f"{stats.control_ignored} commands ignored"] if stats.control_ignored else []),
+        *([f"commands ignored: {stats.control_ignored}"] if stats.control_ignored else []),
     ]
     err.print(
         f"{', '.join(parts)} ({session.tagger.engine})",
@@ -410,8 +431,8 @@ def main() -> None:
         status = _fail(error, EXIT_FAILED)
     except KeyboardInterrupt:
         status = EXIT_INTERRUPTED
-    except Terminated:
-        status = EXIT_TERMINATED
+    except Terminated as end:
+        status = end.status
     except Exception as error:  # a mistake of ours
         if os.environ.get("STREAMTAG_DEBUG"):
             raise

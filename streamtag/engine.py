@@ -78,7 +78,7 @@ class Session:
         self._error: BaseException | None = None
         self._stopping = threading.Event()
         self._changed = threading.Condition()
-        self._frames: deque[TagFrame] | None = None  # made when a caller iterates
+        self._listeners: list[deque[TagFrame]] = []  # one for each caller who iterates
         # waited for in place of the thread: before Python 3.13, a join that a signal interrupts takes it for ended
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="streamtag-engine", daemon=True)
@@ -112,11 +112,14 @@ class Session:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the session; returns when all is flushed and closed. In a forked process, does nothing."""
+        """End the session; returns when all is flushed and closed.
+
+        Within a sink it returns at once, and the session ends after this turn. In a forked process it does nothing.
+        """
         if not self._is_here():  # a lock that was held at the fork is held for ever
             return
         self._stopping.set()
-        if self._thread.ident is not None:
+        if self._thread.ident is not None and threading.current_thread() is not self._thread:
             self._ended.wait()
             self._thread.join()
 
@@ -183,10 +186,12 @@ class Session:
     def stats(self) -> Stats:
         """Counters so far; may be read from any thread."""
         intake, tagger, control = self._intake, self.tagger, self.control
+        gone = intake.gone_seconds if self._absent else 0.0  # a gap that is not over yet
         return Stats(
             state=self._state,
             trouble=self.source.recovering,
             hop=tagger.hop,
+            samplerate=self.source.ring.samplerate,
             seconds=tagger.seconds_in,
             samples_captured=intake.captured,
             samples_in=tagger.samples_in,
@@ -194,8 +199,8 @@ class Session:
             overflows=intake.overflows,
             clock_jumps=intake.clock_jumps,
             nonfinite=intake.nonfinite + tagger.nonfinite,
-            gaps=intake.gaps,
-            gap_seconds=intake.gap_seconds,
+            gaps=intake.gaps + (gone > 0),
+            gap_seconds=intake.gap_seconds + gone,
             hops=self._hops,
             hops_rested=tagger.hops_rested + self._paused_hops,
             hops_skipped=self._skipped,
@@ -206,6 +211,7 @@ class Session:
             sink_trouble=self._outlet.trouble,
             control_commands=control.commands if control else 0,
             control_ignored=control.ignored if control else 0,
+            control_last_ignored=control.last_ignored if control else None,
             load=self._load,
             latency_p50=self._latency.at(50),
             latency_p99=self._latency.at(99),
@@ -230,18 +236,22 @@ class Session:
         """Frames from now on, until the session ends; raises its first error."""
         if self._thread.ident is None:
             raise StreamtagError("this session was not started: use it in a with block, or call start() first")
+        frames: deque[TagFrame] = deque(maxlen=WAITING_FRAMES)
         with self._changed:
-            if self._frames is None:
-                self._frames = deque(maxlen=WAITING_FRAMES)
-        while True:
-            self._check_here()
+            self._listeners.append(frames)
+        try:
+            while True:
+                self._check_here()
+                with self._changed:
+                    while not frames and self._state not in ENDED:
+                        self._changed.wait()
+                    if not frames:
+                        break
+                    frame = frames.popleft()
+                yield frame
+        finally:
             with self._changed:
-                while not self._frames and self._state not in ENDED:
-                    self._changed.wait()
-                if not self._frames:
-                    break
-                frame = self._frames.popleft()
-            yield frame
+                self._listeners = [each for each in self._listeners if each is not frames]
         self._ended.wait()
         self._raise()
 
@@ -256,6 +266,8 @@ class Session:
     def _check_here(self) -> None:
         if not self._is_here():  # its threads are the parent's
             raise StreamtagError("this session goes on in the process that started it, and not in this fork of it")
+        if threading.current_thread() is self._thread:
+            raise StreamtagError("a sink cannot wait for the session that calls it; stop() is possible")
 
     # --- one turn -------------------------------------------------------------------------------------------------
 
@@ -317,7 +329,7 @@ class Session:
         gone = self.source.recovering is not None and not self._intake.waiting
         if not gone:
             self._absent = False
-        elif not self._absent and not self._paused:
+        elif not self._absent:  # also when paused: a light that is on would stay on
             self._absent = True
             self._pass_on(self.tagger.let_go(self._intake.now()), counted=False)
         here = State.RECOVERING if gone else State.PAUSED if self._paused else State.RUNNING
@@ -345,17 +357,17 @@ class Session:
         captured, arrived = self._intake.times(frame.time) if counted else (now, now)
         stamped = replace(frame, captured=captured, arrived=arrived, judged=now)
         self._resting = frame.rested
+        self._hops += counted and not frame.rested
         self._outlet.frame(stamped)
         if counted and not frame.rested:
             sent = time.monotonic()
-            self._hops += 1
             self._latency.add(1e3 * (sent - captured))
             self._added.add(1e3 * (sent - arrived))
         with self._changed:
-            if self._frames is not None:
-                self.frame_drops += len(self._frames) == self._frames.maxlen
-                self._frames.append(stamped)
-                self._changed.notify_all()
+            for frames in self._listeners:
+                self.frame_drops += len(frames) == frames.maxlen
+                frames.append(stamped)
+            self._changed.notify_all()
 
     def _report(self, now: float) -> None:
         elapsed = now - self._last_status
@@ -420,6 +432,8 @@ class Session:
         try:
             self.source.stop()
             self._intake.drain()
+            self._intake.settle(self._absent)
+            self._absent = False
             self._skipped += self.tagger.due
             self.tagger.skip(self.tagger.due)
         except Exception as error:

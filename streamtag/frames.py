@@ -121,6 +121,7 @@ class Stats:
     state : what the session is doing.
     trouble : why it is recovering, or None.
     hop : seconds between two judgements.
+    samplerate : Hz of the input.
     seconds : of audio taken in.
     samples_captured : samples that the source delivered.
     samples_in : samples that reached the engine.
@@ -128,8 +129,8 @@ class Stats:
     overflows : times the sound system reported that it lost samples of its own (it does not say how many).
     clock_jumps : times the device's clock jumped: it was suspended, or samples were lost before they came here.
     nonfinite : NaN or infinite samples that were replaced by 0.
-    gaps : times the input was gone and came back.
-    gap_seconds : for how long altogether, from the last sample before to the first after.
+    gaps : times the input was gone; also if it is now.
+    gap_seconds : for how long altogether, from the last sample before to the first after, or to now.
     hops : windows judged.
     hops_rested : windows for which the network was at rest: silence below the gate, or paused.
     hops_skipped : windows given up because the engine was behind.
@@ -139,6 +140,7 @@ class Stats:
     sink_errors : the first exception of each sink that raised one, by sink.
     sink_trouble : what is wrong with a sink at present, by sink.
     control_commands, control_ignored : messages to the control port that were carried out, and that were not.
+    control_last_ignored : why the last of these was not.
     load : share of real time the engine spends working, 0..1 and above.
     latency_p50, latency_p99, latency_p999 : milliseconds from the capture of the newest sample to its tags being sent,
         of all hops judged so far.
@@ -149,6 +151,7 @@ class Stats:
     state: State
     trouble: str | None
     hop: float
+    samplerate: int
     seconds: float
     samples_captured: int
     samples_in: int
@@ -168,6 +171,7 @@ class Stats:
     sink_trouble: dict[str, str]
     control_commands: int
     control_ignored: int
+    control_last_ignored: str | None
     load: float
     latency_p50: float
     latency_p99: float

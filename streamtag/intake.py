@@ -67,6 +67,18 @@ class Intake:
         return before[4] + ring.clock_jumps
 
     @property
+    def gone_seconds(self) -> float:
+        """For how long nothing has come; 0 if nothing ever has."""
+        arrival = self._last_arrival if self._awaiting_gap else self._ring.last_arrival
+        return 0.0 if arrival is None else max(0.0, time.monotonic() - arrival)
+
+    def settle(self, gone: bool) -> None:
+        """The session ends; if the input is gone, that is a gap, too."""
+        if (gone or self._awaiting_gap) and (seconds := self.gone_seconds):
+            self.gaps += 1
+            self.gap_seconds += seconds
+
+    @property
     def waiting(self) -> bool:
         """Whether samples wait in the ring."""
         ring: RingBuffer | None = self._ring
@@ -139,9 +151,9 @@ class Intake:
     def _close_gap(self, ring: RingBuffer) -> None:
         """The first samples after a gap: it lasted from the last before to the first of these."""
         self._awaiting_gap = False
-        self.gaps += 1
-        if self._last_arrival is None:  # nothing was heard before
+        if self._last_arrival is None:  # nothing was heard before: time begins here
             return
+        self.gaps += 1
         # by when they came: the sound system's own word is not to be trusted at the beginning of a stream
         seconds = max(SHORTEST_GAP_SECONDS, ring.first_arrival - self._last_arrival)
         self._tagger.gap(seconds, new_stream=True)

@@ -469,13 +469,13 @@ def test_the_view_shows_the_heads_under_their_names() -> None:
 def test_the_view_shows_the_state_and_why_the_input_is_gone() -> None:
     gone = make_stats(state=State.RECOVERING, trouble="stopped: unplugged", gaps=2, gap_seconds=3.25)
     shown = drawn(make_frame(), gone)
-    for part in ("recovering 1:23", "Scarlett: stopped: unplugged", "gaps 2   (3.2 s)"):
+    for part in ("recovering 1:26", "Scarlett: stopped: unplugged", "gaps (3 s) 2"):
         assert part in shown
     back = drawn(make_frame(), gone, make_stats(gaps=3, gap_seconds=9.0, resting=True, control_ignored=6))
-    for part in ("running, resting 1:23", "gaps 3   (9.0 s)", "6 commands ignored"):
+    for part in ("running, resting 1:32", "gaps (9 s) 3", "commands ignored: 6"):
         assert part in back
     assert "unplugged" not in back
-    assert "paused 1:23" in drawn(make_stats(state=State.PAUSED, resting=True))
+    assert "paused 1:26" in drawn(make_stats(state=State.PAUSED, resting=True))
 
 
 def test_the_view_shows_what_is_wrong_with_the_other_sinks() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 
 from rich.console import Console, Group
@@ -61,15 +62,20 @@ class TerminalView:
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
-        self._live.update(self.picture(), refresh=True)
+        try:
+            self._live.update(self.picture(), refresh=True)
+        except OSError as error:
+            if error.errno == errno.EIO:  # the terminal was closed
+                raise BrokenPipeError(error.errno, "the terminal was closed") from error
+            raise
 
     def picture(self) -> Group:
         """What is shown now."""
         info = self._info
-        hop = self._stats.hop if self._stats else info.hop
+        hop, rate = (self._stats.hop, self._stats.samplerate) if self._stats else (info.hop, info.samplerate)
         head = Text.assemble(
             ("streamtag", "bold"),
-            f"  {info.model}  ·  {info.source}, {info.samplerate} Hz  ·  hop {hop * 1e3:.0f} ms",
+            f"  {info.model}  ·  {info.source}, {rate} Hz  ·  hop {hop * 1e3:.0f} ms",
         )
         return Group(head, Text(), *self._tags(), Text(), self._level(), *self._counters())
 
@@ -91,6 +97,9 @@ class TerminalView:
         table.add_column(width=width)
         table.add_column(width=BAR_CELLS)
         for tag, score in heard.top:
+            if not score:  # nothing is heard: which tags come first then means nothing
+                table.add_row(Text("–", "dim"), "", "")
+                continue
             style = "bold green" if tag in heard.on else ""
             table.add_row(Text(tag, style), Text(bar(score), style or "cyan"), f"{score:.2f}")
         return table
@@ -108,7 +117,7 @@ class TerminalView:
         stats = self._stats
         if stats is None:
             return []
-        minutes, seconds = divmod(int(stats.seconds), 60)
+        minutes, seconds = divmod(int(stats.seconds + stats.gap_seconds), 60)
         latency = f"latency {stats.latency_p50:.0f} ms (p99 {stats.latency_p99:.0f})" if stats.hops else "latency -"
         calm = stats.state is not State.RECOVERING
         parts = Text.assemble(
@@ -119,15 +128,14 @@ class TerminalView:
         )
         losses = Text()
         for name, count in (
+            (f"gaps ({stats.gap_seconds:.0f} s)" if stats.gaps else "gaps", stats.gaps),
             ("lost samples", stats.samples_lost),
-            ("overflows", stats.overflows),
             ("skipped hops", stats.hops_skipped),
+            ("overflows", stats.overflows),
+            ("clock jumps", stats.clock_jumps),
             ("replaced samples", stats.nonfinite),
-            ("gaps", stats.gaps),
         ):
             losses.append(f"{name} {count}   ", style="bold red" if count else "dim")
-        if stats.gaps:
-            losses.append(f"({stats.gap_seconds:.1f} s)")
         lines = [parts, losses]
         if stats.trouble:
             lines.append(Text(f"{self._info.source}: {stats.trouble}", style="bold red"))
@@ -137,7 +145,8 @@ class TerminalView:
             said = f", {troubled}" if troubled else ""
             lines.append(Text(f"→ {sink.name}{lost}{said}", style="yellow" if lost or said else "dim"))
         if stats.control_ignored:
-            lines.append(Text(f"← {stats.control_ignored} commands ignored", style="yellow"))
+            why = f", the last: {stats.control_last_ignored}" if stats.control_last_ignored else ""
+            lines.append(Text(f"← commands ignored: {stats.control_ignored}{why}", style="yellow"))
         return lines
 
 

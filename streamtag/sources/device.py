@@ -47,6 +47,9 @@ SILENT_SECONDS = 1.0
 """A stream that has delivered and then does not for so long has stalled, whatever the sound system says of it."""
 FIRST_SECONDS = 4.0
 """The same before its first block: a PulseAudio monitor may take 2 s to begin."""
+AWAY_SECONDS = 5.0
+"""If this program was stopped for so long (SIGSTOP, a virtual machine that is paused), sound servers may have dropped
+samples without a word: the stream is begun anew, and the time that passed is a gap."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds between two attempts that restart PortAudio; doubled each time."""
 OPEN_AGAIN_SECONDS = 0.5
@@ -227,10 +230,14 @@ class DeviceSource:
         """Wait until the stream needs help; gives why, and whether it ended (else it stalled); None at the end."""
         ring = self.ring
         blocks, since = ring.blocks, time.monotonic()
+        looked = since
         while not self._stopping.wait(WATCH_SECONDS):
             if ring.ended:
                 return "stopped: unplugged, or the sound server ended", True
             now = time.monotonic()
+            if now - looked > AWAY_SECONDS:
+                return f"was not heard: this program was stopped for {now - looked:.0f} s", False
+            looked = now
             if ring.blocks != blocks or ring.waiting > ring.capacity // 2:  # full: it is the engine that is late
                 blocks, since = ring.blocks, now
             elif now - since > (SILENT_SECONDS if blocks else FIRST_SECONDS):
@@ -263,8 +270,9 @@ class DeviceSource:
             return
 
     def _look(self, restart: bool) -> list[Device]:
-        if restart and not portaudio.look_again():
-            self.note = "other streams of this program keep PortAudio from looking for new devices"
+        if restart:
+            kept = "other streams of this program keep PortAudio from looking for new devices"
+            self.note = None if portaudio.look_again() else kept
         return portaudio.listed()
 
     def _attempts(self) -> Iterator[bool]:
@@ -350,7 +358,7 @@ def traces() -> tuple[object, ...]:
         return ()
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"))
     places = [Path("/dev/snd"), runtime / "pulse" / "native", runtime / "pipewire-0", Path("/dev/shm")]
-    return tuple(_trace(place) for place in places)
+    return tuple([_trace(place) for place in places])
 
 
 def _trace(place: Path) -> object:

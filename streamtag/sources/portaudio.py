@@ -141,9 +141,7 @@ def look_again() -> bool:
     sd = library()
     ours = list(_open)
     handles = {id(stream.handle) for stream in ours}
-    # by type(): isinstance() asks the object itself, and a weak proxy whose object is gone then raises
-    streams = [each for each in gc.get_objects() if issubclass(type(each), sd._StreamBase)]
-    if any(id(each) not in handles and _is_open(sd, each) for each in streams):
+    if any(id(stream) not in handles and _is_open(sd, stream) for stream in _instances(sd._StreamBase)):
         return False
     from streamtag.quiet import stderr_held_unless_failing
 
@@ -153,6 +151,19 @@ def look_again() -> bool:
         sd._terminate()
         sd._initialize()
     return True
+
+
+def _instances(kind: type) -> list[Any]:
+    """All objects of a class and its subclasses.
+
+    They are asked for as what refers to their class. To look through all objects there are (`gc.get_objects`) would
+    take hold of tuples that other threads are just building, and make that fail.
+    """
+    kinds: list[type] = [kind]
+    for each in kinds:
+        kinds += [subclass for subclass in type.__subclasses__(each) if subclass not in kinds]
+    # by type(): isinstance() asks the object itself, and a weak proxy whose object is gone then raises
+    return [each for each in gc.get_referrers(*kinds) if issubclass(type(each), kind)]
 
 
 def _is_open(sd: Any, stream: Any) -> bool:
