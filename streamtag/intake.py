@@ -10,6 +10,10 @@ from streamtag.tagger import Tagger
 
 SHORTEST_GAP_SECONDS = 0.05
 """The silence that a stream's last frames need in order to be finished."""
+JITTER_SECONDS = 0.05
+"""Blocks come so regularly that what is later was held up."""
+FOLLOWED_SHARE = 0.01
+"""Of each block's deviation: a sound card's drift is followed, single blocks are not."""
 
 
 class Intake:
@@ -30,7 +34,7 @@ class Intake:
         # counters of the rings before this one, and this one: replaced together, for those who read from other threads
         self._counted: tuple[tuple[int, ...], RingBuffer] = (0, 0, 0, 0, 0), source.ring
         self._lookahead = tagger.lookahead(source.ring.samplerate) * source.ring.samplerate  # samples
-        self._last_arrival: float | None = None
+        self._offset: float | None = None  # `time.monotonic()` where the frames' time is 0, by when samples come
         self._awaiting_gap = False
         self._origin = 0.0  # where, in the frames' time, the ring's first sample lies
         self.gaps = 0
@@ -69,8 +73,7 @@ class Intake:
     @property
     def gone_seconds(self) -> float:
         """For how long nothing has come; 0 if nothing ever has."""
-        arrival = self._last_arrival if self._awaiting_gap else self._ring.last_arrival
-        return 0.0 if arrival is None else max(0.0, time.monotonic() - arrival)
+        return 0.0 if self._offset is None else max(0.0, self.now() - self._heard)
 
     def settle(self, gone: bool) -> None:
         """The session ends; if the input is gone, that is a gap, too."""
@@ -118,9 +121,23 @@ class Intake:
 
     def now(self) -> float:
         """Seconds of the frames' time at this moment, also where nothing comes."""
-        heard = self._origin + self._ring.read_position / self._ring.samplerate
-        arrival = self._last_arrival if self._awaiting_gap else self._ring.last_arrival
-        return heard if arrival is None else heard + max(0.0, time.monotonic() - arrival)
+        return self._heard if self._offset is None else max(self._heard, time.monotonic() - self._offset)
+
+    @property
+    def _heard(self) -> float:
+        """Seconds of the frames' time up to the newest sample that was read."""
+        return self._origin + self._ring.read_position / self._ring.samplerate
+
+    def _follow(self, arrival: float) -> None:
+        """Learn how the frames' time lies to the clock, from when a block came."""
+        late = arrival - self._heard - (arrival if self._offset is None else self._offset)
+        if self._offset is None:
+            self._offset = arrival - self._heard
+        elif late < -JITTER_SECONDS:  # nothing comes before its time: it was less
+            self._offset += late
+        elif late < JITTER_SECONDS:
+            self._offset += FOLLOWED_SHARE * late
+        # else it came in a burst after a stall, or something was lost before it: the next gap sets that right
 
     @property
     def _ring(self) -> RingBuffer:
@@ -135,14 +152,14 @@ class Intake:
             if piece.lost:
                 self._tagger.gap(piece.lost / ring.samplerate)
             self._tagger.feed(piece.samples, ring.samplerate)
+        if ring.last_arrival is not None and pieces:
+            self._follow(ring.last_arrival)
         return bool(pieces)
 
     def _change(self, ring: RingBuffer) -> None:
         """Go on with another ring: a gap has begun, whose length its first block will tell."""
         before, old = self._counted
-        if old.read_position:
-            self._last_arrival = old.last_arrival
-            self._origin += old.read_position / old.samplerate
+        self._origin += old.read_position / old.samplerate
         counted = (old.offered, old.lost, old.overflows, old.nonfinite, old.clock_jumps)
         self._counted = tuple(sum(pair) for pair in zip(before, counted, strict=True)), ring
         self._lookahead = self._tagger.lookahead(ring.samplerate) * ring.samplerate
@@ -151,11 +168,11 @@ class Intake:
     def _close_gap(self, ring: RingBuffer) -> None:
         """The first samples after a gap: it lasted from the last before to the first of these."""
         self._awaiting_gap = False
-        if self._last_arrival is None:  # nothing was heard before: time begins here
+        if self._offset is None:  # nothing was heard before: time begins here
             return
         self.gaps += 1
         # by when they came: the sound system's own word is not to be trusted at the beginning of a stream
-        seconds = max(SHORTEST_GAP_SECONDS, ring.first_arrival - self._last_arrival)
+        seconds = max(SHORTEST_GAP_SECONDS, ring.first_arrival - self._offset - self._origin)
         self._tagger.gap(seconds, new_stream=True)
         self._origin += seconds
         self.gap_seconds += seconds

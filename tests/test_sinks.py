@@ -475,7 +475,7 @@ def test_the_view_shows_the_state_and_why_the_input_is_gone() -> None:
     for part in ("running, resting 1:32", "gaps (9 s) 3", "commands ignored: 6"):
         assert part in back
     assert "unplugged" not in back
-    assert "paused 1:26" in drawn(make_stats(state=State.PAUSED, resting=True))
+    assert "paused 1:23" in drawn(make_stats(state=State.PAUSED, resting=True))
 
 
 def test_the_view_shows_what_is_wrong_with_the_other_sinks() -> None:

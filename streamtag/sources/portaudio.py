@@ -161,7 +161,8 @@ def _instances(kind: type) -> list[Any]:
     """
     kinds: list[type] = [kind]
     for each in kinds:
-        kinds += [subclass for subclass in type.__subclasses__(each) if subclass not in kinds]
+        below: list[type] = each.__subclasses__()
+        kinds += [one for one in below if one not in kinds]
     # by type(): isinstance() asks the object itself, and a weak proxy whose object is gone then raises
     return [each for each in gc.get_referrers(*kinds) if issubclass(type(each), kind)]
 

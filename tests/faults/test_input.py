@@ -180,6 +180,76 @@ def test_a_device_that_delivers_nothing(show: Begin, playing: SoundServer, recor
     )
 
 
+def test_this_program_stopped_for_longer_than_the_server_keeps_samples(
+    show: Begin, playing: SoundServer, record: Record
+) -> None:
+    run = show(playing)
+    os.kill(run.running.process.pid, signal.SIGSTOP)
+    time.sleep(15)
+    os.kill(run.running.process.pid, signal.SIGCONT)
+    began = time.monotonic()
+    run.wait_for(lambda: run.receiver.state == "running" and run.receiver.of("/streamtag/gaps")[-1][0] == 1, "the gap")
+    running = time.monotonic() - began
+    run.wait_for_frames(60)
+    steady = [frame.came - frame.time for frame in (*run.receiver.frames[:10], *run.receiver.frames[-10:])]
+    assert max(steady) - min(steady) < 0.8
+    _, counted = accounted(run)
+    assert counted["gaps"] == 1
+    record(
+        "streamtag itself stopped (SIGSTOP) for 15 s, continued",
+        f"a gap of {counted['gap_seconds']} s, counted",
+        "`recovering`",
+        f"{running:.2f} s after SIGCONT",
+    )
+
+
+def test_a_run_that_ends_while_the_input_is_gone(show: Begin, playing: SoundServer) -> None:
+    run = show(playing)
+    playing.stop(signal.SIGKILL)
+    run.wait_for_state("recovering")
+    time.sleep(1)
+    _, counted = accounted(run)
+    assert counted["gaps"] == 1
+    assert counted["gap_seconds"] > 0.9
+
+
+TWO_SESSIONS = """
+import sys, time
+import streamtag
+
+host, port = sys.argv[2].rsplit(":", 1)
+one = streamtag.live(input="pulse", window=1, sinks=[streamtag.OscSink(host, int(port))])
+two = streamtag.live(input="pulse", window=1)
+with one, two:
+    while min(session.stats.gaps for session in (one, two)) < 4:
+        one.wait(0.1) or two.wait(0.1)
+    one.wait(4)
+for session in (one, two):
+    stats = session.stats
+    sums = stats.hops + stats.hops_rested + stats.hops_skipped + stats.hops_lost
+    print(stats.samples_captured - stats.samples_in, stats.samples_lost, sums - session.tagger.next_index)
+"""
+
+
+def test_two_sessions_of_one_program_recover_beside_each_other(
+    show: Begin, playing: SoundServer, record: Record
+) -> None:
+    """Each restart of PortAudio closes the other's stream, too."""
+    run = show(playing, code=TWO_SESSIONS)
+    for _ in range(4):
+        playing.stop(signal.SIGKILL)
+        said, running = recovered(run, playing.start, 1.2)
+    outcome = run.running.end(60)
+    assert outcome.status == 0, outcome.stderr
+    assert outcome.stdout.splitlines() == ["0 0 0"] * 2
+    record(
+        "sound server killed four times, under two sessions of one program",
+        "four gaps each, counted",
+        f"`recovering` after {said:.2f} s",
+        f"{running:.2f} s after the server",
+    )
+
+
 def test_another_default_device(
     show: Begin, sound_system: Callable[[], SoundServer], song: Path, tmp_path: Path, record: Record
 ) -> None:

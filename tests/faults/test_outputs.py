@@ -367,6 +367,37 @@ def test_sigterm(show: Begin, record: Record) -> None:
     record("SIGTERM", "nothing", "the summary; status 143", "ends at once")
 
 
+def test_a_terminal_that_is_closed(show: Begin, record: Record) -> None:
+    """SIGHUP: no light stays on."""
+    run = show(None, "--threshold", "0.02", "--smooth", "0")
+    run.wait_for(lambda: [a for _, a, _ in run.receiver.messages if a.startswith("/streamtag/on/")], "tags to be on")
+    outcome, counted = run.end(signal.SIGHUP)
+    assert outcome.status == 129
+    assert counted["lost"] == 0
+    on = {a: arguments[0] for _, a, arguments in run.receiver.messages if a.startswith("/streamtag/on/")}
+    assert not any(on.values())
+    record("the terminal is closed (SIGHUP)", "nothing; what is on is switched off", "the summary; status 129", "-")
+
+
+def test_a_sink_may_stop_the_session_and_not_wait_for_it(show: Begin) -> None:
+    behaviour = """
+        if self.told == 10:
+            try:
+                session.wait()
+            except streamtag.StreamtagError as error:
+                print(error)
+            session.stop()"""
+    run = show(None, code=WITH_SINK.format(behaviour=behaviour), wait=False)
+    outcome = run.running.end(60)
+    said, hops, samples, told = outcome.stdout.splitlines()
+    assert said == "a sink cannot wait for the session that calls it; stop() is possible"
+    *parts, index = counted(hops)
+    assert sum(parts) == index
+    captured, taken, lost = counted(samples)
+    assert captured == taken + lost
+    assert told.startswith("10 0 ")
+
+
 def test_the_ports_of_another_are_said(show: Begin) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
