@@ -45,6 +45,10 @@ BACK_SECONDS = 30.0
 SAMPLE_SECONDS = 5.0
 SETTLED_SHARE = 0.25
 """Memory of the first quarter is left out of the slope: caches fill, and allocators keep what they once got."""
+SLOPE_SECONDS = 1800.0
+"""In less time memory has not settled: only that it stays within bounds can be told."""
+MOST_GROWTH_MB = 100.0
+FLAT_MB_PER_HOUR = 6.0
 
 
 class Moody:
@@ -342,6 +346,14 @@ class Memory(threading.Thread):
         (slope, _), covariance = np.polyfit(hours, part[:, 1], 1, cov=True)
         return float(slope), float(covariance[0, 0] ** 0.5)
 
+    def is_flat(self) -> bool:
+        """Whether the slope is within its noise; of a short run, whether memory stayed within bounds."""
+        (began, first, _), (ended, last, _) = self.noted[0], self.noted[-1]
+        slope, error = self.slope()
+        if ended - began < SLOPE_SECONDS:
+            return last - first < MOST_GROWTH_MB
+        return slope < max(3 * error, FLAT_MB_PER_HOUR)
+
 
 def back(stage: Stage, until: float) -> bool:
     """Wait until the session runs and frames come again."""
@@ -461,7 +473,7 @@ def _report(
         f"+ skipped {stats.hops_skipped} + in gaps {stats.hops_lost}": session.tagger.next_index == frames,
         f"lines read {reader.lines}, torn {reader.torn}, not taken {lines.drops}": reader.torn == 0,
         f"memory {memory.noted[0][1]:.0f} MB at first, {memory.noted[-1][1]:.0f} MB at last, slope {slope:+.1f} MB/h "
-        f"(standard error {error_of_slope:.1f})": slope < max(3 * error_of_slope, 6.0),
+        f"(standard error {error_of_slope:.1f})": memory.is_flat(),
         f"open files {min(n for *_, n in memory.noted)} to {max(n for *_, n in memory.noted)}": True,
         f"the sink's error surfaced at the end: {error!r}": (error is not None) == bool(stats.sink_errors),
         f"not back in time: {failures or 'never'}": not failures,
