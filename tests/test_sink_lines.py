@@ -152,7 +152,8 @@ print(sink.stuck, file=sys.stderr)
 def test_a_program_whose_output_nobody_reads_ends_in_peace(pipe: tuple[int, IO[str]]) -> None:
     reader, stream = pipe
     script = [sys.executable, "-c", AT_THE_END, str(Path(__file__).parent)]
-    ended = subprocess.run(script, stdout=stream, stderr=subprocess.PIPE, text=True, timeout=120)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    ended = subprocess.run(script, stdout=stream, stderr=subprocess.PIPE, text=True, timeout=120, env=buffered)
     assert (ended.returncode, ended.stderr) == (0, "True\n")
     assert read(reader).startswith(b"before\n    3.01 s  ")
 
