@@ -109,8 +109,8 @@ def measure(seconds: float, held: bool) -> dict[str, Any]:
         player.kill()
         player.wait()
         reader.join()
-    # those that were played while both were there
-    bursts = [burst for burst in played if heard.began + TOO_LATE < burst < heard.ended - TOO_LATE]
+    # those that were played while both were there; the last may have been cut off by the player's end
+    bursts = [burst for burst in played[:-1] if heard.began + TOO_LATE < burst < heard.ended - TOO_LATE]
     return {
         "stats": stats,
         "bursts": len(bursts),
