@@ -12,7 +12,7 @@ demo: $(VENV)/demo-ready
 	$(BIN)/streamtag live --model MSD_musicnn --input demo --osc 127.0.0.1:9000 --duration 20
 
 test: $(VENV)/test-ready
-	scripts/system-packages --optional libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils liblo-tools
+	scripts/system-packages --optional libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils liblo-tools iproute2
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m kernels

@@ -46,11 +46,6 @@ class SoundServer:
             self.env["PULSE_SOURCE"] = self.source
         self._env = {name: value for name, value in os.environ.items() if not name.startswith("PULSE_")} | self.env
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """A whole environment, this process's otherwise."""
-        return dict(self._env)
-
     def start(self) -> None:
         """Start it and wait until it answers.
 
@@ -92,6 +87,15 @@ class SoundServer:
         """Run pactl with these arguments; gives what it printed."""
         done = subprocess.run(["pactl", *arguments], env=self._env, capture_output=True, text=True, check=True)
         return done.stdout.strip()
+
+    def unplug(self) -> None:
+        """Take the output away, and its monitor with it."""
+        modules = self.control("list", "short", "modules").splitlines()
+        self.control("unload-module", next(line.split()[0] for line in modules if "module-null-sink" in line))
+
+    def plug_in(self, rate: int = 44_100) -> None:
+        """Bring it back, perhaps with another rate."""
+        self.control("load-module", "module-null-sink", "sink_name=music", f"rate={rate}", "channels=2")
 
     def play(self, path: Path, *options: str, sink: str = "music") -> subprocess.Popen[bytes]:
         """Begin to play a WAV file."""

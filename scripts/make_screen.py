@@ -22,7 +22,7 @@ SECONDS = 22.5
 def main() -> None:
     """Run, and keep the picture."""
     osc = streamtag.OscSink("127.0.0.1", 9000)
-    view = TerminalView(Console(file=io.StringIO(), width=WIDTH, force_terminal=True), [osc], rows=5)
+    view = TerminalView(Console(file=io.StringIO(), width=WIDTH, force_terminal=True), [osc])
     with streamtag.live("MSD_musicnn", input="demo", sinks=[streamtag.Background(view), osc]) as session:
         session.wait(SECONDS)
         picture = view.picture()

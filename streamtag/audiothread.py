@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from streamtag.atomics import Words, load_acquire, store_release
 from streamtag.compiled import CONFIG, cfunction, kernel
+from streamtag.kernels import LOUDEST
 
 F32 = NDArray[np.float32]
 
@@ -41,8 +42,6 @@ HEAD = CHANNEL_LIST + MOST_CHANNELS
 END, LOST_BEFORE, TAKEN, CAPTURED, ARRIVED = range(5)
 STAMP = 8
 
-LOUDEST = np.float32(1e15)
-"""As in `kernels.mix_down`: beyond this a value is no sample."""
 NANOSECONDS = 1e9
 carray: Any = numba.carray  # type: ignore[attr-defined]
 INPUT_OVERFLOW = 0x2

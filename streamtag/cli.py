@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from streamtag import __version__, cli_learn, cli_models
-from streamtag.console import err, forget_stdout, leave, leave_at_once, out, preparing, print_failure, print_tags
+from streamtag.console import err, forget_stdout, leave, note_stuck, out, preparing, print_failure, print_tags
 from streamtag.errors import OptionError, StreamtagError, UnknownModelError
 from streamtag.networks.specs import SPECS, find_spec, frames_in
 from streamtag.quiet import c_libraries_silent, keep_stderr_for_python
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from streamtag.engine import Session
     from streamtag.learn.plain import PlainHead
 
-GATE_DBFS = -60.0  # as in `tagger`, which takes long to import
 LIVE_MODEL, FILE_MODEL = "MSD_musicnn", "MTT_musicnn"
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -143,12 +142,12 @@ def live(
         typer.Option(help="Results a second that are sent and printed, at the most.", metavar="HZ", callback=_finite),
     ] = 30.0,
     gate: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Level below which, after 1 s, the network rests and scores fall to 0; or `off`.",
+            help="Level below which, after 1 s, the network rests and scores fall to 0; or `off`. Default: -60.",
             metavar="DBFS|off",
         ),
-    ] = f"{GATE_DBFS:g}",
+    ] = None,
     osc: Annotated[
         list[str] | None, typer.Option(help="Send OSC there; may be given several times.", metavar="HOST:PORT")
     ] = None,
@@ -249,7 +248,7 @@ def live(
     except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
         forget_stdout()
     finally:
-        leave_at_once(getattr(screen, "stuck", False))
+        note_stuck(getattr(screen, "stuck", False))
         if session.stats.state is not State.STARTING:  # else nothing was heard, and the error says why
             _summary(session)
     try:
@@ -350,7 +349,11 @@ def _channels(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(part) for part in parts)
 
 
-def _gate(text: str) -> float | None:
+def _gate(text: str | None) -> float | None:
+    if text is None:
+        from streamtag.tagger import GATE_DBFS
+
+        return GATE_DBFS
     if text.strip().lower() == "off":
         return None
     try:
@@ -358,7 +361,7 @@ def _gate(text: str) -> float | None:
     except ValueError:
         level = math.nan
     if not math.isfinite(level):
-        raise OptionError(f"--gate {text!r}: a level in dBFS is wanted, for example {GATE_DBFS:g}; or off")
+        raise OptionError(f"--gate {text!r}: a level in dBFS is wanted, for example -60; or off")
     return level
 
 

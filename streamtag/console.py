@@ -76,7 +76,7 @@ def print_failure(name: str, error: StreamtagError, format: str) -> None:
 _stuck = False
 
 
-def leave_at_once(stuck: bool) -> None:
+def note_stuck(stuck: bool) -> None:
     """Remember whether a thread is stuck in writing to stdout: it holds a lock that Python would wait for at exit."""
     global _stuck
     _stuck = _stuck or stuck

@@ -186,6 +186,7 @@ class Session:
     def stats(self) -> Stats:
         """Counters so far; may be read from any thread."""
         intake, tagger, control = self._intake, self.tagger, self.control
+        counters = intake.counters
         gone = intake.gone_seconds if self._absent else 0.0  # a gap that is not over yet
         return Stats(
             state=self._state,
@@ -193,12 +194,12 @@ class Session:
             hop=tagger.hop,
             samplerate=self.source.ring.samplerate,
             seconds=tagger.seconds_in,
-            samples_captured=intake.captured,
+            samples_captured=counters.offered,
             samples_in=tagger.samples_in,
-            samples_lost=intake.lost,
-            overflows=intake.overflows,
-            clock_jumps=intake.clock_jumps,
-            nonfinite=intake.nonfinite + tagger.nonfinite,
+            samples_lost=counters.lost,
+            overflows=counters.overflows,
+            clock_jumps=counters.clock_jumps,
+            nonfinite=counters.nonfinite + tagger.nonfinite,
             gaps=intake.gaps + (gone > 0),
             gap_seconds=intake.gap_seconds + gone,
             hops=self._hops,

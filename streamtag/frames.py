@@ -96,8 +96,8 @@ class State(enum.Enum):
 
 ENDED = frozenset({State.FINISHED, State.FAILED})
 TRANSITIONS: dict[State, frozenset[State]] = {
-    # all is ready and the source has begun
-    State.STARTING: frozenset({State.RUNNING}) | ENDED,
+    # all is ready and the source has begun; a session that cannot start stays as it is
+    State.STARTING: frozenset({State.RUNNING}),
     # the input is gone; pause() was called; the source has ended
     State.RUNNING: frozenset({State.RECOVERING, State.PAUSED}) | ENDED,
     # the input is back; so it is, and the session is paused

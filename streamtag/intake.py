@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from streamtag.ringbuffer import RingBuffer
+from streamtag.ringbuffer import Counters, RingBuffer
 from streamtag.sources import Source
 from streamtag.tagger import Tagger
 
@@ -32,7 +32,7 @@ class Intake:
     def __init__(self, source: Source, tagger: Tagger) -> None:
         self._tagger = tagger
         # counters of the rings before this one, and this one: replaced together, for those who read from other threads
-        self._counted: tuple[tuple[int, ...], RingBuffer] = (0, 0, 0, 0, 0), source.ring
+        self._counted: tuple[Counters, RingBuffer] = Counters(), source.ring
         self._lookahead = tagger.lookahead(source.ring.samplerate) * source.ring.samplerate  # samples
         self._offset: float | None = None  # `time.monotonic()` where the frames' time is 0, by when samples come
         self._awaiting_gap = False
@@ -41,34 +41,10 @@ class Intake:
         self.gap_seconds = 0.0
 
     @property
-    def captured(self) -> int:
-        """Samples that the source delivered."""
+    def counters(self) -> Counters:
+        """Of all rings so far."""
         before, ring = self._counted
-        return before[0] + ring.offered
-
-    @property
-    def lost(self) -> int:
-        """Samples that found no room."""
-        before, ring = self._counted
-        return before[1] + ring.lost
-
-    @property
-    def overflows(self) -> int:
-        """Losses that the sound system reported."""
-        before, ring = self._counted
-        return before[2] + ring.overflows
-
-    @property
-    def nonfinite(self) -> int:
-        """Values that were no samples."""
-        before, ring = self._counted
-        return before[3] + ring.nonfinite
-
-    @property
-    def clock_jumps(self) -> int:
-        """Times a device's clock jumped."""
-        before, ring = self._counted
-        return before[4] + ring.clock_jumps
+        return before.plus(ring.counters)
 
     @property
     def gone_seconds(self) -> float:
@@ -130,13 +106,11 @@ class Intake:
 
     def _follow(self, arrival: float) -> None:
         """Learn how the frames' time lies to the clock, from when a block came."""
-        late = arrival - self._heard - (arrival if self._offset is None else self._offset)
-        if self._offset is None:
-            self._offset = arrival - self._heard
-        elif late < -JITTER_SECONDS:  # nothing comes before its time: it was less
-            self._offset += late
-        elif late < JITTER_SECONDS:
-            self._offset += FOLLOWED_SHARE * late
+        offset = arrival - self._heard
+        if self._offset is None or offset < self._offset - JITTER_SECONDS:  # nothing comes before its time
+            self._offset = offset
+        elif offset < self._offset + JITTER_SECONDS:
+            self._offset += FOLLOWED_SHARE * (offset - self._offset)
         # else it came in a burst after a stall, or something was lost before it: the next gap sets that right
 
     @property
@@ -160,8 +134,7 @@ class Intake:
         """Go on with another ring: a gap has begun, whose length its first block will tell."""
         before, old = self._counted
         self._origin += old.read_position / old.samplerate
-        counted = (old.offered, old.lost, old.overflows, old.nonfinite, old.clock_jumps)
-        self._counted = tuple(sum(pair) for pair in zip(before, counted, strict=True)), ring
+        self._counted = before.plus(old.counters), ring
         self._lookahead = self._tagger.lookahead(ring.samplerate) * ring.samplerate
         self._awaiting_gap = True
 

@@ -39,8 +39,9 @@ class Outlet:
 
     @property
     def errors(self) -> dict[str, str]:
-        """The first exception of each sink that raised one."""
-        return dict(self._errors)
+        """The first exception of each sink that raised one; `Background` keeps those of its sink to itself."""
+        kept = ((sink.name, getattr(sink, "first_error", None)) for sink in self._sinks)
+        return {name: _words(error) for name, error in kept if error is not None} | self._errors
 
     @property
     def trouble(self) -> dict[str, str]:
@@ -87,5 +88,9 @@ class Outlet:
             self._note(sink, error)
 
     def _note(self, sink: Sink, error: Exception) -> None:
-        self._errors.setdefault(sink.name, f"{type(error).__name__}: {error}")
+        self._errors.setdefault(sink.name, _words(error))
         self.first_error = self.first_error or error
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

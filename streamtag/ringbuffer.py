@@ -45,6 +45,29 @@ class Piece(NamedTuple):
     lost: int
 
 
+class Counters(NamedTuple):
+    """What has happened to a ring's samples; those of several rings add up.
+
+    Attributes
+    ----------
+    offered : samples that came.
+    lost : samples of them that found no room.
+    overflows : times the sound system said that it lost samples itself.
+    nonfinite : values that were no samples, replaced by 0.
+    clock_jumps : times the device's clock jumped.
+    """
+
+    offered: int = 0
+    lost: int = 0
+    overflows: int = 0
+    nonfinite: int = 0
+    clock_jumps: int = 0
+
+    def plus(self, other: Counters) -> Counters:
+        """Both together."""
+        return Counters(*(one + another for one, another in zip(self, other, strict=True)))
+
+
 class RingBuffer:
     """Mono float32 samples of one stream between two threads.
 
@@ -154,6 +177,11 @@ class RingBuffer:
     def nonfinite(self) -> int:
         """NaN and other values that are no samples, replaced by 0."""
         return int(self.memory[at.NONFINITE])
+
+    @property
+    def counters(self) -> Counters:
+        """All of these together."""
+        return Counters(self.offered, self.lost, self.overflows, self.nonfinite, self.clock_jumps)
 
     @property
     def ended(self) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import free_udp_port, wait_until
+from conftest import free_udp_port, lacking, wait_until
 from test_osc import Receiver
 from test_sinks import INFO, make_frame, make_stats
 
@@ -367,9 +367,9 @@ print("all heard")
 def test_a_network_that_comes_late_goes_and_comes_back_with_another_address() -> None:
     namespace = ["unshare", "--map-root-user", "--net"]
     if not (shutil.which("unshare") and shutil.which("ip")):
-        pytest.skip("unshare or ip is missing (packages util-linux, iproute2)")
+        lacking("unshare or ip is missing (packages util-linux, iproute2)")
     if subprocess.run([*namespace, "true"], capture_output=True).returncode:
-        pytest.skip("network namespaces are not permitted here")
+        lacking("network namespaces are not permitted here")
     script = [sys.executable, "-W", "error", "-c", IN_A_NAMESPACE, str(Path(__file__).parent)]
     ended = subprocess.run([*namespace, *script], capture_output=True, text=True, timeout=120)
     assert ended.stdout == "all heard\n", ended.stderr

@@ -17,7 +17,7 @@ from typing import IO
 
 import numpy as np
 import pytest
-from conftest import wait_until
+from conftest import lacking, wait_until
 from test_sinks import INFO, make_frame
 
 from streamtag.errors import SinkError
@@ -163,7 +163,7 @@ def test_a_full_disk_costs_lines_until_there_is_room(tmp_path: Path) -> None:
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)]
     if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no small disk can be mounted here")
+        lacking("no small disk can be mounted here")
     try:
         filler = disk / "filler"
         filler.write_bytes(bytes(40_000))

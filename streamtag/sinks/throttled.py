@@ -48,6 +48,12 @@ class Throttled:
         return trouble
 
     @property
+    def first_error(self) -> BaseException | None:
+        """The first exception of a sink in the background."""
+        error: BaseException | None = getattr(self._sink, "first_error", None)
+        return error
+
+    @property
     def stuck(self) -> bool:
         """Whether the sink was left behind in a blocked call."""
         return bool(getattr(self._sink, "stuck", False))

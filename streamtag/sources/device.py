@@ -145,7 +145,6 @@ class DeviceSource:
         self.note: str | None = None
         self.error: BaseException | None = None
         self.recovering: str | None = None
-        self.recoveries = 0
         self.native = callback != "python" and audiothread.can_be_native()
         if callback == "native" and not self.native:
             raise OptionError("a native callback cannot be made where NUMBA_DISABLE_JIT is set: use --callback python")
@@ -265,7 +264,6 @@ class DeviceSource:
             self.name = self.device.name
             self.ring.successor = ring
             self.ring = ring
-            self.recoveries += 1
             self.recovering = None
             return
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,18 +55,58 @@ def recovered(show: Show, begin_again: Callable[[], None], pause: float = 1.0) -
     return said, running
 
 
-def test_a_server_that_is_killed(show: Begin, playing: SoundServer, record: Record) -> None:
+Harm = Callable[[SoundServer], object]
+
+
+@dataclass(frozen=True)
+class Outage:
+    """How the input goes and comes back.
+
+    Attributes
+    ----------
+    fault : for the table.
+    begins, ends : what happens to the sound server.
+    pause : seconds in between, from when it is said.
+    times : how often.
+    """
+
+    fault: str
+    begins: Harm
+    ends: Harm
+    pause: float = 1.0
+    times: int = 1
+
+
+OUTAGES = [
+    Outage("sound server killed, started again after 1 s", lambda s: s.stop(signal.SIGKILL), SoundServer.start),
+    Outage("sound server restarted, twice", SoundServer.stop, SoundServer.start, pause=0.3, times=2),
+    # the stream stays active, and neither delivers nor answers
+    Outage("sound server stopped (SIGSTOP) for 3 s, continued", SoundServer.freeze, SoundServer.thaw, pause=2.0),
+    Outage("device unplugged, plugged in again after 1 s", SoundServer.unplug, SoundServer.plug_in),
+    Outage("device back with 96 kHz instead of 44.1 kHz", SoundServer.unplug, lambda s: s.plug_in(96_000), pause=0.2),
+    # the stream is alive, and its callback is not called
+    Outage(
+        "stream silent of callbacks (device suspended), resumed after 1 s",
+        lambda s: s.control("suspend-sink", "music", "1"),
+        lambda s: s.control("suspend-sink", "music", "0"),
+    ),
+]
+
+
+@pytest.mark.parametrize("outage", OUTAGES, ids=[outage.fault for outage in OUTAGES])
+def test_the_input_goes_and_comes_back(show: Begin, playing: SoundServer, record: Record, outage: Outage) -> None:
     run = show(playing)
-    playing.stop(signal.SIGKILL)
-    said, running = recovered(run, playing.start)
+    for _ in range(outage.times):
+        outage.begins(playing)
+        said, running = recovered(run, partial(outage.ends, playing), outage.pause)
     assert_wall_true(run)
     _, counted = accounted(run)
-    assert counted["gaps"] == 1
+    assert counted["gaps"] == outage.times
     record(
-        "sound server killed, started again after 1 s",
-        f"what was played meanwhile: a gap of {counted['gap_seconds']} s, counted; no sample that was delivered",
+        outage.fault,
+        f"what was played meanwhile: {outage.times} gap, {counted['gap_seconds']} s in all, counted",
         f"`recovering` after {said:.2f} s",
-        f"{running:.2f} s after the server",
+        f"{running:.2f} s after it is back",
     )
 
 
@@ -83,38 +125,6 @@ def test_what_is_on_is_switched_off_while_the_input_is_gone(show: Begin, playing
     run.end()
 
 
-def test_a_server_that_ends_in_order_twice(show: Begin, playing: SoundServer, record: Record) -> None:
-    run = show(playing)
-    for _ in range(2):
-        playing.stop()
-        said, running = recovered(run, playing.start, 0.3)
-    assert_wall_true(run)
-    _, counted = accounted(run)
-    assert counted["gaps"] == 2
-    record(
-        "sound server restarted, twice",
-        f"two gaps, {counted['gap_seconds']} s in all, counted",
-        f"`recovering` after {said:.2f} s",
-        f"{running:.2f} s after the server",
-    )
-
-
-def test_a_server_that_is_frozen(show: Begin, playing: SoundServer, record: Record) -> None:
-    """SIGSTOP: the stream stays active, and neither delivers nor answers."""
-    run = show(playing)
-    playing.freeze()
-    said, running = recovered(run, playing.thaw, 2.0)
-    assert_wall_true(run)
-    _, counted = accounted(run)
-    assert counted["gaps"] == 1
-    record(
-        "sound server stopped (SIGSTOP) for 3 s, continued",
-        f"a gap of {counted['gap_seconds']} s, counted",
-        f"`recovering` after {said:.2f} s without a sample",
-        f"{running:.2f} s after SIGCONT",
-    )
-
-
 def test_ctrl_c_while_the_server_is_frozen(show: Begin, playing: SoundServer, record: Record) -> None:
     run = show(playing)
     playing.freeze()
@@ -125,59 +135,6 @@ def test_ctrl_c_while_the_server_is_frozen(show: Begin, playing: SoundServer, re
     assert outcome.status == 130
     assert counted["lost"] == 0
     record("Ctrl-C while the sound server is stopped", "nothing", "the summary; status 130", f"ends after {took:.1f} s")
-
-
-def null_sink(server: SoundServer) -> str:
-    modules = server.control("list", "short", "modules").splitlines()
-    return next(line.split()[0] for line in modules if "module-null-sink" in line)
-
-
-def load(server: SoundServer, rate: int = 44_100) -> None:
-    server.control("load-module", "module-null-sink", "sink_name=music", f"rate={rate}", "channels=2")
-
-
-def test_a_device_that_is_unplugged(show: Begin, playing: SoundServer, record: Record) -> None:
-    run = show(playing)
-    playing.control("unload-module", null_sink(playing))
-    said, running = recovered(run, lambda: load(playing))
-    assert_wall_true(run)
-    _, counted = accounted(run)
-    assert counted["gaps"] == 1
-    record(
-        "device unplugged, plugged in again after 1 s",
-        f"a gap of {counted['gap_seconds']} s, counted",
-        f"`recovering` after {said:.2f} s",
-        f"{running:.2f} s after the device",
-    )
-
-
-def test_a_device_that_comes_back_with_another_rate(show: Begin, playing: SoundServer, record: Record) -> None:
-    run = show(playing)
-    playing.control("unload-module", null_sink(playing))
-    said, running = recovered(run, lambda: load(playing, 96_000), 0.2)
-    assert_wall_true(run)
-    accounted(run)
-    record(
-        "device back with 96 kHz instead of 44.1 kHz",
-        "a gap, counted",
-        f"`recovering` after {said:.2f} s",
-        f"{running:.2f} s after the device",
-    )
-
-
-def test_a_device_that_delivers_nothing(show: Begin, playing: SoundServer, record: Record) -> None:
-    """A suspended device: the stream is alive, and its callback is not called."""
-    run = show(playing)
-    playing.control("suspend-sink", "music", "1")
-    said, running = recovered(run, lambda: playing.control("suspend-sink", "music", "0"))
-    assert_wall_true(run)
-    _, counted = accounted(run)
-    record(
-        "stream alive, but silent of callbacks (device suspended)",
-        f"a gap of {counted['gap_seconds']} s, counted",
-        f"`recovering` after {said:.2f} s (watchdog: 1 s)",
-        f"{running:.2f} s after it is resumed",
-    )
 
 
 def test_this_program_stopped_for_longer_than_the_server_keeps_samples(

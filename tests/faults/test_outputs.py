@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import lacking
 
 from tests.faults.show import Show
 
@@ -79,7 +80,7 @@ def small_disk(tmp_path: Path) -> Path:
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True)
     if mounted.returncode:
-        pytest.skip("a small disk cannot be mounted here: not root, or not permitted")
+        lacking("a small disk cannot be mounted here: not root, or not permitted")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
