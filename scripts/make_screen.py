@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import socket
 import sys
 from pathlib import Path
 
@@ -23,9 +24,11 @@ def main() -> None:
     """Run, and keep the picture."""
     osc = streamtag.OscSink("127.0.0.1", 9000)
     view = TerminalView(Console(file=io.StringIO(), width=WIDTH, force_terminal=True), [osc])
-    with streamtag.live("MSD_musicnn", input="demo", sinks=[streamtag.Background(view), osc]) as session:
-        session.wait(SECONDS)
-        picture = view.picture()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 9000))
+        with streamtag.live("MSD_musicnn", input="demo", sinks=[streamtag.Background(view), osc]) as session:
+            session.wait(SECONDS)
+            picture = view.picture()
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(picture)
     svg = console.export_svg(title="streamtag live --input demo --osc 127.0.0.1:9000")

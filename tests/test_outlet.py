@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from conftest import wait_until
 from test_engine import Recorder, make_session
 from test_sinks import INFO, make_frame
 
 from streamtag.errors import SinkError
 from streamtag.frames import TagFrame
 from streamtag.outlet import Outlet
+from streamtag.sinks.background import Background
+from streamtag.sinks.throttled import Throttled
 
 STATS = make_session().stats
 """Of a session that is starting."""
@@ -51,6 +54,17 @@ def test_drops_that_a_sink_counts_itself_are_added() -> None:
     outlet.open(INFO)
     outlet.frame(make_frame())
     assert outlet.drops == {"one": 8}
+
+
+def test_errors_of_a_sink_in_the_background_are_shown_while_it_runs() -> None:
+    outlet = Outlet([Throttled(Background(Troubled("one", ValueError("first"))), 1000.0), Recorder("two")])
+    outlet.open(INFO)
+    outlet.frame(make_frame())
+    wait_until(lambda: outlet.errors, "the error")
+    assert outlet.errors == {"one": "ValueError: first"}
+    assert outlet.drops == {"one": 1, "two": 0}
+    outlet.close()
+    assert isinstance(outlet.first_error, ValueError), "and it surfaces at the end"
 
 
 def test_a_status_that_cannot_be_told_counts_too() -> None:

@@ -127,13 +127,16 @@ class TerminalView:
             f"  ·  load {100 * stats.load:.0f} %",
         )
         losses = Text()
+        rare = (
+            ("overflows", stats.overflows),
+            ("clock jumps", stats.clock_jumps),
+            ("replaced samples", stats.nonfinite),
+        )
         for name, count in (
             (f"gaps ({stats.gap_seconds:.0f} s)" if stats.gaps else "gaps", stats.gaps),
             ("lost samples", stats.samples_lost),
             ("skipped hops", stats.hops_skipped),
-            ("overflows", stats.overflows),
-            ("clock jumps", stats.clock_jumps),
-            ("replaced samples", stats.nonfinite),
+            *(each for each in rare if each[1]),
         ):
             losses.append(f"{name} {count}   ", style="bold red" if count else "dim")
         lines = [parts, losses]
