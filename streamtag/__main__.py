@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from streamtag.interrupts import lose_none
+
 
 def main() -> None:
     """Import the command line, which takes a moment, and run it."""
+    lose_none()
     try:
         from streamtag.cli import main as run
     except KeyboardInterrupt:

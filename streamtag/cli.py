@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -17,6 +14,7 @@ import typer
 from streamtag import __version__, cli_learn, cli_models
 from streamtag.console import err, forget_stdout, leave, note_stuck, out, preparing, print_failure, print_tags
 from streamtag.errors import OptionError, StreamtagError, UnknownModelError
+from streamtag.interrupts import Terminated, heed, heed_no_longer
 from streamtag.networks.specs import SPECS, find_spec, frames_in
 from streamtag.quiet import c_libraries_silent, keep_stderr_for_python
 
@@ -71,30 +69,6 @@ EngineOption = Annotated[
         "tensorflow: each window whole, on a GPU where there is one. auto: sliding."
     ),
 ]
-
-
-class Terminated(BaseException):
-    """SIGTERM came, or the terminal was closed (SIGHUP).
-
-    Parameters
-    ----------
-    number : of the signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.status = 128 + number
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated(number)
-
-
-def _heed(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    """Handle the signals that end a program; one that is ignored (nohup) stays so."""
-    for number in (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handler)
 
 
 @app.callback(invoke_without_command=True)
@@ -206,7 +180,7 @@ def live(
         console = Console(highlight=False)  # breaks lines that are too long, which `out` does not
         screen = Background(TerminalView(console, others), waiting=1, count_drops=False)
 
-    _heed(_terminate)
+    heed()
     with preparing(model):
         from streamtag.sources import open_source
         from streamtag.tagger import Tagger
@@ -239,7 +213,7 @@ def live(
                         err.print(f"note: {name} {trouble}; trying again", markup=False)
                 session.wait(None if duration is None else min(duration, threading.TIMEOUT_MAX))
             finally:
-                _heed(signal.SIG_DFL)
+                heed_no_longer()
                 session.stop()
     except KeyboardInterrupt:
         status = EXIT_INTERRUPTED
@@ -319,7 +293,7 @@ def file(
         embeddings=embeddings,
         heads=heads,
     )
-    _heed(_terminate)
+    heed()
     with preparing(model):
         batch.prepare(paths)
     failed = 0

@@ -53,7 +53,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The walk-through's labelled clips; new.flac lies beside them."""
     folder = tmp_path_factory.mktemp("labelled") / "clips"
     script = Path(__file__).parents[1] / "scripts" / "make_clips.py"
-    subprocess.run([sys.executable, str(script), str(folder)], check=True, timeout=60)
+    subprocess.run([sys.executable, str(script), str(folder)], check=True, timeout=120)
     return folder
 
 
@@ -70,7 +70,7 @@ def lacking(what: str) -> None:
     pytest.skip(what)
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Wait until something is so; fail, saying what was waited for."""
     until = time.monotonic() + seconds
     while not condition():
@@ -227,7 +227,7 @@ def sound_system(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Sound
     try:
         look = "import sounddevice; print([device['name'] for device in sounddevice.query_devices()])"
         seen = subprocess.run(
-            [sys.executable, "-c", look], env=os.environ | server.env, capture_output=True, text=True, timeout=30
+            [sys.executable, "-c", look], env=os.environ | server.env, capture_output=True, text=True, timeout=120
         )
     finally:
         server.stop()

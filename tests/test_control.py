@@ -153,7 +153,7 @@ def test_liblo_is_understood(desk: Desk) -> None:
         kinds = "".join(kind for kind, _ in arguments)
         values = [str(value) for kind, value in arguments if kind not in "TF"]
         port = str(desk.port.address[1])
-        subprocess.run([oscsend, "127.0.0.1", port, f"/streamtag/{name}", kinds, *values], check=True, timeout=10)
+        subprocess.run([oscsend, "127.0.0.1", port, f"/streamtag/{name}", kinds, *values], check=True, timeout=60)
         desk.sent += 1
     desk.all_counted()
     assert desk.did.calls == [done for *_, done in COMMANDS]

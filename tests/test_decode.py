@@ -23,6 +23,8 @@ from streamtag.sources.decode import open_audio
 from streamtag.sources.find import find_audio
 from streamtag.sources.sndfile import ogg_ends
 
+FOR_EVER = 60.0
+"""Seconds in which any of these files is read or refused, on any machine."""
 CORPUS = Path(__file__).parents[2] / "shared" / "audio"
 few = settings(
     max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -460,7 +462,7 @@ def test_only_damage_is_not_read_for_ever(tmp_path: Path) -> None:
     start = time.monotonic()
     got, _, _ = read(path)
     assert len(got) >= 22_050 - 1_152
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < FOR_EVER
 
 
 def test_another_rate_in_the_middle_ends_it(tmp_path: Path) -> None:
@@ -523,7 +525,7 @@ def either(path: Path) -> None:
     with contextlib.suppress(AudioFileError), open_audio(path) as reader:
         for block in reader.blocks():
             assert block.size
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < FOR_EVER
 
 
 @few
@@ -668,5 +670,5 @@ def test_collection(path: Path, readable: bool, capfd: pytest.CaptureFixture[str
         assert len(read(path)[0])
     else:
         assert refusal(path)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < FOR_EVER
     assert capfd.readouterr() == ("", "")

@@ -210,7 +210,7 @@ def test_playing_needs_no_scikit_learn(saved: Path) -> None:
         "head = streamtag.load_head(sys.argv[1])\n"
         "print(head.decision.probabilities(np.zeros((1, 50), np.float32)).sum())"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(saved)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, str(saved)], capture_output=True, text=True, timeout=120)
     assert done.stderr == ""
     assert float(done.stdout) == pytest.approx(1)
 

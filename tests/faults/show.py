@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from conftest import Outcome, Running, wait_until
 from pythonosc.osc_packet import OscPacket
 
@@ -78,14 +79,18 @@ class Receiver:
         return self.states[-1][1] if self.states else ""
 
     def _run(self) -> None:
-        while not self._over:
-            listening = self._socket
-            if listening is None:
-                time.sleep(0.01)
-                continue
+        while True:
+            over, listening = self._over, self._socket
             try:
+                if listening is None:
+                    time.sleep(0.01)
+                    raise OSError
+                if over:  # only what has come already: the sender may go on for ever
+                    listening.setblocking(False)
                 packet = OscPacket(listening.recv(65536))
             except OSError:  # nothing came, or the port was closed meanwhile
+                if over:
+                    return
                 continue
             now = time.monotonic()
             for timed in packet.messages:
@@ -107,7 +112,7 @@ class Show:
     control: int
     began: float = field(default_factory=time.monotonic)
 
-    def wait_for(self, condition: Callable[[], object], what: str, seconds: float = 20.0) -> float:
+    def wait_for(self, condition: Callable[[], object], what: str, seconds: float = 60.0) -> float:
         """Wait until something is so, while the program runs; gives the seconds it took."""
         began = time.monotonic()
         states = [f"{state} at {at - self.began:.2f} s" for at, state in self.receiver.states[-12:]]
@@ -117,7 +122,7 @@ class Show:
         assert self.running.process.poll() is None, (what, self.running.errors)
         return time.monotonic() - began
 
-    def wait_for_state(self, state: str, seconds: float = 20.0) -> float:
+    def wait_for_state(self, state: str, seconds: float = 60.0) -> float:
         """Wait until a state is told."""
         return self.wait_for(lambda: self.receiver.state == state, f"the state {state}", seconds)
 
@@ -133,6 +138,12 @@ class Show:
         self.wait_for(lambda: self.receiver.frames[-1].came > began, "frames")
         return time.monotonic() - began
 
+    @staticmethod
+    def offsets(frames: list[Frame], group: int = 10) -> np.ndarray:
+        """Seconds between frames' own time and when they came: the least of each ten, for a busy machine is late."""
+        late = [frame.came - frame.time for frame in frames]
+        return np.array([min(late[start : start + group]) for start in range(0, len(late), group)])
+
     def tell(self, address: str, *arguments: str | int | float) -> None:
         """Send a command to the control port."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -143,7 +154,7 @@ class Show:
         import signal
 
         self.running.process.send_signal(signal.SIGINT if number is None else number)
-        outcome = self.running.end(20)
+        outcome = self.running.end(60)
         self.receiver.end()
         said = [found for line in outcome.message.splitlines() if (found := SUMMARY.fullmatch(line))]
         assert said, outcome.stderr

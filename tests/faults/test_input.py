@@ -28,8 +28,8 @@ Record = Callable[[str, str, str, str], None]
 
 def accounted(show: Show) -> tuple[str, dict[str, float]]:
     """End it; nothing may be lost within streamtag, and every hop is accounted for."""
-    last = show.receiver.frames[-1]
     outcome, counted = show.end()
+    last = show.receiver.frames[-1]
     assert outcome.status == 130, outcome.stderr
     assert counted["lost"] == 0
     hops = counted["hops"] + counted["skipped"] + counted["rested"] + counted["missed"]
@@ -39,8 +39,7 @@ def accounted(show: Show) -> tuple[str, dict[str, float]]:
 
 def assert_wall_true(show: Show) -> None:
     """The time of frames and the clock on the wall go alike, across whatever has happened."""
-    frames = [frame for frame in show.receiver.frames if frame.level > -119]
-    offsets = np.array([frame.came - frame.time for frame in frames])
+    offsets = show.offsets([frame for frame in show.receiver.frames if frame.level > -119])
     assert np.ptp(offsets) < 0.8, f"frames' time strays from the wall's by {np.ptp(offsets):.2f} s"
 
 
@@ -148,8 +147,8 @@ def test_this_program_stopped_for_longer_than_the_server_keeps_samples(
     run.wait_for(lambda: run.receiver.state == "running" and run.receiver.of("/streamtag/gaps")[-1][0] == 1, "the gap")
     running = time.monotonic() - began
     run.wait_for_frames(60)
-    steady = [frame.came - frame.time for frame in (*run.receiver.frames[:10], *run.receiver.frames[-10:])]
-    assert max(steady) - min(steady) < 0.8
+    steady = run.offsets([*run.receiver.frames[:30], *run.receiver.frames[-30:]])
+    assert np.ptp(steady) < 0.8
     _, counted = accounted(run)
     assert counted["gaps"] == 1
     record(
@@ -254,7 +253,7 @@ def test_silence_rests_and_opens_at_once(show: Begin, server: SoundServer, song:
     assert all(score == 0 for score in run.receiver.of("/streamtag/top")[-1][1::2])
     with server.playing(song):
         run.wait_for(lambda: run.receiver.frames[-1].level > -60, "music")
-        run.wait_for(lambda: run.receiver.of("/streamtag/top")[-1][1] > 0, "scores", 5)
+        run.wait_for(lambda: run.receiver.of("/streamtag/top")[-1][1] > 0, "scores")
     _, counted = accounted(run)
     assert counted["hops"] > 0
     assert counted["rested"] > 50
@@ -316,7 +315,7 @@ def test_a_clock_that_jumps(show: Begin, playing: SoundServer, record: Record) -
     run.wait_for(lambda: run.receiver.of("/streamtag/time")[-1][0] > time.time() + 3000, "the new time of day")
     run.wait_for_frames(60)
     assert_wall_true(run)
-    assert max(frame.latency_ms for frame in run.receiver.frames) < 2000
+    assert max(frame.latency_ms for frame in run.receiver.frames) < 60_000, "an hour is not in it"
     _, counted = accounted(run)
     assert counted["gaps"] == 0
     record("the clock on the wall is set by an hour", "nothing", "`/streamtag/time` tells the new one", "goes on")
@@ -335,7 +334,7 @@ def test_ctrl_c_at_each_phase_of_the_start(playing: SoundServer, compiled: None,
         process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
         assert process.returncode in (130, -signal.SIGINT), (seconds, said)  # the latter before Python itself is up
         assert "Traceback" not in said, (seconds, said)
         assert len(said.splitlines()) <= 1, (seconds, said)
