@@ -369,7 +369,11 @@ def _summary(session: Session) -> None:
         *([f"{stats.hops_rested} rested"] if stats.hops_rested else []),
         *([f"{stats.hops_lost} in gaps"] if stats.hops_lost else []),
         f"{stats.samples_lost} lost samples, {stats.overflows} overflows",
-        *([f"{stats.clock_jumps} jumps of the device's clock"] if stats.clock_jumps else []),
+        *(
+            [f"{stats.clock_jumps} jump{'s' * (stats.clock_jumps > 1)} of the device's clock"]
+            if stats.clock_jumps
+            else []
+        ),
         *([f"{stats.gaps} gap{'s' * (stats.gaps > 1)} of {stats.gap_seconds:.1f} s in all"] if stats.gaps else []),
         f"latency p50 {stats.latency_p50:.1f} ms, p99 {stats.latency_p99:.1f} ms",
         f"added p99 {stats.added_p99:.1f} ms",

@@ -151,9 +151,11 @@ class Running:
         return Outcome(status, "".join(self.lines), "".join(self.errors))
 
 
-# Ctrl-C is ignored in what a shell runs in the background; tests must not inherit that.
-_WITH_SIGNALS = (
-    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+# Ctrl-C is ignored in what a shell runs in the background, SIGHUP in what nohup runs; tests must not inherit that.
+WITH_SIGNALS = (
+    "import os, signal, sys; ends = (signal.SIGINT, getattr(signal, 'SIGHUP', signal.SIGINT)); "
+    "[signal.signal(number, signal.SIG_DFL) for number in ends]; "
+    "os.execv(sys.argv[1], sys.argv[1:])"
 )
 
 
@@ -167,7 +169,7 @@ def start() -> Iterator[Callable[..., Running]]:
     ) -> Running:
         program = ["-m", "streamtag"] if code is None else ["-c", code]
         process = subprocess.Popen(
-            [sys.executable, "-c", _WITH_SIGNALS, sys.executable, *program, *map(str, arguments)],
+            [sys.executable, "-c", WITH_SIGNALS, sys.executable, *program, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,

@@ -15,6 +15,8 @@ import ctypes, signal, sys, threading
 from streamtag.interrupts import Terminated, heed, heed_no_longer, lose_none
 
 number = int(sys.argv[1])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background ignores it
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and what nohup runs, this
 interrupt = lambda: signal.raise_signal(number)
 
 class Finalised:

@@ -19,6 +19,7 @@ from streamtag.sinks.osc import message
 SUMMARY = re.compile(
     r"(?P<seconds>[\d.]+) s heard: (?P<hops>\d+) hops, (?P<skipped>\d+) skipped(?:, (?P<rested>\d+) rested)?"
     r"(?:, (?P<missed>\d+) in gaps)?, (?P<lost>\d+) lost samples, (?P<overflows>\d+) overflows"
+    r"(?:, (?P<jumps>\d+) jumps? of the device's clock)?"
     r"(?:, (?P<gaps>\d+) gaps? of (?P<gap_seconds>[\d.]+) s in all)?.*"
 )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import Running
+from conftest import WITH_SIGNALS, Running
 
 from bench import ramp
 from bench.sound_server import SoundServer
@@ -326,11 +326,8 @@ CTRL_C_AT = [round(0.15 * step, 2) for step in range(1, 13)]
 
 def test_ctrl_c_at_each_phase_of_the_start(playing: SoundServer, compiled: None, record: Record) -> None:
     env = os.environ | playing.env
-    as_in_a_shell = (
-        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
-    )
     for seconds in CTRL_C_AT:
-        command = [sys.executable, "-c", as_in_a_shell, sys.executable, "-m", "streamtag", "live", "--input", "pulse"]
+        command = [sys.executable, "-c", WITH_SIGNALS, sys.executable, "-m", "streamtag", "live", "--input", "pulse"]
         process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
