@@ -101,9 +101,11 @@ def test_the_input_goes_and_comes_back(show: Begin, playing: SoundServer, record
     assert_wall_true(run)
     _, counted = accounted(run)
     assert counted["gaps"] == outage.times
+    gone = counted["gap_seconds"]
     record(
         outage.fault,
-        f"what was played meanwhile: {outage.times} gap, {counted['gap_seconds']} s in all, counted",
+        "what was played meanwhile: "
+        + (f"a gap of {gone} s, counted" if outage.times == 1 else f"{outage.times} gaps of {gone} s in all, counted"),
         f"`recovering` after {said:.2f} s",
         f"{running:.2f} s after it is back",
     )
