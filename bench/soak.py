@@ -26,6 +26,7 @@ from bench.stage import FAULTS, Moody, Reader, Receiver, Stage
 from streamtag.control import ControlPort
 from streamtag.engine import Session, live
 from streamtag.frames import State, Stats
+from streamtag.quiet import c_libraries_silent, keep_stderr_for_python
 from streamtag.sinks import Sink
 from streamtag.sinks.background import Background
 from streamtag.sinks.lines import JsonLines
@@ -239,7 +240,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=None)
     given = parser.parse_args()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6)
-    sys.exit(0 if run(given.minutes, seed) else 1)
+    keep_stderr_for_python()
+    with c_libraries_silent():  # as the command line does
+        good = run(given.minutes, seed)
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":
