@@ -362,6 +362,7 @@ def _heads_and_model(
 
 def _summary(session: Session) -> None:
     stats = session.stats
+    jumps = stats.clock_jumps
     if session.source.note:
         err.print(f"note: {session.source.name}: {session.source.note}", markup=False)
     parts = [
@@ -369,11 +370,7 @@ def _summary(session: Session) -> None:
         *([f"{stats.hops_rested} rested"] if stats.hops_rested else []),
         *([f"{stats.hops_lost} in gaps"] if stats.hops_lost else []),
         f"{stats.samples_lost} lost samples, {stats.overflows} overflows",
-        *(
-            [f"{stats.clock_jumps} jump{'s' * (stats.clock_jumps > 1)} of the device's clock"]
-            if stats.clock_jumps
-            else []
-        ),
+        *([f"{jumps} jump{'s' * (jumps > 1)} of the device's clock"] if jumps else []),
         *([f"{stats.gaps} gap{'s' * (stats.gaps > 1)} of {stats.gap_seconds:.1f} s in all"] if stats.gaps else []),
         f"latency p50 {stats.latency_p50:.1f} ms, p99 {stats.latency_p99:.1f} ms",
         f"added p99 {stats.added_p99:.1f} ms",

@@ -6,6 +6,7 @@ import ctypes.util
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -100,6 +101,21 @@ class Outcome:
         """What it said on stderr: never a traceback."""
         assert "Traceback" not in self.stderr
         return self.stderr.strip()
+
+
+SUMMARY = re.compile(
+    r"(?P<seconds>[\d.]+) s heard: (?P<hops>\d+) hops, (?P<skipped>\d+) skipped(?:, (?P<rested>\d+) rested)?"
+    r"(?:, (?P<missed>\d+) in gaps)?, (?P<lost>\d+) lost samples, (?P<overflows>\d+) overflows"
+    r"(?:, (?P<jumps>\d+) jumps? of the device's clock)?(?:, (?P<gaps>\d+) gaps? of (?P<gap_seconds>[\d.]+) s in all)?"
+    r", latency p50 (?P<p50>[\d.]+) ms, p99 (?P<p99>[\d.]+) ms.* \(.*\)"
+)
+
+
+def summary(line: str) -> dict[str, float]:
+    """The figures of the line with which a live session ends."""
+    found = SUMMARY.fullmatch(line)
+    assert found, line
+    return {name: float(value or 0) for name, value in found.groupdict().items()}
 
 
 def run_cli(*arguments: object) -> Outcome:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import Running, SoundServer
+from conftest import Running, SoundServer, summary
 
 import streamtag
 from streamtag.sources.device import monitor_help
@@ -65,7 +65,11 @@ def test_two_runs_hear_what_plays(start: Start, playing: SoundServer, right: Pat
     for running, channels in ((both, slice(None)), (alone, slice(1, None))):
         outcome = running.end()
         assert outcome.status == 0, outcome.stderr
-        assert " 0 lost samples" in outcome.message
+        counted = summary(outcome.message)
+        assert counted["lost"] == 0
+        windows = (counted["seconds"] - 3) / 0.016
+        hops = sum(counted[name] for name in ("hops", "skipped", "rested", "missed"))
+        assert hops == pytest.approx(windows, abs=6), "each hop is accounted for"
         lines = outcome.json
         assert len(lines) > 10
         assert 4.5 < lines[-1]["t"] < 8.5, "the sound server takes a second or two to begin"
