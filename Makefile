@@ -8,7 +8,6 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 MINUTES ?= 10
 
 demo: $(VENV)/demo-ready
-	scripts/system-packages libportaudio2 libasound2-plugins
 	$(BIN)/streamtag live --model MSD_musicnn --input demo --osc 127.0.0.1:9000 --duration 20
 
 test: $(VENV)/test-ready

@@ -25,6 +25,8 @@ PADDING = 0.1
 
 _LENGTH_IN_HEADER = {"mov", "flac", "wav", "w64", "aiff", "au", "caf", "ape", "wv", "tta", "tak", "matroska", "asf"}
 """Containers whose length FFmpeg reads, where for others it may guess."""
+_UNREADABLE_TITLES: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Titles that are not UTF-8 must not refuse a file. PyAV 19 lets them pass by itself, and has the option no more."""
 _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
 
@@ -70,7 +72,7 @@ class FFmpegReader(AudioReader):
             self._input = _Input(self.path)
             # With no protocol allowed, playlists and the like cannot open other files, or the network.
             options = {"protocol_whitelist": "none"}
-            self._container = av.open(self._input, options=options, metadata_errors="ignore")
+            self._container = av.open(self._input, options=options, **_UNREADABLE_TITLES)
         except av.FFmpegError as error:
             raise RefusedError(error.strerror or "unknown error") from None
         except (OSError, ValueError) as error:
