@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from bench import frames, latency, live, osc, peers, ramp
+from bench import frames, latency, live, osc, peers
 from streamtag import extractor
-from streamtag.offline import FileTagger
-from streamtag.sources import demo_clip
+from streamtag.files.offline import FileTagger
+from streamtag.sources.opening import demo_clip
+from tests.support import ramp
 
 MODEL = "MSD_musicnn"
 LIVE_SECONDS = 60

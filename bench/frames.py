@@ -8,9 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from streamtag.kernels import log_mel, window_frames
+from streamtag.dsp.kernels import log_mel, window_frames
+from streamtag.dsp.resampler import Resampler
 from streamtag.melstream import BLOCK, MelStream
-from streamtag.resampler import Resampler
 
 
 def best(work: Callable[[], object], repeats: int = 50) -> float:

@@ -25,8 +25,8 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
-from streamtag.learn.figures import calibration_error
-from streamtag.learn.head import CLASSIFIERS, Head
+from streamtag.learn.estimator import CLASSIFIERS, Head
+from streamtag.learn.metrics import calibration_error
 
 PUBLISHED = (
     ("musicnn (MSD), max_pool, PCA 128 + SVM, vote of patches", 0.7724),

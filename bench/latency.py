@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from bench.sound_server import sound_server
+from tests.support.sound_server import sound_server
 
 WINDOW = 0.5
 LOUD_DBFS = -40.0

@@ -8,7 +8,7 @@ import json
 from contextlib import nullcontext
 
 import streamtag
-from bench.busy import python_held
+from tests.support.busy import python_held
 
 
 def main() -> None:

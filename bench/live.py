@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.sound_server import PROGRAMS, sound_server
+from tests.support.sound_server import PROGRAMS, sound_server
 
 
 def measure(wav: Path, seconds: int) -> dict[str, float] | None:

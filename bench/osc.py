@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bench.frames import best
-from streamtag.networks.labels import MSD_LABELS
-from streamtag.sinks.osc import _ScoreDatagrams, bundle, grouped, message
-from streamtag.slugs import slug
+from streamtag._slugs import slug
+from streamtag.inference.networks.labels import MSD_LABELS
+from streamtag.osc.sink import _ScoreDatagrams, bundle, grouped, message
 
 
 def main() -> None:

@@ -22,13 +22,16 @@ os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.compiled import jit
-from streamtag.networks.specs import N_MELS, TEMPORAL_FILTERS, TIMBRAL_BANDS, TIMBRAL_FILTERS, ModelSpec
-from streamtag.networks.weights import Weights, load_weights
-from streamtag.sliding import Prepared, SlidingEvaluator, evaluator, geometry, judge, prepare
-from streamtag.sliding.geometry import TAPS, TEMPORAL
-from streamtag.sliding.prepared import BINS, FRONT_END, WIDTHS
-from streamtag.sliding.simd import INSTRUCTION_SET, LANES, REGS, ROWS, fma, load_row, store_rows, zeros
+from streamtag._jit import jit
+from streamtag.dsp.params import N_MELS
+from streamtag.inference.networks.specs import TEMPORAL_FILTERS, TIMBRAL_BANDS, TIMBRAL_FILTERS, ModelSpec
+from streamtag.inference.networks.weights import Weights, load_weights
+from streamtag.inference.sliding.musicnn import geometry, infer
+from streamtag.inference.sliding.musicnn import predictor as sliding_predictor
+from streamtag.inference.sliding.musicnn.geometry import TAPS, TEMPORAL
+from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor
+from streamtag.inference.sliding.musicnn.prepared import BINS, FRONT_END, WIDTHS, Prepared, prepare
+from streamtag.inference.sliding.simd import INSTRUCTION_SET, LANES, REGS, ROWS, fma, load_row, store_rows, zeros
 
 WINDOW = 187
 HOPS = (1, 8, 16, 187)
@@ -46,7 +49,7 @@ def main() -> None:
     weights = load_weights(options.model)
     prepared = prepare(weights)
     start = time.perf_counter()
-    SlidingEvaluator(prepared, WINDOW, 1).warm_up()
+    SlidingPredictor(prepared, WINDOW, 1).warm_up()
     print(f"kernels compiled or loaded in {time.perf_counter() - start:.1f} s, for {INSTRUCTION_SET}")
     print(first_tags(options.model))
 
@@ -81,7 +84,7 @@ def main() -> None:
 
 def full_patch(weights: Weights, seconds: float) -> float:
     """Median time of the whole network on one patch, in TensorFlow."""
-    from streamtag.networks.network import Network
+    from streamtag.inference.networks.network import Network
 
     network = Network(weights, WINDOW)
     network.warm_up()
@@ -107,7 +110,7 @@ def timed(call: Callable[[], object], seconds: float) -> np.ndarray:
 
 def stream(prepared: Prepared, hop: int, chunk: int) -> Iterator[int]:
     """Push a chunk and take what is due, for ever; yields how many windows that were."""
-    sliding = SlidingEvaluator(prepared, WINDOW, hop)
+    sliding = SlidingPredictor(prepared, WINDOW, hop)
     sliding.push(log_mel(WINDOW))
     sliding.take(1)
     chunks = log_mel(20 * chunk).reshape(20, chunk, N_MELS)
@@ -134,17 +137,17 @@ def stage_times(prepared: Prepared, hop: int, seconds: float) -> dict[str, float
         calls = ((frames, begin, *common), (jobs, *common, block), (*common, block), (*common, block))
         for stage, args in zip(STAGES, (*calls, (order, *common, block), (*common, block)), strict=True):
             start = time.perf_counter()
-            getattr(judge, stage)(*args)
+            getattr(infer, stage)(*args)
             times[stage].append(time.perf_counter() - start)
 
-    # the evaluator's own call, replaced for as long as it is measured
-    whole = getattr(evaluator, "judge")  # noqa: B009 - imported there, not exported
-    setattr(evaluator, "judge", staged)  # noqa: B010
+    # the predictor's own call, replaced for as long as it is measured
+    whole = getattr(sliding_predictor, "judge")  # noqa: B009 - imported there, not exported
+    setattr(sliding_predictor, "judge", staged)  # noqa: B010
     try:
         steps = stream(prepared, hop, hop)
         timed(lambda: next(steps), seconds)
     finally:
-        setattr(evaluator, "judge", whole)  # noqa: B010
+        setattr(sliding_predictor, "judge", whole)  # noqa: B010
     return {stage: float(np.median(values[3:])) for stage, values in times.items()}
 
 
@@ -205,9 +208,10 @@ def first_tags(model: str) -> str:
     program = f"""if True:
         import resource, sys, time
         import numpy as np
-        from streamtag.networks.weights import load_weights
-        from streamtag.sliding import SlidingEvaluator, prepare
-        sliding = SlidingEvaluator(prepare(load_weights({model!r})), {WINDOW}, 4)
+        from streamtag.inference.networks.weights import load_weights
+        from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor
+from streamtag.inference.sliding.musicnn.prepared import prepare
+        sliding = SlidingPredictor(prepare(load_weights({model!r})), {WINDOW}, 4)
         sliding.push(np.zeros(({WINDOW}, {N_MELS}), np.float32))
         sliding.take(1)
         assert "tensorflow" not in sys.modules

@@ -13,12 +13,12 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.networks.network import Network, import_tensorflow
-from streamtag.networks.specs import N_MELS, PATCH_FRAMES
-from streamtag.networks.weights import load_weights
-from streamtag.sliding.vgg import SlidingVggEvaluator
-from streamtag.sliding.vgg_geometry import CHANNELS, NEEDED
-from streamtag.sliding.vgg_prepared import prepare_vgg
+from streamtag.dsp.params import N_MELS, PATCH_FRAMES
+from streamtag.inference.networks.network import Network, import_tensorflow
+from streamtag.inference.networks.weights import load_weights
+from streamtag.inference.sliding.vgg.geometry import CHANNELS, NEEDED
+from streamtag.inference.sliding.vgg.predictor import SlidingVggPredictor
+from streamtag.inference.sliding.vgg.prepared import prepare_vgg
 
 Array = NDArray[np.float32]
 MODEL = "MSD_vgg"
@@ -49,10 +49,10 @@ def timed(work: Callable[[], object], into: list[float]) -> None:
     into.append((time.perf_counter() - start) * 1e3)
 
 
-def step(evaluator: SlidingVggEvaluator, chunk: Array) -> None:
+def step(predictor: SlidingVggPredictor, chunk: Array) -> None:
     """One window further."""
-    evaluator.push(chunk)
-    evaluator.take(1)
+    predictor.push(chunk)
+    predictor.take(1)
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def main() -> None:
     network = Network.load(MODEL, PATCH_FRAMES)
     start = time.perf_counter()
     prepared = prepare_vgg(load_weights(MODEL))
-    SlidingVggEvaluator(prepared).warm_up()
+    SlidingVggPredictor(prepared).warm_up()
     print(f"{MODEL}: kernels ready after {time.perf_counter() - start:.1f} s\n")
     print(
         "| hop, frames | M multiply-adds | ms, best | ms, median | whole patch, best | median | ratio, best | median |"
@@ -71,19 +71,19 @@ def main() -> None:
     print("|---" * 8 + "|")
     frames = np.random.default_rng(0).uniform(0, 5, (PATCH_FRAMES * (5 * ROUNDS + 2), N_MELS)).astype(np.float32)
     for hop in HOPS:
-        evaluator = SlidingVggEvaluator(prepared, hop)
-        evaluator.push(frames[:PATCH_FRAMES])
-        evaluator.take(1)
+        predictor = SlidingVggPredictor(prepared, hop)
+        predictor.push(frames[:PATCH_FRAMES])
+        predictor.take(1)
         end = PATCH_FRAMES
         ours: list[float] = []
         whole: list[float] = []
         for _ in range(ROUNDS):
             for _ in range(5):
-                timed(partial(step, evaluator, frames[end : end + hop]), ours)
+                timed(partial(step, predictor, frames[end : end + hop]), ours)
                 end += hop
             patch = frames[None, end - PATCH_FRAMES : end]
             timed(partial(network, patch), whole)
-        last = SlidingVggEvaluator(prepared)
+        last = SlidingVggPredictor(prepared)
         last.push(patch[0])
         apart = np.abs(last.take(1).taggram - network(patch)[0]).max()
         best, middle = min(whole) / min(ours), median(whole) / median(ours)

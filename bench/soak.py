@@ -21,18 +21,19 @@ import numpy as np
 import soundfile
 from platformdirs import user_cache_path
 
-from bench.sound_server import SoundServer, sound_server
 from bench.stage import FAULTS, Moody, Reader, Receiver, Stage
-from streamtag.control import ControlPort
-from streamtag.engine import Session, live
-from streamtag.frames import State, Stats
-from streamtag.quiet import c_libraries_silent, keep_stderr_for_python
-from streamtag.sinks import Sink
+from streamtag._stderr import c_libraries_silent, keep_stderr_for_python
+from streamtag.engine import Session
+from streamtag.opening import live
+from streamtag.osc.control import ControlPort
+from streamtag.osc.sink import OscSink
+from streamtag.results import State, Stats
 from streamtag.sinks.background import Background
+from streamtag.sinks.base import Sink
 from streamtag.sinks.lines import JsonLines
-from streamtag.sinks.osc import OscSink
 from streamtag.sinks.throttled import Throttled
-from streamtag.sources import demo_clip
+from streamtag.sources.opening import demo_clip
+from tests.support.sound_server import SoundServer, sound_server
 
 BACK_SECONDS = 30.0
 """A fault after which the session is not back so soon has failed the soak."""
@@ -206,13 +207,13 @@ def _report(
     for name, count in sorted(faults.items()):
         print(f"| {name} | {count} | {slowest[name]:.2f} |")
     slope, error_of_slope = memory.slope()
-    frames = stats.hops + stats.hops_rested + stats.hops_skipped + stats.hops_lost
+    frames = stats.hops + stats.hops_gated + stats.hops_skipped + stats.hops_lost
     # every frame that was judged or rested, but not while paused, became a line; so did each that told of an input gone
     checks = {
         f"samples captured {stats.samples_captured} = tagged {stats.samples_in} + lost {stats.samples_lost}": (
             stats.samples_captured == stats.samples_in + stats.samples_lost
         ),
-        f"hops {session.tagger.next_index} = judged {stats.hops} + rested {stats.hops_rested} "
+        f"hops {session.tagger.next_index} = judged {stats.hops} + rested {stats.hops_gated} "
         f"+ skipped {stats.hops_skipped} + in gaps {stats.hops_lost}": session.tagger.next_index == frames,
         f"lines read {reader.lines}, torn {reader.torn}, not taken {lines.drops}": reader.torn == 0,
         f"memory {memory.noted[0][1]:.0f} MB at first, {memory.noted[-1][1]:.0f} MB at last, slope {slope:+.1f} MB/h "

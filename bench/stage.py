@@ -16,13 +16,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.busy import processors_busy, python_held
-from bench.sound_server import SoundServer
-from streamtag.control import ControlPort
 from streamtag.engine import Session
-from streamtag.frames import Stats, TagFrame
-from streamtag.sinks import SessionInfo
-from streamtag.sinks.osc import message
+from streamtag.osc.control import ControlPort
+from streamtag.osc.sink import message
+from streamtag.results import Stats, TagFrame
+from streamtag.sinks.base import SessionInfo
+from tests.support.busy import processors_busy, python_held
+from tests.support.sound_server import SoundServer
 
 
 class Moody:

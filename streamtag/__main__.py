@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from streamtag.interrupts import lose_none
+from streamtag.commands.signals import resend_lost_signals
 
 
 def main() -> None:
     """Import the command line, which takes a moment, and run it."""
-    lose_none()
+    resend_lost_signals()
     try:
         from streamtag.cli import main as run
     except KeyboardInterrupt:

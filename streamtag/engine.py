@@ -18,33 +18,27 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-from streamtag.control import ControlPort
 from streamtag.errors import OptionError, StreamtagError
-from streamtag.evaluator import Engine
-from streamtag.frames import ENDED, TRANSITIONS, State, Stats, TagFrame
-from streamtag.intake import Intake
-from streamtag.learn.plain import PlainHead
-from streamtag.outlet import Outlet
-from streamtag.percentiles import Percentiles
-from streamtag.rolling import check_threshold, check_top
-from streamtag.sinks import HeadInfo, SessionInfo, Sink
-from streamtag.sources import Source
-from streamtag.tagger import GATE_DBFS, Tagger
-
-if TYPE_CHECKING:
-    from streamtag.sources.device import Callback
+from streamtag.osc.control import ControlPort
+from streamtag.results import ENDED, TRANSITIONS, State, Stats, TagFrame
+from streamtag.session.commands import Command, Pause, Reset, Resume, SetHop, SetThreshold, SetTop
+from streamtag.session.intake import Intake
+from streamtag.session.listeners import Listeners
+from streamtag.session.meter import Meter
+from streamtag.session.outlet import Outlet
+from streamtag.sinks.base import HeadInfo, SessionInfo, Sink
+from streamtag.sources.base import Source
+from streamtag.tagging.smoothing import check_threshold, check_top
+from streamtag.tagging.tagger import Tagger
 
 POLL_SECONDS = 0.001
 """How often the ring is looked at. The audio thread wakes nobody: a lock there could make it late."""
 RESTING_POLL_SECONDS = 0.008
-"""The same while nothing is to be judged."""
+"""The same while nothing is to be predicted."""
 STATUS_SECONDS = 1.0
 TOLERATED_BACKLOG_SECONDS = 0.1
-"""Sound cards deliver in bursts: so much may be judged late before windows are given up for the newest."""
-WAITING_FRAMES = 256
-"""Frames kept for a caller who iterates and is late."""
+"""Sound cards deliver in bursts: so much may be predicted late before windows are given up for the newest."""
 
 
 class Session:
@@ -52,14 +46,14 @@ class Session:
 
     Parameters
     ----------
-    source : where samples come from; started and stopped by the session.
-    tagger : judges; used by the session alone from `start` on.
-    sinks : told of every frame; opened and closed by the session.
-    control : a port where OSC messages steer the session; opened and closed by it.
-
-    Attributes
-    ----------
-    frame_drops : frames that a caller who iterates came too late for.
+    source : Source
+        Where samples come from; started and stopped by the session.
+    tagger : Tagger
+        Predicts; used by the session alone from `start` on.
+    sinks : sequence of Sink
+        Told of every frame; opened and closed by the session.
+    control : ControlPort or None
+        A port where OSC messages steer the session; opened and closed by it.
     """
 
     def __init__(
@@ -69,31 +63,22 @@ class Session:
         self.tagger = tagger
         self.sinks = list(sinks)
         self.control = control
-        self.frame_drops = 0
         self._intake = Intake(source, tagger)
         self._outlet = Outlet(self.sinks)
-        self._requests: deque[Callable[[], None]] = deque()
+        self._listeners = Listeners()
+        self._meter = Meter()
+        self._commands: deque[Command] = deque()
         self._paused = False
         self._state = State.STARTING
         self._error: BaseException | None = None
         self._stopping = threading.Event()
-        self._changed = threading.Condition()
-        self._listeners: list[deque[TagFrame]] = []  # one for each caller who iterates
         # waited for in place of the thread: before Python 3.13, a join that a signal interrupts takes it for ended
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="streamtag-engine", daemon=True)
         self._process = os.getpid()
-        self._hops = 0
-        self._skipped = 0
-        self._paused_hops = 0
-        self._resting = False
+        self._closed = self._source_stopped = False
+        self._gate_closed = False
         self._absent = False  # whether the input is gone, and the sinks have been told that nothing is heard
-        self._latency, self._added = Percentiles(), Percentiles()
-        self._busy = 0.0
-        self._load = 0.0
-        self._step_cost = 0.0  # seconds of a hop, averaged
-        self._last_status = 0.0
-        self._busy_at_status = 0.0
 
     # --- for the caller -------------------------------------------------------------------------------------------
 
@@ -102,7 +87,8 @@ class Session:
 
         Raises
         ------
-        StreamtagError : what could not be opened; everything else is then closed again.
+        StreamtagError
+            What could not be opened; everything else is then closed again.
         """
         try:
             self.prepare()
@@ -119,16 +105,19 @@ class Session:
         if not self._is_here():  # a lock that was held at the fork is held for ever
             return
         self._stopping.set()
-        if self._thread.ident is not None and threading.current_thread() is not self._thread:
+        if self._thread.ident is None:  # never started: nobody else lets go of the source
+            self._close()
+        elif threading.current_thread() is not self._thread:
             self._ended.wait()
             self._thread.join()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until the session has ended, or for so long. Returns whether it has ended.
+        """Wait up to `seconds` for the session to end. Returns whether it has.
 
         Raises
         ------
-        the first error of any thread of the session, or the first of a sink.
+        Exception
+            The first error of any thread of the session, or the first of a sink.
         """
         if self._thread.ident is not None:  # else it could not be started, and there is nothing to wait for
             self._check_here()
@@ -140,52 +129,55 @@ class Session:
 
     def pause(self) -> None:
         """Judge and send nothing until `resume`; what is heard meanwhile counts for the windows after."""
-        self._requests.append(lambda: self._pause(True))
+        self._commands.append(Pause())
 
     def resume(self) -> None:
         """Judge again, at once and exactly."""
-        self._requests.append(lambda: self._pause(False))
+        self._commands.append(Resume())
 
     def reset(self) -> None:
         """Forget what was heard: scores go to 0, what is on is switched off, windows begin anew with silence."""
-        self._requests.append(self._forget)
+        self._commands.append(Reset())
 
     def set_hop(self, seconds: float) -> None:
         """Change the seconds between two judgements.
 
         Raises
         ------
-        OptionError : shorter than a frame (0.016 s), or longer than an hour; or the tagger was given its evaluator.
+        OptionError
+            Shorter than a frame (0.016 s), or longer than an hour; or the tagger was given its predictor.
         """
         self.tagger.check_hop(seconds)
-        self._requests.append(lambda: self._set_hop(seconds))
+        self._commands.append(SetHop(seconds))
 
     def set_top(self, count: int) -> None:
         """Change how many tags each result names.
 
         Raises
         ------
-        OptionError : less than 1, or more tags than there are.
+        OptionError
+            Less than 1, or more tags than there are.
         """
         check_top(count)
         if count > len(self.tagger.labels):
             raise OptionError(f"top {count}: {self.tagger.spec.name} has {len(self.tagger.labels)} tags")
-        self._requests.append(lambda: self.tagger.set_top(count))
+        self._commands.append(SetTop(count))
 
     def set_threshold(self, score: float) -> None:
         """Change the score at which a tag switches on.
 
         Raises
         ------
-        OptionError : 0 or less, or more than 1.
+        OptionError
+            0 or less, or more than 1.
         """
         check_threshold(score)
-        self._requests.append(lambda: self.tagger.set_threshold(score))
+        self._commands.append(SetThreshold(score))
 
     @property
     def stats(self) -> Stats:
         """Counters so far; may be read from any thread."""
-        intake, tagger, control = self._intake, self.tagger, self.control
+        intake, meter, tagger, control = self._intake, self._meter, self.tagger, self.control
         counters = intake.counters
         gone = intake.gone_seconds if self._absent else 0.0  # a gap that is not over yet
         return Stats(
@@ -202,25 +194,31 @@ class Session:
             nonfinite=counters.nonfinite + tagger.nonfinite,
             gaps=intake.gaps + (gone > 0),
             gap_seconds=intake.gap_seconds + gone,
-            hops=self._hops,
-            hops_rested=tagger.hops_rested + self._paused_hops,
-            hops_skipped=self._skipped,
+            hops=meter.hops,
+            hops_gated=tagger.hops_gated + meter.paused,
+            hops_skipped=meter.skipped,
             hops_lost=tagger.hops_lost,
-            resting=self._resting,
+            gate_closed=self._gate_closed,
+            frame_drops=self._listeners.drops,
             sink_drops=self._outlet.drops,
             sink_errors=self._outlet.errors,
             sink_trouble=self._outlet.trouble,
             control_commands=control.commands if control else 0,
             control_ignored=control.ignored if control else 0,
             control_last_ignored=control.last_ignored if control else None,
-            load=self._load,
-            latency_p50=self._latency.at(50),
-            latency_p99=self._latency.at(99),
-            latency_p999=self._latency.at(99.9),
-            added_p50=self._added.at(50),
-            added_p99=self._added.at(99),
-            added_p999=self._added.at(99.9),
+            load=meter.load,
+            latency_p50=meter.latency.at(50),
+            latency_p99=meter.latency.at(99),
+            latency_p999=meter.latency.at(99.9),
+            added_p50=meter.added.at(50),
+            added_p99=meter.added.at(99),
+            added_p999=meter.added.at(99.9),
         )
+
+    @property
+    def frame_drops(self) -> int:
+        """Frames that callers who iterate came too late for: `stats.frame_drops`, where it belongs."""
+        return self._listeners.drops
 
     def __enter__(self) -> Session:
         self.start()
@@ -237,22 +235,13 @@ class Session:
         """Frames from now on, until the session ends; raises its first error."""
         if self._thread.ident is None:
             raise StreamtagError("this session was not started: use it in a with block, or call start() first")
-        frames: deque[TagFrame] = deque(maxlen=WAITING_FRAMES)
-        with self._changed:
-            self._listeners.append(frames)
-        try:
+        with self._listeners.listening() as listener:
             while True:
                 self._check_here()
-                with self._changed:
-                    while not frames and self._state not in ENDED:
-                        self._changed.wait()
-                    if not frames:
-                        break
-                    frame = frames.popleft()
+                frame = self._listeners.next(listener)
+                if frame is None:
+                    break
                 yield frame
-        finally:
-            with self._changed:
-                self._listeners = [each for each in self._listeners if each is not frames]
         self._ended.wait()
         self._raise()
 
@@ -299,23 +288,22 @@ class Session:
         When windows pile up beyond a burst of the sound card, all but the newest are given up, and counted.
         """
         began = time.monotonic()
-        while self._requests:
-            self._requests.popleft()()
+        while self._commands:
+            self._carry_out(self._commands[0])
+            self._commands.popleft()  # only now: who sees none waiting may rely on all being carried out
         self._follow_source()
         took = self._intake.take()
-        judged = False
+        predicted = False
         if self.tagger.due:
             self._skip_if_behind()
             if self.tagger.due:
-                self._judge()
-            judged = True
-            cost = time.monotonic() - began
-            self._step_cost += 0.1 * (cost - self._step_cost)
-        if took or judged:
-            self._busy += time.monotonic() - began
-        if began - self._last_status >= STATUS_SECONDS:
+                self._predict()
+            predicted = True
+        if took or predicted:
+            self._meter.worked(time.monotonic() - began, predicted=predicted)
+        if self._meter.since_report(began) >= STATUS_SECONDS:
             self._report(began)
-        return judged or took
+        return predicted or took
 
     def finish(self) -> None:
         """The source has ended: take the rest of the ring, end the stream, judge all that is left."""
@@ -332,7 +320,7 @@ class Session:
             self._absent = False
         elif not self._absent:  # also when paused: a light that is on would stay on
             self._absent = True
-            self._pass_on(self.tagger.let_go(self._intake.now()), counted=False)
+            self._pass_on(self.tagger.release_all(self._intake.now()), counted=False)
         here = State.RECOVERING if gone else State.PAUSED if self._paused else State.RUNNING
         if here is not self._state and self._state is not State.STARTING:
             self._set_state(here)
@@ -341,64 +329,62 @@ class Session:
         due, hop = self.tagger.due, self.tagger.hop
         if self._paused:
             self.tagger.skip(due)
-            self._paused_hops += due
+            self._meter.paused += due
             return
-        keeps_up = self._step_cost < hop
+        keeps_up = self._meter.step_cost < hop
         allowed = max(1, int(TOLERATED_BACKLOG_SECONDS / hop)) if keeps_up else 1
         if due > allowed:
             self.tagger.skip(due - 1)
-            self._skipped += due - 1
+            self._meter.skipped += due - 1
 
-    def _judge(self) -> None:
+    def _predict(self) -> None:
         for frame in self.tagger.step():
             self._pass_on(frame)
 
     def _pass_on(self, frame: TagFrame, *, counted: bool = True) -> None:
         now = time.monotonic()
         captured, arrived = self._intake.times(frame.time) if counted else (now, now)
-        stamped = replace(frame, captured=captured, arrived=arrived, judged=now)
-        self._resting = frame.rested
-        self._hops += counted and not frame.rested
+        stamped = replace(frame, captured=captured, arrived=arrived, predicted=now)
+        self._gate_closed = frame.gated
+        self._meter.hops += counted and not frame.gated
         self._outlet.frame(stamped)
-        if counted and not frame.rested:
-            sent = time.monotonic()
-            self._latency.add(1e3 * (sent - captured))
-            self._added.add(1e3 * (sent - arrived))
-        with self._changed:
-            for frames in self._listeners:
-                self.frame_drops += len(frames) == frames.maxlen
-                frames.append(stamped)
-            self._changed.notify_all()
+        if counted and not frame.gated:
+            self._meter.sent(captured, arrived, time.monotonic())
+        self._listeners.publish(stamped)
 
     def _report(self, now: float) -> None:
-        elapsed = now - self._last_status
-        if self._last_status:
-            self._load = (self._busy - self._busy_at_status) / elapsed
-        self._last_status, self._busy_at_status = now, self._busy
+        self._meter.report(now)
         self._outlet.status(self.stats)
 
     def _set_state(self, state: State) -> None:
         if state not in TRANSITIONS[self._state]:
             raise StreamtagError(f"a session that is {self._state.value} cannot become {state.value}")
-        with self._changed:
-            self._state = state
-            self._changed.notify_all()
+        self._state = state
+        if state in ENDED:
+            self._listeners.end()
         self._report(time.monotonic())
 
-    # --- requests ---------------------------------------------------------------------------------------------------
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Pause():
+                self._paused = True
+            case Resume():
+                self._paused = False
+            case Reset():
+                self._pass_on(self.tagger.release_all(self._intake.now()), counted=False)
+                self.tagger.reset_history()
+            case SetHop(seconds):
+                self._skip_all()
+                self.tagger.set_hop(seconds)
+            case SetTop(count):
+                self.tagger.set_top(count)
+            case SetThreshold(score):
+                self.tagger.set_threshold(score)
 
-    def _pause(self, paused: bool) -> None:
-        self._paused = paused
-
-    def _forget(self) -> None:
-        self._pass_on(self.tagger.let_go(self._intake.now()), counted=False)
-        self.tagger.forget()
-
-    def _set_hop(self, seconds: float) -> None:
+    def _skip_all(self) -> None:
         due = self.tagger.due
         self.tagger.skip(due)
-        self._skipped += due
-        self.tagger.set_hop(seconds)
+        self._meter.skipped += due
 
     # --- the thread -----------------------------------------------------------------------------------------------
 
@@ -413,14 +399,14 @@ class Session:
                 if not self.step():
                     if over:
                         break
-                    self._stopping.wait(RESTING_POLL_SECONDS if self._resting or self._absent else POLL_SECONDS)
+                    self._stopping.wait(RESTING_POLL_SECONDS if self._gate_closed or self._absent else POLL_SECONDS)
             if self.source.error is not None:
                 raise self.source.error
             if not self._stopping.is_set():
                 self.finish()
         except BaseException as error:  # surfaces in the caller
             self._error, ended = error, State.FAILED
-        self._stop_source()
+        self._settle()
         try:
             self._set_state(ended)
         except Exception as error:  # a mistake of ours
@@ -428,76 +414,35 @@ class Session:
         self._close()
         self._ended.set()
 
-    def _stop_source(self) -> None:
+    def _settle(self) -> None:
         """Stop the source, and count what was still on its way."""
+        self._stop_source()
         try:
-            self.source.stop()
             self._intake.drain()
             self._intake.settle(self._absent)
             self._absent = False
-            self._skipped += self.tagger.due
-            self.tagger.skip(self.tagger.due)
+            self._skip_all()
         except Exception as error:
             self._error = self._error or error
 
+    def _stop_source(self) -> None:
+        """Stop the source, once."""
+        if not self._source_stopped:
+            self._source_stopped = True
+            self._try(self.source.stop)
+
     def _close(self) -> None:
-        """Stop the source and close what was opened; the first error is kept."""
-        for close in (self.source.stop, *([self.control.close] if self.control else ()), self._outlet.close):
-            try:
-                close()
-            except Exception as error:
-                self._error = self._error or error
+        """Stop the source and close what was opened, once; the first error is kept."""
+        self._stop_source()
+        if not self._closed:
+            self._closed = True
+            if self.control is not None:
+                self._try(self.control.close)
+            self._try(self._outlet.close)
+            self._listeners.end()
 
-
-def live(
-    model: str = "MSD_musicnn",
-    input: str | int = "default",  # the word users know it by
-    sinks: Sequence[Sink] = (),
-    *,
-    channels: tuple[int, ...] | None = None,
-    hop: float | None = None,
-    window: float = 3.0,
-    top: int = 5,
-    smooth: float = 1.0,
-    threshold: float = 0.2,
-    engine: Engine = "auto",
-    loop: bool = False,
-    heads: Sequence[PlainHead] = (),
-    gate: float | None = GATE_DBFS,
-    callback: Callback = "auto",
-    control: ControlPort | None = None,
-) -> Session:
-    """Listen to a device, a file or the demo clip: ``with streamtag.live(...) as session: for frame in session: ...``.
-
-    Parameters
-    ----------
-    model : musicnn's name of the model.
-    input : ``default``, a device's index or (part of its) name, a file's path, or ``demo``.
-    sinks : where frames go besides the iteration.
-    channels : which channels to hear, counted from 1.
-    hop, window, top, smooth, threshold, engine : see `Tagger`.
-    loop : start a file again at its end.
-    heads : your own tags, judged beside the model's (see `load_head`).
-    gate : level in dBFS below which, after a second, the network rests (see `Tagger`); None: never.
-    callback : what PortAudio calls (see `DeviceSource`).
-    control : a port where OSC messages steer the session.
-
-    Raises
-    ------
-    StreamtagError : what cannot be used or opened.
-    """
-    from streamtag.sources import open_source
-
-    tagger = Tagger(
-        model,
-        hop=hop,
-        window=window,
-        top=top,
-        smooth=smooth,
-        threshold=threshold,
-        engine=engine,
-        heads=heads,
-        gate=gate,
-    )
-    source = open_source(input, channels=channels, loop=loop, callback=callback)
-    return Session(source, tagger, sinks, control=control)
+    def _try(self, close: Callable[[], None]) -> None:
+        try:
+            close()
+        except Exception as error:
+            self._error = self._error or error

@@ -2,6 +2,7 @@
 
 StreamtagError
 ├── OptionError            a value that was asked for cannot be used (also a ValueError)
+│   └── MissingExtraError  what was asked for needs a package that is not installed
 ├── ModelError
 │   ├── UnknownModelError  no model of that name (also a ValueError)
 │   ├── WeightsMissingError  the architecture is known, its weights are not installed
@@ -28,6 +29,22 @@ class StreamtagError(Exception):
 
 class OptionError(StreamtagError, ValueError):
     """A value that was asked for cannot be used."""
+
+
+class MissingExtraError(OptionError):
+    """What was asked for needs an optional part that is not installed.
+
+    Parameters
+    ----------
+    what : str
+        What was asked for.
+    extra : str
+        The extra that brings it: ``pip install 'streamtag[extra]'``.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs a part that is not installed; get it with: pip install 'streamtag[{extra}]'")
+        self.extra = extra
 
 
 class ModelError(StreamtagError):
@@ -59,8 +76,10 @@ class AudioFileError(StreamtagError):
 
     Parameters
     ----------
-    path : the file.
-    reason : what is wrong with it, without the file's name.
+    path : str or Path
+        The file.
+    reason : str
+        What is wrong with it, without the file's name.
     """
 
     def __init__(self, path: str | Path, reason: str) -> None:

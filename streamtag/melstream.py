@@ -15,13 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag.dsp.params import HOP_LENGTH, MAX_CHANNELS, N_FFT, N_MELS, SAMPLE_RATE
+from streamtag.dsp.resampler import Resampler, to_float32
 from streamtag.errors import FeedError
-from streamtag.networks.specs import HOP, N_FFT, N_MELS, SAMPLE_RATE
-from streamtag.resampler import Resampler, to_float32
 
 BLOCK = 64
 """Frames transformed at a time."""
-MOST_CHANNELS = 32
 
 
 class Frames(NamedTuple):
@@ -29,8 +28,10 @@ class Frames(NamedTuple):
 
     Attributes
     ----------
-    logmel : float32 (n, 96).
-    power : float32 (n,), mean square of the newest 256 samples (16 kHz) of each frame.
+    logmel : ndarray of float32, shape (n, 96)
+        Log-mel bands of each frame.
+    power : ndarray of float32, shape (n,)
+        Mean square of the newest 256 samples (16 kHz) of each frame.
     """
 
     logmel: NDArray[np.float32]
@@ -64,26 +65,34 @@ class MelStream:
 
     Parameters
     ----------
-    samplerate : Hz of the input, 1 to 384 kHz.
-    channels : channels of the input, 1 to 32; the mean of them is heard.
-    centered : False: frame k covers samples ``[256 k, 256 k + 512)`` at 16 kHz, as a live stream must. True: musicnn's
-        offline frames: the signal is reflected by 256 samples at both ends, so that frame k is centred at ``256 k``.
+    samplerate : int
+        Hz of the input, 1 to 384 kHz.
+    channels : int
+        Channels of the input, 1 to 32; the mean of them is heard.
+    centered : bool
+        False: frame k covers samples ``[256 k, 256 k + 512)`` at 16 kHz, as a live stream must. True: musicnn's offline
+        frames: the signal is reflected by 256 samples at both ends, so that frame k is centred at ``256 k``.
 
     Attributes
     ----------
-    samples_in : samples (per channel) taken.
-    frames_out : frames given.
-    nonfinite : NaN and infinite values that came in and were replaced by 0.
+    samples_in : int
+        Samples (per channel) taken.
+    frames_out : int
+        Frames given.
+    nonfinite : int
+        NaN and infinite values that came in and were replaced by 0.
 
     Raises
     ------
-    OptionError : a rate that cannot be used.
-    FeedError : a number of channels that cannot be used.
+    OptionError
+        A rate that cannot be used.
+    FeedError
+        A number of channels that cannot be used.
     """
 
     def __init__(self, samplerate: int, channels: int = 1, *, centered: bool = False) -> None:
-        if not 1 <= channels <= MOST_CHANNELS:
-            raise FeedError(f"{channels} channels: 1 to {MOST_CHANNELS} can be used")
+        if not 1 <= channels <= MAX_CHANNELS:
+            raise FeedError(f"{channels} channels: 1 to {MAX_CHANNELS} can be used")
         self.samplerate = samplerate
         self.channels = channels
         self.centered = centered
@@ -99,7 +108,7 @@ class MelStream:
         self.reset()
 
     @property
-    def latency(self) -> int:
+    def lookahead(self) -> int:
         """Input samples after the last one of a frame that must have come before the frame can be made."""
         return self._resampler.lookahead
 
@@ -119,20 +128,27 @@ class MelStream:
 
         Parameters
         ----------
-        samples : (n,) or (n, channels); float (-1..1), int16 or int32; any n from 0.
+        samples : ndarray, shape (n,) or (n, channels)
+            Float (-1..1), int16 or int32; any n from 0.
+
+        Returns
+        -------
+        Frames
+            The frames; perhaps none.
 
         Raises
         ------
-        FeedError : another shape or type, or after `flush` without `reset`.
+        FeedError
+            Another shape or type, or after `flush` without `reset`.
         """
-        from streamtag.kernels import mix_down
+        from streamtag.dsp.kernels import mix_down
 
         if self._flushed:
             raise FeedError("samples after the end of the stream: call reset() before pushing a new one")
         shaped = samples[:, None] if samples.ndim == 1 else samples
         if shaped.ndim != 2 or shaped.shape[1] != self.channels:
             raise FeedError(
-                f"samples of shape {samples.shape}: (n, {self.channels}) is wanted, for {self.channels} channels"
+                f"samples of shape {samples.shape}: expected (n, {self.channels}), for {self.channels} channels"
             )
         block = np.ascontiguousarray(to_float32(shaped))
         mono = np.empty(len(block), np.float32)
@@ -171,17 +187,17 @@ class MelStream:
         return self._frames()
 
     def _frames(self) -> Frames:
-        from streamtag.kernels import log_mel, mean_squares, window_frames
+        from streamtag.dsp.kernels import log_mel, mean_squares, window_frames
 
-        count = max(0, (len(self._pending) - N_FFT) // HOP + 1) if self._started else 0
+        count = max(0, (len(self._pending) - N_FFT) // HOP_LENGTH + 1) if self._started else 0
         logmel, power = np.empty((count, N_MELS), np.float32), np.empty(count, np.float32)
         for start in range(0, count, BLOCK):
             size = min(BLOCK, count - start)
             windowed, spectra = self._windowed[:size], self._spectra[:size]
-            window_frames(self._pending[start * HOP :], HOP, self._window, windowed)
+            window_frames(self._pending[start * HOP_LENGTH :], HOP_LENGTH, self._window, windowed)
             np.fft.rfft(windowed, out=spectra)
             log_mel(spectra, self._first, self._offset, self._weights, logmel[start : start + size])
-        mean_squares(self._pending, N_FFT - HOP, HOP, power)
-        self._pending = self._pending[count * HOP :].copy()
+        mean_squares(self._pending, N_FFT - HOP_LENGTH, HOP_LENGTH, power)
+        self._pending = self._pending[count * HOP_LENGTH :].copy()
         self.frames_out += count
         return Frames(logmel, power)

@@ -14,10 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag import audiothread as at
-from streamtag.atomics import Words
-from streamtag.clock import SampleClock
+from streamtag.dsp.params import MAX_CHANNELS
 from streamtag.errors import OptionError
+from streamtag.realtime import callback as at
+from streamtag.realtime.atomics import Words
+from streamtag.realtime.clock import SampleClock
 
 Array = NDArray[np.float32]
 
@@ -37,8 +38,10 @@ class Piece(NamedTuple):
 
     Attributes
     ----------
-    samples : float32 (n,), the reader's.
-    lost : samples that were lost just before them.
+    samples : ndarray of float32, shape (n,)
+        The samples; the reader's own.
+    lost : int
+        Samples that were lost just before them.
     """
 
     samples: Array
@@ -50,11 +53,16 @@ class Counters(NamedTuple):
 
     Attributes
     ----------
-    offered : samples that came.
-    lost : samples of them that found no room.
-    overflows : times the sound system said that it lost samples itself.
-    nonfinite : values that were no samples, replaced by 0.
-    clock_jumps : times the device's clock jumped.
+    offered : int
+        Samples that came.
+    lost : int
+        Samples of them that found no room.
+    overflows : int
+        Times the sound system said that it lost samples itself.
+    nonfinite : int
+        Values that were no samples, replaced by 0.
+    clock_jumps : int
+        Times the device's clock jumped.
     """
 
     offered: int = 0
@@ -75,19 +83,28 @@ class RingBuffer:
 
     Parameters
     ----------
-    samplerate : Hz.
-    seconds : how much may wait in it; rounded up to a power of two of samples.
-    channels : of the blocks that will be written.
-    chosen : which of them are heard, counted from 0; None for all. Their mean goes into the ring.
-    doubtful_stamps : capture times are a sound system's: some leave them out, some tell nonsense, and all do at first.
+    samplerate : int
+        Rate in Hz.
+    seconds : float
+        How much may wait in it; rounded up to a power of two of samples.
+    channels : int
+        Channels of the blocks that will be written.
+    chosen : tuple of int or None
+        Which of them are heard, counted from 0; None for all. Their mean goes into the ring.
+    doubtful_stamps : bool
+        Capture times are a sound system's: some leave them out, some tell nonsense, and all do at first.
 
     Attributes
     ----------
-    memory : int64, the layout of `audiothread`; for PortAudio's callback. Must live as long as that may be called.
-    clock_offset : seconds to add to the writer's time stamps to get `time.monotonic()`.
-    successor : the ring into which the source goes on after a gap; it writes no more into this one then.
-    first_arrival : when the first sample that was read can have been captured at the latest, in seconds of
-        `time.monotonic()` (the reader's).
+    memory : ndarray of int64
+        In the layout of `audiothread`; for PortAudio's callback. Must live as long as that may be called.
+    clock_offset : float
+        Seconds to add to the writer's time stamps to get `time.monotonic()`.
+    successor : RingBuffer or None
+        The ring into which the source goes on after a gap; it writes no more into this one then.
+    first_arrival : float
+        When the first sample that was read can have been captured at the latest, in seconds of `time.monotonic()` (the
+        reader's).
     """
 
     def __init__(
@@ -103,8 +120,8 @@ class RingBuffer:
         if wanted < 1:
             raise OptionError(f"a ring of {seconds:g} s at {samplerate} Hz holds no sample")
         heard = tuple(range(channels)) if chosen is None else chosen
-        if not heard or len(heard) > at.MOST_CHANNELS or min(heard) < 0 or max(heard) >= channels:
-            raise OptionError(f"channels {heard} of {channels} cannot be heard: 1 to {at.MOST_CHANNELS} are wanted")
+        if not heard or len(heard) > MAX_CHANNELS or min(heard) < 0 or max(heard) >= channels:
+            raise OptionError(f"channels {heard} of {channels} cannot be heard: expected 1 to {MAX_CHANNELS}")
         self.samplerate = samplerate
         self.channels = channels
         self.clock_offset = 0.0
@@ -200,9 +217,12 @@ class RingBuffer:
 
         Parameters
         ----------
-        block : float32 (n,) or (n, channels), the writer's; copied.
-        captured : when its last sample was captured, in seconds of the writer's clock; None for now.
-        overflowed : whether samples were lost before they came here.
+        block : ndarray of float32, shape (n,) or (n, channels)
+            The samples; the writer's own, copied.
+        captured : float or None
+            When its last sample was captured, in seconds of the writer's clock; None for now.
+        overflowed : bool
+            Whether samples were lost before they came here.
         """
         now = time.monotonic() - self.clock_offset
         first = (now if captured is None else captured) - len(block) / self.samplerate

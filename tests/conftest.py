@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import ctypes.util
-import io
-import json
 import os
-import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from platformdirs import user_cache_path
 
-from bench.sound_server import PROGRAMS, SoundServer
-from streamtag.sources import demo_clip
-from streamtag.tagger import Tagger
+from streamtag.sources.opening import demo_clip
+from streamtag.tagging.tagger import Tagger
+from tests.support.ports import free_udp_port
+from tests.support.program import START_SECONDS, WITH_SIGNALS, LiveRun, Running
+from tests.support.sound_server import PROGRAMS, SoundServer
+from tests.support.waiting import lacking
 
 # Processes that are given another HOME find the kernels that this user has compiled, too.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(user_cache_path("streamtag")))
 
-START_SECONDS = 60
-"""How long a command may take to get going: TensorFlow, and kernels compiled for the first time."""
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what its fixtures or parameters give away: whole programs are slow, and an engine needs TensorFlow."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & {"live_run", "start", "clips", "sound_server", "sound_system"}:
+            item.add_marker(pytest.mark.slow)
+        if "tensorflow]" in item.name or "tensorflow-" in item.name or "checkpoint" in " ".join([item.name, *fixtures]):
+            item.add_marker(pytest.mark.tensorflow)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,115 +67,10 @@ def music() -> Path:
     return demo_clip()
 
 
-def lacking(what: str) -> None:
-    """Skip, because a part of the system is missing; in CI nothing may be missing."""
-    if os.environ.get("CI"):
-        pytest.fail(f"in CI this must run: {what}")
-    pytest.skip(what)
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-    """Wait until something is so; fail, saying what was waited for."""
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            pytest.fail(f"waited {seconds:g} s in vain for {what}")
-        time.sleep(0.005)
-
-
 # --- the command line ---------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Outcome:
-    """How a command ended."""
-
-    status: int
-    stdout: str
-    stderr: str
-
-    @property
-    def json(self) -> list[dict]:
-        """Stdout as JSON Lines."""
-        return [json.loads(line) for line in self.stdout.splitlines()]
-
-    @property
-    def message(self) -> str:
-        """What it said on stderr: never a traceback."""
-        assert "Traceback" not in self.stderr
-        return self.stderr.strip()
-
-
-SUMMARY = re.compile(
-    r"(?P<seconds>[\d.]+) s heard: (?P<hops>\d+) hops, (?P<skipped>\d+) skipped(?:, (?P<rested>\d+) rested)?"
-    r"(?:, (?P<missed>\d+) in gaps)?, (?P<lost>\d+) lost samples, (?P<overflows>\d+) overflows"
-    r"(?:, (?P<jumps>\d+) jumps? of the device's clock)?(?:, (?P<gaps>\d+) gaps? of (?P<gap_seconds>[\d.]+) s in all)?"
-    r", latency p50 (?P<p50>[\d.]+) ms, p99 (?P<p99>[\d.]+) ms.* \(.*\)"
-)
-
-
-def summary(line: str) -> dict[str, float]:
-    """The figures of the line with which a live session ends."""
-    found = SUMMARY.fullmatch(line)
-    assert found, line
-    return {name: float(value or 0) for name, value in found.groupdict().items()}
-
-
-def run_cli(*arguments: object) -> Outcome:
-    """Run the command line in this process, which spares TensorFlow's start."""
-    from streamtag.cli import main
-
-    stdout, stderr = io.StringIO(), io.StringIO()
-    handler = signal.getsignal(signal.SIGTERM)
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
-        patch.setattr(sys, "argv", ["streamtag", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as end:
-            status = end.code
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-    return Outcome(int(status or 0), stdout.getvalue(), stderr.getvalue())
-
-
-@dataclass
-class Running:
-    """A command in a process of its own, whose output is collected as it comes."""
-
-    process: subprocess.Popen[str]
-    lines: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._readers = [
-            threading.Thread(target=into.extend, args=(stream,), daemon=True)
-            for stream, into in ((self.process.stdout, self.lines), (self.process.stderr, self.errors))
-            if stream is not None
-        ]
-        for reader in self._readers:
-            reader.start()
-
-    def wait_for_lines(self, count: int, seconds: float = START_SECONDS) -> None:
-        """Wait until so many lines are on stdout."""
-        wait_until(
-            lambda: len(self.lines) >= count or self.process.poll() is not None, f"{count} lines of output", seconds
-        )
-        assert len(self.lines) >= count, f"ended with {self.process.returncode}: {self.errors}"
-
-    def end(self, seconds: float = START_SECONDS) -> Outcome:
-        """Wait for its end."""
-        status = self.process.wait(seconds)
-        for reader in self._readers:
-            reader.join(10)
-        return Outcome(status, "".join(self.lines), "".join(self.errors))
-
-
 # Ctrl-C is ignored in what a shell runs in the background, SIGHUP in what nohup runs; tests must not inherit that.
-WITH_SIGNALS = (
-    "import os, signal, sys; ends = (signal.SIGINT, getattr(signal, 'SIGHUP', signal.SIGINT)); "
-    "[signal.signal(number, signal.SIG_DFL) for number in ends]; "
-    "os.execv(sys.argv[1], sys.argv[1:])"
-)
 
 
 @pytest.fixture
@@ -217,13 +115,6 @@ def oscdump() -> str:
     return str(found)
 
 
-def free_udp_port() -> int:
-    """A port where nobody listens."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 # --- sound --------------------------------------------------------------------------------------------------------
 
 
@@ -260,16 +151,6 @@ def sound_server(sound_system: Callable[[], SoundServer]) -> Iterator[SoundServe
     server = sound_system()
     yield server
     server.stop()
-
-
-@dataclass
-class LiveRun:
-    """One run of `streamtag live --input demo --format json --embeddings --osc ...`, and what a receiver heard."""
-
-    outcome: Outcome
-    packets: list[bytes]
-    dumped: list[str]
-    seconds: float
 
 
 @pytest.fixture(scope="session")
@@ -317,6 +198,7 @@ def live_run(tmp_path_factory: pytest.TempPathFactory) -> LiveRun:
         dump.terminate()
         dump.wait(10)
         dumped = heard.read_text().splitlines()
-    process.stdout.close()
-    process.stderr.close()
+    for stream in (process.stdout, process.stderr):
+        assert stream is not None
+        stream.close()
     return LiveRun(outcome, packets, dumped, seconds)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamtag.decoding.find import find_audio
 from streamtag.errors import HeadError
-from streamtag.sources.find import find_audio
 
 PATH_COLUMNS = ("path", "file", "filename", "file_name")
 LABEL_COLUMNS = ("label", "labels", "class", "classes", "tag", "tags", "genre")
@@ -25,9 +25,12 @@ class Clip:
 
     Attributes
     ----------
-    path : the file.
-    labels : one or several; none at all for background in a table with several labels a file.
-    group : an artist, an album: what must not be learned from and tested on at once. None: the file alone.
+    path : Path
+        The file.
+    labels : tuple of str
+        One or several; none at all for background in a table with several labels a file.
+    group : str or None
+        An artist, an album: what must not be learned from and tested on at once. None: the file alone.
     """
 
     path: Path
@@ -41,9 +44,12 @@ class Labelled:
 
     Attributes
     ----------
-    clips : the files, in order.
-    labels : the classes, sorted; `none` last.
-    exclusive : whether exactly one class is true of each clip.
+    clips : tuple of Clip
+        The files, in order.
+    labels : tuple of str
+        The classes, sorted; `none` last.
+    exclusive : bool
+        Whether exactly one class is true of each clip.
     """
 
     clips: tuple[Clip, ...]
@@ -60,13 +66,20 @@ def read_labelled(data: str | Path) -> Labelled:
 
     Parameters
     ----------
-    data : a folder with a folder of files for each class (files deeper down count too); or a .csv or .tsv file of
-        path, label and, if wanted, group, with or without a heading. Several labels of a file: separated by `|` or
-        `;`, as a list in brackets, or on several lines. Paths are taken from the table's folder.
+    data : str or Path
+        A folder with a folder of files for each class (files deeper down count too); or a .csv or .tsv file of path,
+        label and, if wanted, group, with or without a heading. Several labels of a file: separated by `|` or `;`, as a
+        list in brackets, or on several lines. Paths are taken from the table's folder.
+
+    Returns
+    -------
+    Labelled
+        The clips and their classes.
 
     Raises
     ------
-    HeadError : nothing there, not readable, or one class alone.
+    HeadError
+        Nothing there, not readable, or one class alone.
     """
     data = Path(data)
     if data.is_dir():
@@ -94,7 +107,7 @@ def read_labelled(data: str | Path) -> Labelled:
 def _of_folders(data: Path) -> list[Clip]:
     folders = sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders:
-        raise HeadError(f"{data}: has no folders in it; a folder of files for each class is wanted")
+        raise HeadError(f"{data}: has no folders in it; expected a folder of files for each class")
     found = {folder: [path for path in find_audio([folder]) if not path.is_dir()] for folder in folders}
     return [Clip(path, (folder.name,)) for folder, paths in found.items() for path in paths]
 

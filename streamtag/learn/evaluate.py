@@ -17,8 +17,8 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from streamtag.errors import HeadError
+from streamtag.inference.networks.specs import SPECS
 from streamtag.learn.data import LABEL_COLUMNS, PATH_COLUMNS, parse_labels
-from streamtag.networks.specs import SPECS
 
 Values = NDArray[np.float64]
 
@@ -29,8 +29,10 @@ class Rows:
 
     Attributes
     ----------
-    values : float64 (tags,), by file or id.
-    tags : names of the columns; None where the file does not say.
+    values : mapping of {str: ndarray of float64}
+        Vectors of shape (tags,), by file or id.
+    tags : tuple of str or None
+        Names of the columns; None where the file does not say.
     """
 
     values: Mapping[str, Values]
@@ -53,10 +55,14 @@ class Scores:
 
     Attributes
     ----------
-    files : compared.
-    unmatched : predictions without truth, and truth without predictions.
-    roc_auc, pr_auc : macro-averaged over the tags that some, and not all, of the files have.
-    tags : of each tag.
+    files : int
+        How many were compared.
+    unmatched : tuple of (int, int)
+        Predictions without truth, and truth without predictions.
+    roc_auc, pr_auc : float
+        Macro-averaged over the tags that some, and not all, of the files have.
+    tags : tuple of TagScores
+        The areas of each tag.
     """
 
     files: int
@@ -73,16 +79,26 @@ def compare(
 
     Parameters
     ----------
-    predictions : `.npz` of `streamtag file --taggram` (patches are averaged file by file), `.csv` or `.tsv` with a
-        heading (path, then a column of scores for each tag), or lines of id TAB list of scores.
-    groundtruth : lines of id TAB list of 0 and 1 (musicnn-training's), or `.csv` or `.tsv` with a heading: path, then a
-        column of 0 and 1 for each tag, or path and label.
-    index : lines of id TAB path (musicnn-training's), where ids are not paths.
-    tags : names of the columns where neither file has them (musicnn-training's lists are in its models' order).
+    predictions : Path
+        `.npz` of `streamtag file --taggram` (patches are averaged file by file), `.csv` or `.tsv` with a heading (path,
+        then a column of scores for each tag), or lines of id TAB list of scores.
+    groundtruth : Path
+        Lines of id TAB list of 0 and 1 (musicnn-training's), or `.csv` or `.tsv` with a heading: path, then a column of
+        0 and 1 for each tag, or path and label.
+    index : Path or None
+        Lines of id TAB path (musicnn-training's), where ids are not paths.
+    tags : tuple of str or None
+        Names of the columns where neither file has them (musicnn-training's lists are in its models' order).
+
+    Returns
+    -------
+    Scores
+        The areas, and of how many files they are.
 
     Raises
     ------
-    HeadError : a file that cannot be read, or files that do not fit each other.
+    HeadError
+        A file that cannot be read, or files that do not fit each other.
     """
     predicted = read_rows(predictions)
     predicted = replace(predicted, tags=predicted.tags or tags)
@@ -115,14 +131,24 @@ def score(tags: Sequence[str], true: NDArray[np.bool_], scores: Values, unmatche
 
     Parameters
     ----------
-    tags : names of the columns.
-    true : (files, tags).
-    scores : float64 (files, tags).
-    unmatched : see `Scores`.
+    tags : sequence of str
+        Names of the columns.
+    true : ndarray of bool, shape (files, tags)
+        Which tags are true of each file.
+    scores : ndarray of float64, shape (files, tags)
+        As predicted.
+    unmatched : tuple of (int, int)
+        See `Scores`.
+
+    Returns
+    -------
+    Scores
+        The areas, over all tags and of each.
 
     Raises
     ------
-    HeadError : no tag that some, and not all, of the files have; or scores that are no numbers.
+    HeadError
+        No tag that some, and not all, of the files have; or scores that are no numbers.
     """
     if not np.isfinite(scores).all():
         raise HeadError("the predictions hold NaN or infinite scores")
@@ -180,7 +206,8 @@ def read_rows(path: Path, tags: tuple[str, ...] | None = None) -> Rows:
 
     Raises
     ------
-    HeadError : it cannot be read.
+    HeadError
+        If it cannot be read.
     """
     try:
         if path.suffix == ".npz":
@@ -227,7 +254,7 @@ def _read_table(path: Path, text: str, tags: tuple[str, ...] | None) -> Rows:
     head = [name.strip() for name in rows[0]] if rows else []
     body = [row for row in rows[1:] if any(row)]
     if len(head) < 2 or not body:
-        raise HeadError(f"{path}: a heading and rows are wanted: path, then a column for each tag")
+        raise HeadError(f"{path}: expected a heading and rows: path, then a column for each tag")
     lowered = [name.lower() for name in head]
     name_at = next((lowered.index(name) for name in (*PATH_COLUMNS, "id", "clip_id") if name in lowered), 0)
     label_at = next((lowered.index(name) for name in LABEL_COLUMNS if name in lowered), None)
@@ -252,7 +279,7 @@ def _read_index(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise HeadError(f"{path}: cannot be read as an index: {error}") from error
     if any(len(line) < 2 for line in lines):
-        raise HeadError(f"{path}: lines of id TAB path are wanted")
+        raise HeadError(f"{path}: expected lines of id TAB path")
     return {line[0].strip(): line[1].strip() for line in lines}
 
 
@@ -278,7 +305,8 @@ def _paired(mine: Mapping[str, str], theirs: Mapping[str, str]) -> list[tuple[st
 
     Raises
     ------
-    HeadError : a path that could be several.
+    HeadError
+        A path that could be several.
     """
     by_stem: dict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
     for key, path in mine.items():

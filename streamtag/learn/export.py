@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from streamtag.errors import OptionError, SinkError
+from streamtag.dsp.params import HOP_LENGTH, SAMPLE_RATE
+from streamtag.errors import MissingExtraError, OptionError, SinkError
+from streamtag.inference.base import feature_sizes
 from streamtag.learn.features import Extraction, FileFeatures
-from streamtag.learn.plain import feature_sizes
-from streamtag.networks.specs import HOP, SAMPLE_RATE
 
 
 def check_format(target: Path) -> None:
@@ -19,17 +19,16 @@ def check_format(target: Path) -> None:
 
     Raises
     ------
-    OptionError : neither .npz nor .parquet, or no pyarrow for the latter.
+    OptionError
+        Neither .npz nor .parquet, or no pyarrow for the latter.
     """
     if target.suffix == ".parquet":
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError:
-            raise OptionError(
-                f"--out {target}: Parquet needs pyarrow: pip install 'streamtag[parquet]', or write .npz"
-            ) from None
+            raise MissingExtraError(f"--out {target} (Parquet; .npz needs nothing more)", "parquet") from None
     elif target.suffix != ".npz":
-        raise OptionError(f"--out {target}: .npz or .parquet is wanted")
+        raise OptionError(f"--out {target}: expected .npz or .parquet")
 
 
 def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extraction) -> None:
@@ -37,19 +36,23 @@ def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extr
 
     Parameters
     ----------
-    target : .npz: an array for each feature (patches, units), `file_index` (patches,), index into `files`; `start`
+    target : Path
+        .npz: an array for each feature (patches, units), `file_index` (patches,), index into `files`; `start`
         (patches,), seconds; `files`, `sha256`, `tags`, `model`. .parquet: a row for each patch: `path`, `sha256`,
         `start`, and a list of float32 for each feature.
-    files : what `extract` gave.
-    extraction : which features they are.
+    files : sequence of FileFeatures
+        What `extract` gave.
+    extraction : Extraction
+        Which features they are.
 
     Raises
     ------
-    SinkError : it cannot be written.
+    SinkError
+        If it cannot be written.
     """
     spec = extraction.spec
     counts = [len(file.features["taggram"]) for file in files]
-    hop = extraction.hop_frames * HOP / SAMPLE_RATE
+    hop = extraction.hop_frames * HOP_LENGTH / SAMPLE_RATE
     starts = np.concatenate([np.empty(0), *(np.arange(count) * hop for count in counts)])
     owner = np.repeat(np.arange(len(files)), counts)
     features = {

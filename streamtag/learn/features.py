@@ -18,13 +18,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from streamtag.decoding.decode import open_audio
+from streamtag.dsp.params import PATCH_FRAMES
 from streamtag.errors import AudioFileError, StreamtagError
-from streamtag.evaluator import Evaluator, make_evaluator
-from streamtag.learn.plain import Features, feature_sizes, of_judged
+from streamtag.inference.base import Features, Predictor, feature_sizes
+from streamtag.inference.factory import make_predictor
+from streamtag.inference.networks.specs import ModelSpec, check_window, find_spec
+from streamtag.inference.networks.weights import weights_sha256
 from streamtag.melstream import MelStream
-from streamtag.networks.specs import PATCH_FRAMES, ModelSpec, check_window, find_spec
-from streamtag.networks.weights import weights_sha256
-from streamtag.sources.decode import open_audio
 
 FORMAT = "streamtag-features-1"
 AT_ONCE = 16
@@ -39,8 +40,10 @@ class Extraction:
 
     Attributes
     ----------
-    model : musicnn's name of the model.
-    window_frames, hop_frames : frames of a patch, and from one to the next.
+    model : str
+        Name of the model, as musicnn calls it.
+    window_frames, hop_frames : int
+        Frames of a patch, and from one to the next.
     """
 
     model: str = "MSD_musicnn"
@@ -52,50 +55,59 @@ class Extraction:
         """The model."""
         return find_spec(self.model)
 
-    def evaluator(self) -> Evaluator:
+    def predictor(self) -> Predictor:
         """What judges (errors: OptionError, ModelError)."""
         check_window(self.spec, self.window_frames)
         pools = self.spec.pool_size > 0
-        return make_evaluator(self.model, self.window_frames, self.hop_frames, pools=pools)
+        return make_predictor(self.model, self.window_frames, self.hop_frames, pools=pools)
 
     def weights_sha256(self) -> str:
         """Checksum of the model's weights (errors: ModelError)."""
         return weights_sha256(self.model)
 
-    def of_file(self, path: Path, evaluator: Evaluator, check: Callable[[], None] = lambda: None) -> Features:
+    def of_file(self, path: Path, predictor: Predictor, check: Callable[[], None] = lambda: None) -> Features:
         """Features of a file's patches; one shorter than a patch is repeated to length.
 
         Parameters
         ----------
-        path : the file.
-        evaluator : from `evaluator`.
-        check : called now and then; may raise to give up.
+        path : Path
+            The file.
+        predictor : Predictor
+            From `predictor`.
+        check : callable
+            Called now and then; may raise to give up.
+
+        Returns
+        -------
+        dict of {str: ndarray of float32}
+            Arrays by name, each of shape (patches, units).
 
         Raises
         ------
-        AudioFileError : it cannot be read as sound.
+        AudioFileError
+            If it cannot be read as sound.
         """
-        evaluator.reset()
+        predictor.reset()
         parts: list[Features] = []
 
         def judge() -> None:
-            while evaluator.due:
-                parts.append(of_judged(evaluator.take(AT_ONCE), self.spec))
+            while predictor.due:
+                parts.append(predictor.take(AT_ONCE).features(self.spec))
 
         with open_audio(path) as reader:
             stream = MelStream(reader.samplerate, reader.channels, centered=True)
             for block in reader.blocks():
                 check()
-                evaluator.push(stream.push(block).logmel)
+                predictor.push(stream.push(block).logmel)
                 judge()
-            evaluator.push(stream.flush().logmel)
+            predictor.push(stream.flush().logmel)
         if not stream.samples_in:
             raise AudioFileError(path, "holds no samples")
         judge()
         if not parts:
-            evaluator.repeat_to_window()
+            predictor.repeat_to_window()
             judge()
-        evaluator.reset()
+        predictor.reset()
         return {name: np.concatenate([part[name] for part in parts]) for name in feature_sizes(self.spec)}
 
 
@@ -104,7 +116,8 @@ class FeatureCache:
 
     Parameters
     ----------
-    folder : where; None to keep nothing. Default: $STREAMTAG_CACHE, or the user's cache folder.
+    folder : Path or None
+        Where they are kept; None to keep nothing. Default: $STREAMTAG_CACHE, or the user's cache folder.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -146,7 +159,8 @@ def content_sha256(path: Path) -> str:
 
     Raises
     ------
-    AudioFileError : it cannot be read.
+    AudioFileError
+        If it cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -162,9 +176,12 @@ class FileFeatures:
 
     Attributes
     ----------
-    path : the file.
-    sha256 : checksum of its bytes.
-    features : by name, each float32 (patches, units).
+    path : Path
+        The file.
+    sha256 : str
+        Checksum of its bytes.
+    features : dict of {str: ndarray of float32}
+        Arrays by name, each of shape (patches, units).
     """
 
     path: Path
@@ -179,11 +196,21 @@ def extract(
 
     Parameters
     ----------
-    paths : the files.
-    extraction : which features.
-    cache : where they are kept.
-    jobs : files at a time; 0: one for each processor.
-    console : where progress is shown, if it is a terminal.
+    paths : sequence of Path
+        The files.
+    extraction : Extraction
+        Which features.
+    cache : FeatureCache
+        Where they are kept.
+    jobs : int
+        Files at a time; 0: one for each processor.
+    console : Console or None
+        Where progress is shown, if it is a terminal.
+
+    Returns
+    -------
+    list of FileFeatures or StreamtagError
+        One result for each path.
     """
     work = _Work(extraction, cache)
     with (
@@ -227,7 +254,7 @@ class _Work:
                 self._check()
                 with open_audio(path):  # what cannot be read is named before a network is built for it
                     pass
-                features = self.extraction.of_file(path, self._evaluator(), self._check)
+                features = self.extraction.of_file(path, self._predictor(), self._check)
                 self.cache.put(key, features)
             return FileFeatures(path, content, features)
         except AudioFileError as error:
@@ -237,12 +264,12 @@ class _Work:
         if self.stopping.is_set():
             raise Stopped
 
-    def _evaluator(self) -> Evaluator:
-        if not hasattr(self._local, "evaluator"):
+    def _predictor(self) -> Predictor:
+        if not hasattr(self._local, "predictor"):
             with self._building:
-                self._local.evaluator = self.extraction.evaluator()
-        evaluator: Evaluator = self._local.evaluator
-        return evaluator
+                self._local.predictor = self.extraction.predictor()
+        predictor: Predictor = self._local.predictor
+        return predictor
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streamtag.errors import HeadError
-from streamtag.learn.figures import Figures
+from streamtag.learn.metrics import Figures
 from streamtag.learn.training import Lesson
 
 WIDEST_PRINTED = 20
@@ -18,7 +18,13 @@ WIDEST_PRINTED = 20
 
 
 def sentences(lesson: Lesson) -> Iterator[str]:
-    """The head in words, one thing a line."""
+    """The head in words, one thing a line.
+
+    Yields
+    ------
+    str
+        A line.
+    """
     head, figures = lesson.head, lesson.figures
     files = head.facts["files"]
     learned = "the mean of each file" if head.statistic == "mean" else "single patches"
@@ -111,7 +117,8 @@ def write_page(path: Path, lesson: Lesson) -> None:
 
     Raises
     ------
-    HeadError : it cannot be written.
+    HeadError
+        If it cannot be written.
     """
     figures = lesson.figures
     parts = [f"<h1>{escape(lesson.head.name)}</h1>", *(f"<p>{escape(line)}</p>" for line in sentences(lesson))]

@@ -16,8 +16,15 @@ def can_be_left_out(targets: NDArray[np.bool_], groups: NDArray[np.intp]) -> NDA
 
     Parameters
     ----------
-    targets : (rows, classes), which classes are true of each row.
-    groups : (rows,), numbers.
+    targets : ndarray of bool, shape (rows, classes)
+        Which classes are true of each row.
+    groups : ndarray of intp, shape (rows,)
+        Number of each row's group.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows,)
+        Whether the row can be left out.
     """
     lonely = np.array([len(np.unique(groups[column])) < 2 for column in targets.T], bool)
     return np.logical_not(targets[:, lonely].any(axis=1))
@@ -28,14 +35,19 @@ def folds(targets: NDArray[np.bool_], groups: NDArray[np.intp], count: int, seed
 
     Parameters
     ----------
-    targets : (rows, classes), which classes are true of each row.
-    groups : (rows,), numbers: rows of one group stay together.
-    count : how many, at the most.
-    seed : of the shuffle.
+    targets : ndarray of bool, shape (rows, classes)
+        Which classes are true of each row.
+    groups : ndarray of intp, shape (rows,)
+        Number of each row's group: rows of one group stay together.
+    count : int
+        How many, at the most.
+    seed : int
+        The shuffle's seed.
 
     Returns
     -------
-    An empty list where there are too few groups to leave any out.
+    list of tuple of (ndarray of intp, ndarray of intp)
+        The pairs; an empty list where there are too few groups to leave any out.
     """
     rows = np.flatnonzero(can_be_left_out(targets, groups))
     always = np.setdiff1d(np.arange(len(groups)), rows)

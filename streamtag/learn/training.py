@@ -15,14 +15,15 @@ from rich.console import Console
 
 from streamtag import __version__
 from streamtag.errors import HeadError, OptionError
+from streamtag.heads.file import check_names
+from streamtag.heads.head import Array, PlainHead, Statistic
+from streamtag.inference.base import feature_sizes
+from streamtag.inference.networks.specs import ModelSpec
 from streamtag.learn.data import Clip, Labelled
+from streamtag.learn.estimator import Classifier, Head, one_thread
 from streamtag.learn.features import Extraction, FeatureCache, FileFeatures, extract, progress
-from streamtag.learn.figures import Figures, figures, right_share
-from streamtag.learn.head import Classifier, Head, one_thread
-from streamtag.learn.headfile import check_names
-from streamtag.learn.plain import Array, PlainHead, Statistic, feature_sizes
+from streamtag.learn.metrics import Figures, figures, right_share
 from streamtag.learn.splits import folds as split
-from streamtag.networks.specs import ModelSpec
 
 AUTO = "auto"
 PATCH_ROWS = 4000
@@ -37,9 +38,20 @@ class Options:
 
     Attributes
     ----------
-    name : of the head.
-    features : names joined by `+`, or `auto`.
-    statistic, classifier, pca, C, folds, seed : see `PlainHead` and `Head`.
+    name : str
+        The head's name.
+    features : str
+        Names joined by `+`, or `auto`.
+    statistic : {'mean', 'patches'}
+        See `PlainHead` and `Head`.
+    classifier : {'svm', 'linear-svm', 'logistic', 'knn', 'mlp'}
+        See `PlainHead` and `Head`.
+    pca : int or None
+        See `PlainHead` and `Head`.
+    C : float
+        See `PlainHead` and `Head`.
+    folds, seed : int
+        See `PlainHead` and `Head`.
     """
 
     name: str
@@ -62,11 +74,16 @@ class Lesson:
 
     Attributes
     ----------
-    head : ready to be written and played.
-    figures : of files left out; None where none could be.
-    candidates : accuracy of each set of features that was tried, by its name.
-    skipped : files that could not be read, and why.
-    notes : what a user should know.
+    head : PlainHead
+        Ready to be written and played.
+    figures : Figures or None
+        Figures of files left out; None where none could be.
+    candidates : dict of {str: float}
+        Accuracy of each set of features that was tried, by its name.
+    skipped : tuple of str
+        Files that could not be read, and why.
+    notes : tuple of str
+        What a user should know.
     """
 
     head: PlainHead
@@ -102,7 +119,8 @@ def chosen_features(text: str, spec: ModelSpec) -> list[tuple[str, ...]]:
 
     Raises
     ------
-    OptionError : a name that the model does not have.
+    OptionError
+        A name that the model does not have.
     """
     if text == AUTO:
         return candidates(spec)
@@ -130,18 +148,32 @@ def learn(
 
     Parameters
     ----------
-    labelled : the clips and their classes.
-    extraction : the model, and which patches of a clip it hears.
-    cache : where features are kept.
-    options : how to learn.
-    jobs : files heard at a time; 0: one for each processor.
-    console : where progress is shown, if it is a terminal.
+    labelled : Labelled
+        The clips and their classes.
+    extraction : Extraction
+        The model, and which patches of a clip it hears.
+    cache : FeatureCache
+        Where features are kept.
+    options : Options
+        How to learn.
+    jobs : int
+        Files heard at a time; 0: one for each processor.
+    console : Console or None
+        Where progress is shown, if it is a terminal.
+
+    Returns
+    -------
+    Lesson
+        What came of it.
 
     Raises
     ------
-    OptionError : features that the model does not have.
-    HeadError : nothing can be learned from what is there.
-    ModelError : something is wrong with the model.
+    OptionError
+        Features that the model does not have.
+    HeadError
+        If nothing can be learned from what is there.
+    ModelError
+        If something is wrong with the model.
     """
     sets = chosen_features(options.features, extraction.spec)
     check_names(options.name, labelled.labels)
@@ -245,7 +277,8 @@ def _material(labelled: Labelled, pairs: Sequence[tuple[Clip, FileFeatures]]) ->
 
     Raises
     ------
-    HeadError : less than two classes are left, or a class is true of every file.
+    HeadError
+        If less than two classes are left, or a class is true of every file.
     """
     clips, files = [clip for clip, _ in pairs], [file for _, file in pairs]
     targets = np.array([[label in clip.labels for label in labelled.labels] for clip in clips], bool)

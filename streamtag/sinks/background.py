@@ -6,14 +6,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from streamtag.frames import Stats, TagFrame
-from streamtag.sinks import SessionInfo, Sink
+from streamtag.results import Stats, TagFrame
+from streamtag.sinks.base import SessionInfo, Sink, Wrapper
 
 CLOSE_SECONDS = 2.0
 """How long the end of a session waits for a sink that is stuck."""
 
 
-class Background:
+class Background(Wrapper):
     """Runs a sink on its own thread behind a bounded queue; the oldest frame is dropped when it is full.
 
     An error of the sink costs what it was told, no more: it is told the next frame, and the first error surfaces at the
@@ -23,21 +23,23 @@ class Background:
 
     Parameters
     ----------
-    sink : called on the new thread only, but for `open`, `drops` and `trouble`.
-    waiting : frames that may wait.
-    count_drops : False for a display, which wants the newest and loses nothing by missing the others.
+    sink : Sink
+        Called on the new thread only, but for `open`, `drops` and `trouble`.
+    waiting : int
+        Frames that may wait.
+    count_drops : bool
+        False for a display, which wants the newest and loses nothing by missing the others.
 
     Attributes
     ----------
-    errors : exceptions of the sink.
-    first_error : the first of them.
+    errors : int
+        Exceptions of the sink.
     """
 
     def __init__(self, sink: Sink, *, waiting: int = 256, count_drops: bool = True) -> None:
-        self.name = sink.name
+        super().__init__(sink)
         self.errors = 0
-        self.first_error: BaseException | None = None
-        self._sink = sink
+        self._first_error: BaseException | None = None
         self._frames: deque[Callable[[], None]] = deque()
         self._status: Callable[[], None] | None = None
         self._waiting = waiting
@@ -64,10 +66,9 @@ class Background:
         return self._left_behind and self._thread.is_alive()
 
     @property
-    def trouble(self) -> str | None:
-        """What is wrong with the sink at present; None if it says nothing."""
-        trouble: str | None = getattr(self._sink, "trouble", None)
-        return trouble
+    def first_error(self) -> BaseException | None:
+        """The first exception of the sink."""
+        return self._first_error
 
     def open(self, info: SessionInfo) -> None:
         """Open the sink, on the caller's thread, and start its own."""
@@ -101,7 +102,8 @@ class Background:
 
         Raises
         ------
-        the sink's first error, if it was not raised yet.
+        Exception
+            The sink's first error, if it was not raised yet.
         """
         with self._changed:
             self._closing = True
@@ -145,8 +147,8 @@ class Background:
 
     def _keep(self, error: BaseException) -> None:
         self.errors += 1
-        if self.first_error is None:
-            self.first_error = self._to_raise = error
+        if self._first_error is None:
+            self._first_error = self._to_raise = error
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:

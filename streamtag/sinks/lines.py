@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import IO, Any
 
-from streamtag.frames import Stats, TagFrame
-from streamtag.sinks import SessionInfo
+from streamtag.results import Stats, TagFrame
+from streamtag.sinks.base import SessionInfo
 from streamtag.sinks.wallclock import unix_times
 from streamtag.sinks.writer import LineWriter
 
@@ -70,7 +70,7 @@ class JsonLines(_Lines):
         }
         if frame.captured is not None:
             line["captured"], line["sent"] = (round(moment, 6) for moment in unix_times(frame.captured))
-        if frame.rested:
+        if frame.gated:
             line["rested"] = True
         if frame.heads:
             line["heads"] = {head.name: [[tag, round(score, 4)] for tag, score in head.top] for head in frame.heads}

@@ -10,8 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from streamtag.frames import SILENCE_DBFS, HeadFrame, State, Stats, TagFrame
-from streamtag.sinks import SessionInfo, Sink
+from streamtag.results import SILENCE_DBFS, HeadFrame, State, Stats, TagFrame
+from streamtag.sinks.base import SessionInfo, Sink
 
 BAR_CELLS = 32
 REDRAWS_PER_SECOND = 10
@@ -24,8 +24,10 @@ class TerminalView:
 
     Parameters
     ----------
-    console : where to draw.
-    others : the session's other sinks, whose losses are shown.
+    console : Console
+        Where to draw.
+    others : list of Sink
+        The session's other sinks, whose losses are shown.
     """
 
     name = "terminal"
@@ -122,7 +124,7 @@ class TerminalView:
         calm = stats.state is not State.RECOVERING
         parts = Text.assemble(
             (stats.state.value, "" if calm else "bold red"),
-            ", resting" if stats.resting and stats.state is State.RUNNING else "",
+            ", resting" if stats.gate_closed and stats.state is State.RUNNING else "",
             f" {minutes}:{seconds:02d}  ·  {1 / stats.hop:.1f} hops/s  ·  {latency}",
             f"  ·  load {100 * stats.load:.0f} %",
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from streamtag.errors import OptionError
-from streamtag.frames import Stats, TagFrame
-from streamtag.sinks import SessionInfo, Sink
+from streamtag.results import TagFrame
+from streamtag.sinks.base import SessionInfo, Sink, Wrapper
 
 
-class Throttled:
+class Throttled(Wrapper):
     """Passes on a sink's frames at no more than a given rate; the switches of those left out go with the next one.
 
     The rate is kept in time of the audio, so that the same audio gives the same frames. When the network comes to rest
@@ -17,59 +17,39 @@ class Throttled:
 
     Parameters
     ----------
-    sink : what is told.
-    rate : frames a second, at the most.
+    sink : Sink
+        What is told.
+    rate : float
+        Frames a second, at the most.
 
     Raises
     ------
-    OptionError : a rate of 0 or less.
+    OptionError
+        A rate of 0 or less.
     """
 
     def __init__(self, sink: Sink, rate: float) -> None:
         if not rate > 0:
-            raise OptionError(f"a rate of {rate:g} results a second: more than 0 is wanted")
-        self.name = sink.name
-        self._sink = sink
+            raise OptionError(f"a rate of {rate:g} results a second: expected more than 0")
+        super().__init__(sink)
         self._interval = 1 / rate
         self._next = 0.0
         self._rested = False
         self._switched: dict[str, bool] = {}
         self._of_heads: dict[str, dict[str, bool]] = {}
 
-    @property
-    def drops(self) -> int:
-        """Messages that the sink lost; frames left out for the rate are not among them."""
-        return self._sink.drops
-
-    @property
-    def trouble(self) -> str | None:
-        """What is wrong with the sink at present; None if it says nothing."""
-        trouble: str | None = getattr(self._sink, "trouble", None)
-        return trouble
-
-    @property
-    def first_error(self) -> BaseException | None:
-        """The first exception of a sink in the background."""
-        error: BaseException | None = getattr(self._sink, "first_error", None)
-        return error
-
-    @property
-    def stuck(self) -> bool:
-        """Whether the sink was left behind in a blocked call."""
-        return bool(getattr(self._sink, "stuck", False))
-
     def open(self, info: SessionInfo) -> None:
         """Open the sink."""
         # half a hop of grace: a rate that the hops almost meet is met by them
         self._grace = info.hop / 2
-        self._sink.open(info)
+        super().open(info)
 
     def frame(self, frame: TagFrame) -> None:
         """Pass a frame on, if it is time for one."""
         _remember(self._switched, frame.switched)
         for head in frame.heads:
             _remember(self._of_heads.setdefault(head.name, {}), head.switched)
-        urgent, self._rested = frame.rested and not self._rested, frame.rested
+        urgent, self._rested = frame.gated and not self._rested, frame.gated
         due = self._next
         early = frame.time + self._grace < due
         if early and not urgent:
@@ -80,14 +60,6 @@ class Throttled:
         heads = tuple(replace(head, switched=tuple(self._of_heads[head.name].items())) for head in frame.heads)
         self._sink.frame(replace(frame, switched=tuple(self._switched.items()), heads=heads))
         self._switched, self._of_heads = {}, {}
-
-    def status(self, stats: Stats) -> None:
-        """Pass the counters on."""
-        self._sink.status(stats)
-
-    def close(self) -> None:
-        """Close the sink."""
-        self._sink.close()
 
 
 def _remember(switched: dict[str, bool], more: tuple[tuple[str, bool], ...]) -> None:

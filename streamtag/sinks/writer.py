@@ -21,11 +21,13 @@ class LineWriter:
 
     Parameters
     ----------
-    stream : text; left open.
+    stream : text file
+        Where the lines go; left open.
 
     Attributes
     ----------
-    drops : lines that are missing.
+    drops : int
+        Lines that are missing.
     """
 
     def __init__(self, stream: IO[str]) -> None:
@@ -40,7 +42,8 @@ class LineWriter:
 
         Raises
         ------
-        SinkError : it does not.
+        SinkError
+            If it does not.
         """
         try:
             self._stream.flush()
@@ -54,7 +57,8 @@ class LineWriter:
 
         Raises
         ------
-        BrokenPipeError : the reader has left.
+        BrokenPipeError
+            If the reader has left.
         """
         if self._plain is None:
             self.drops += not self._attempt(lambda: print(line, file=self._stream, flush=True))
@@ -77,7 +81,8 @@ class LineWriter:
 
         Raises
         ------
-        SinkError : lines are missing.
+        SinkError
+            If lines are missing.
         """
         if not self._attempt(self._stream.flush if self._plain is None else self._push) and self._rest:
             self.drops += 1

@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from streamtag import audiothread
 from streamtag.errors import DeviceError, OptionError, StreamtagError
+from streamtag.realtime import callback as realtime_callback
 from streamtag.ringbuffer import RingBuffer
 from streamtag.sources import portaudio
 from streamtag.sources.portaudio import Device, InputStream
@@ -63,7 +63,8 @@ def input_devices() -> list[Device]:
 
     Raises
     ------
-    DeviceError : there is no PortAudio, or it does not start or answer.
+    DeviceError
+        If there is no PortAudio, or it does not start or answer.
     """
     return portaudio.call(portaudio.listed)
 
@@ -73,11 +74,18 @@ def find_device(given: str | int) -> Device:
 
     Parameters
     ----------
-    given : ``default``, an index, an exact name, or a part of a name that only one input has (case is ignored).
+    given : str or int
+        ``default``, an index, an exact name, or a part of a name that only one input has (case is ignored).
+
+    Returns
+    -------
+    Device
+        The one input that is meant.
 
     Raises
     ------
-    DeviceError : none or several; the message lists the near matches, or all.
+    DeviceError
+        None or several; the message lists the near matches, or all.
     """
     return choose(input_devices(), given)
 
@@ -122,15 +130,20 @@ class DeviceSource:
 
     Parameters
     ----------
-    given : see `find_device`.
-    channels : which channels to hear, counted from 1; None for the first two (or the only one).
-    callback : `native`: compiled, no Python on the audio thread. `python`: sounddevice's ordinary one. `auto`: native
-        where it can be made.
+    given : str or int
+        See `find_device`.
+    channels : tuple of int or None
+        Which channels to hear, counted from 1; None for the first two (or the only one).
+    callback : {'auto', 'native', 'python'}
+        `native`: compiled, no Python on the audio thread. `python`: sounddevice's ordinary one. `auto`: native where it
+        can be made.
 
     Raises
     ------
-    DeviceError : no such device, or no PortAudio.
-    OptionError : the device has no such channel; no native callback can be made.
+    DeviceError
+        No such device, or no PortAudio.
+    OptionError
+        If the device has no such channel, or no native callback can be made.
     """
 
     def __init__(
@@ -145,12 +158,12 @@ class DeviceSource:
         self.note: str | None = None
         self.error: BaseException | None = None
         self.recovering: str | None = None
-        self.native = callback != "python" and audiothread.can_be_native()
+        self.native = callback != "python" and realtime_callback.can_be_native()
         if callback == "native" and not self.native:
             raise OptionError("a native callback cannot be made where NUMBA_DISABLE_JIT is set: use --callback python")
         if self.native:
             try:
-                audiothread.native_callback()
+                realtime_callback.native_callback()
             except Exception as error:  # a processor or system for which Numba makes no C callbacks
                 if callback == "native":
                     raise OptionError(
@@ -179,7 +192,8 @@ class DeviceSource:
 
         Raises
         ------
-        DeviceError : the device is in use, is gone, or refuses the rate or the channels; or nobody answers.
+        DeviceError
+            If the device is in use, is gone, or refuses the rate or the channels; or nobody answers.
         """
         self._thread.start()
         if not self._opened.wait(portaudio.ANSWER_SECONDS):

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag.decoding.decode import open_audio
+from streamtag.decoding.reader import AudioReader
 from streamtag.errors import AudioFileError, OptionError
 from streamtag.ringbuffer import RingBuffer
-from streamtag.sources.decode import open_audio
-from streamtag.sources.reader import AudioReader
 
 BLOCK_SECONDS = 0.010
 """What a sound card of low latency delivers at a time."""
@@ -24,14 +24,19 @@ class FileSource:
 
     Parameters
     ----------
-    path : any file that `streamtag.sources.decode` reads.
-    channels : which channels to hear, counted from 1; None for all.
-    loop : start again at the end.
+    path : str or Path
+        Any file that `streamtag.decoding.decode` reads.
+    channels : tuple of int or None
+        Which channels to hear, counted from 1; None for all.
+    loop : bool
+        Start again at the end.
 
     Raises
     ------
-    AudioFileError : the file cannot be read.
-    OptionError : the file has no such channel.
+    AudioFileError
+        If the file cannot be read.
+    OptionError
+        If the file has no such channel.
     """
 
     def __init__(self, path: str | Path, *, channels: tuple[int, ...] | None = None, loop: bool = False) -> None:

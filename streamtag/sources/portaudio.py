@@ -19,8 +19,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from streamtag import audiothread
 from streamtag.errors import DeviceError
+from streamtag.realtime import callback as realtime_callback
 from streamtag.ringbuffer import RingBuffer
 
 Result = TypeVar("Result")
@@ -74,7 +74,8 @@ def call(function: Callable[[], Result], seconds: float = ANSWER_SECONDS) -> Res
 
     Raises
     ------
-    DeviceError : no answer in time; a function that has not begun by then never runs.
+    DeviceError
+        No answer in time; a function that has not begun by then never runs.
     """
     future = _caller.submit(function)
     try:
@@ -103,7 +104,7 @@ def library() -> Any:
     """
     if "sounddevice" in sys.modules:
         return sys.modules["sounddevice"]
-    from streamtag.quiet import stderr_held_unless_failing
+    from streamtag._stderr import stderr_held_unless_failing
 
     try:
         with stderr_held_unless_failing():
@@ -136,14 +137,15 @@ def look_again() -> bool:
 
     Returns
     -------
-    Whether it was done.
+    bool
+        Whether it was done.
     """
     sd = library()
     ours = list(_open)
     handles = {id(stream.handle) for stream in ours}
     if any(id(stream) not in handles and _is_open(sd, stream) for stream in _instances(sd._StreamBase)):
         return False
-    from streamtag.quiet import stderr_held_unless_failing
+    from streamtag._stderr import stderr_held_unless_failing
 
     for stream in ours:
         stream.close()
@@ -180,11 +182,16 @@ class Device:
 
     Attributes
     ----------
-    index : PortAudio's number of it; may change when devices come and go.
-    name, host : its name, and the sound system it belongs to.
-    channels : how many it has at the most.
-    samplerate : Hz, its own default.
-    default : whether it is the one taken when none is named.
+    index : int
+        PortAudio's number of it; may change when devices come and go.
+    name, host : str
+        Its name, and the sound system it belongs to.
+    channels : int
+        How many it has at the most.
+    samplerate : int
+        Hz, its own default.
+    default : bool
+        Whether it is the one taken when none is named.
     """
 
     index: int
@@ -200,7 +207,8 @@ def listed() -> list[Device]:
 
     Raises
     ------
-    DeviceError : there is no PortAudio, or it does not start.
+    DeviceError
+        If there is no PortAudio, or it does not start.
     """
     sd = library()
     try:
@@ -233,13 +241,17 @@ class InputStream:
 
     Parameters
     ----------
-    device : which.
-    ring : written to; its rate and channels are asked for.
-    native : compiled callback, or sounddevice's ordinary Python one.
+    device : Device
+        The device.
+    ring : RingBuffer
+        Written to; its rate and channels are asked for.
+    native : bool
+        Compiled callback, or sounddevice's ordinary Python one.
 
     Raises
     ------
-    DeviceError : the device is in use, is gone, or refuses the rate or the channels.
+    DeviceError
+        If the device is in use, is gone, or refuses the rate or the channels.
     """
 
     def __init__(self, device: Device, ring: RingBuffer, native: bool) -> None:
@@ -259,8 +271,8 @@ class InputStream:
                 # what sounddevice offers to authors of libraries (rtmixer is built on it): a callback in C
                 self.handle = sd._StreamBase(
                     kind="input",
-                    callback=cast("PaStreamCallback*", audiothread.native_callback()),
-                    finished_callback=cast("PaStreamFinishedCallback*", audiothread.native_finished()),
+                    callback=cast("PaStreamCallback*", realtime_callback.native_callback()),
+                    finished_callback=cast("PaStreamFinishedCallback*", realtime_callback.native_finished()),
                     userdata=cast("void*", memory),
                     **wanted,
                 )

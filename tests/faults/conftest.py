@@ -6,14 +6,16 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from conftest import Running, free_udp_port
 
-from bench.sound_server import SoundServer
-from tests.faults.show import Receiver, Show
+from tests.support.ports import free_udp_port
+from tests.support.program import Running
+from tests.support.show import Receiver, Show
+from tests.support.sound_server import SoundServer
 
 ROWS: list[tuple[str, str, str, str]] = []
 HEAD = ("fault", "lost", "said", "runs again")
@@ -71,7 +73,7 @@ def show(start: Callable[..., Running], compiled: None) -> Iterator[Callable[...
         code: str | None = None,
         wait: bool = True,
         view: bool = False,
-        **more: object,
+        **more: Any,
     ) -> Show:
         receiver = Receiver()
         receivers.append(receiver)

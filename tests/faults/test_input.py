@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import WITH_SIGNALS, Running
 
-from bench import ramp
-from bench.sound_server import SoundServer
-from tests.faults.show import Show
+from tests.support import ramp
+from tests.support.program import WITH_SIGNALS, Running
+from tests.support.show import Show
+from tests.support.sound_server import SoundServer
 
-pytestmark = [pytest.mark.device]
+pytestmark = [pytest.mark.slow, pytest.mark.device]
 Begin = Callable[..., Show]
 Record = Callable[[str, str, str, str], None]
 
@@ -43,7 +43,7 @@ def assert_wall_true(show: Show) -> None:
     assert np.ptp(offsets) < 0.8, f"frames' time strays from the wall's by {np.ptp(offsets):.2f} s"
 
 
-def recovered(show: Show, begin_again: Callable[[], None], pause: float = 1.0) -> tuple[float, float]:
+def recovered(show: Show, begin_again: Callable[[], object], pause: float = 1.0) -> tuple[float, float]:
     """It says that it is recovering; then the input comes back; gives how long `recovering` and `running` took."""
     said = show.wait_for_state("recovering")
     time.sleep(pause)
@@ -184,7 +184,7 @@ with one, two:
     one.wait(4)
 for session in (one, two):
     stats = session.stats
-    sums = stats.hops + stats.hops_rested + stats.hops_skipped + stats.hops_lost
+    sums = stats.hops + stats.hops_gated + stats.hops_skipped + stats.hops_lost
     print(stats.samples_captured - stats.samples_in, stats.samples_lost, sums - session.tagger.next_index)
 """
 

@@ -10,14 +10,16 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import lacking
 
-from tests.faults.show import Show
+from tests.support.show import Show
+from tests.support.waiting import lacking
+
+pytestmark = pytest.mark.slow
 
 Begin = Callable[..., Show]
 Record = Callable[[str, str, str, str], None]
@@ -75,7 +77,7 @@ def test_a_terminal_that_is_stopped(show: Begin, record: Record) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Path:
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 64 KB."""
     folder = tmp_path / "disk"
     folder.mkdir()
@@ -177,7 +179,7 @@ try:
 except ValueError as error:
     print("raised at the end:", error)
 stats = session.stats
-print(stats.hops, stats.hops_skipped, stats.hops_rested, stats.hops_lost, session.tagger.next_index)
+print(stats.hops, stats.hops_skipped, stats.hops_gated, stats.hops_lost, session.tagger.next_index)
 print(stats.samples_captured, stats.samples_in, stats.samples_lost)
 print(moody.told, stats.sink_drops["moody"], stats.sink_errors)
 """

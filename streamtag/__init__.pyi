@@ -1,0 +1,43 @@
+from .engine import Session as Session
+from .errors import AudioFileError as AudioFileError
+from .errors import DeviceError as DeviceError
+from .errors import FeedError as FeedError
+from .errors import HeadError as HeadError
+from .errors import MissingExtraError as MissingExtraError
+from .errors import ModelError as ModelError
+from .errors import OptionError as OptionError
+from .errors import SinkError as SinkError
+from .errors import StreamtagError as StreamtagError
+from .files.extract import extractor as extractor
+from .files.extract import top_tags as top_tags
+from .files.offline import FileTagger as FileTagger
+from .files.offline import FileTags as FileTags
+from .heads.file import load_head as load_head
+from .heads.head import PlainHead as PlainHead
+from .learn.estimator import Head as Head
+from .melstream import MelStream as MelStream
+from .opening import live as live
+from .osc.control import ControlPort as ControlPort
+from .osc.sink import OscSink as OscSink
+from .results import HeadFrame as HeadFrame
+from .results import State as State
+from .results import Stats as Stats
+from .results import TagFrame as TagFrame
+from .ringbuffer import RingBuffer as RingBuffer
+from .sinks.background import Background as Background
+from .sinks.base import BaseSink as BaseSink
+from .sinks.base import HeadInfo as HeadInfo
+from .sinks.base import SessionInfo as SessionInfo
+from .sinks.base import Sink as Sink
+from .sinks.lines import JsonLines as JsonLines
+from .sinks.lines import TextLines as TextLines
+from .sinks.throttled import Throttled as Throttled
+from .sources.base import Source as Source
+from .sources.device import DeviceSource as DeviceSource
+from .sources.file import FileSource as FileSource
+from .tagging.options import TaggingKeywords as TaggingKeywords
+from .tagging.options import TaggingOptions as TaggingOptions
+from .tagging.tagger import Tagger as Tagger
+
+__version__: str
+__all__: list[str]

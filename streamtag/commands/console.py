@@ -1,0 +1,97 @@
+"""What is printed, and where: the consoles, the wait at the start, the tags of a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from streamtag.errors import StreamtagError
+
+if TYPE_CHECKING:
+    from streamtag.files.offline import FileTags
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def preparing(what: str, *, kernels: bool = True) -> Iterator[None]:
+    """Say that there is something to wait for, and for how long it has gone on."""
+    from streamtag._jit import is_cached
+
+    text = f"starting {what}"
+    if kernels and not is_cached():
+        text = "compiling kernels, once on this machine (about 15 s)"
+        if not err.is_terminal:
+            err.print(f"{text} ...")
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        progress.add_task(text, total=None)
+        yield
+
+
+def print_tags(name: str, tags: FileTags, model: str, top: int, format: str) -> None:
+    """What was heard in a file: a short table, or a JSON object on a line."""
+    best = tags.top(top)
+    if format == "json":
+        line = {
+            "file": name,
+            "model": model,
+            "seconds": round(tags.seconds, 3),
+            "patches": len(tags.taggram),
+            "top": [[tag, round(score, 4)] for tag, score in best],
+            "notes": list(tags.notes),
+        }
+        if tags.heads:
+            line["heads"] = {name: [[tag, round(score, 4)] for tag, score in said] for name, said in tags.heads.items()}
+        print(json.dumps(line), flush=True)
+        return
+    minutes, seconds = divmod(round(tags.seconds), 60)
+    patches = f"{len(tags.taggram)} patch{'es' if len(tags.taggram) != 1 else ''}"
+    print(f"{name}  ({minutes}:{seconds:02d}, {tags.samplerate} Hz, {tags.channels} ch, {patches})")
+    width = max(len(tag) for tag, _ in best)
+    for tag, score in best:
+        print(f"  {tag:{width}}  {score:.2f}  {'█' * round(score * 30)}")
+    for name_of_head, said in tags.heads.items():
+        print(f"  {name_of_head}: " + "  ".join(f"{tag} {score:.2f}" for tag, score in said[:top]))
+    for note in tags.notes:
+        print(f"  note: {note}")
+    print(flush=True)
+
+
+def print_failure(name: str, error: StreamtagError, format: str) -> None:
+    """Why a file was not tagged."""
+    if format == "json":
+        print(json.dumps({"file": name, "error": str(error)}), flush=True)
+    err.print(f"streamtag: {error}", style="red", markup=False)
+
+
+_stuck = False
+
+
+def note_stuck(stuck: bool) -> None:
+    """Remember whether a thread is stuck in writing to stdout: it holds a lock that Python would wait for at exit."""
+    global _stuck
+    _stuck = _stuck or stuck
+
+
+def leave(status: int) -> NoReturn:
+    """End the process."""
+    if _stuck:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def forget_stdout() -> None:
+    """Keep Python from complaining, at exit, about a stdout whose reader has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

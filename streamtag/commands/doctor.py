@@ -1,0 +1,144 @@
+"""streamtag doctor: what there is on this machine, in a form to paste into a report."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamtag import __version__
+from streamtag._stderr import c_libraries_silent
+
+app = typer.Typer()
+EXTRAS = ("tensorflow", "keras", "pyarrow")
+SOUND_VARIABLES = ("PULSE_SERVER", "PULSE_SOURCE", "PIPEWIRE_REMOTE", "XDG_RUNTIME_DIR", "JACK_DEFAULT_SERVER")
+OWN_VARIABLES = ("STREAMTAG_MODELS", "STREAMTAG_CACHE", "NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "KERAS_BACKEND")
+
+
+@app.command(
+    epilog="Examples: [bold]streamtag doctor[/bold] · [bold]streamtag doctor --osc lights.local:7000[/bold] · "
+    "[bold]streamtag doctor > report.txt[/bold]"
+)
+def doctor(
+    osc: Annotated[
+        list[str] | None,
+        typer.Option(help="Also look this OSC destination up; repeatable.", metavar="HOST:PORT"),
+    ] = None,
+) -> None:
+    """Print versions, processor, PortAudio's devices, caches, models and destinations, to paste into a report."""
+    sections: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
+        ("streamtag", _versions),
+        ("processor", _processor),
+        ("sound", _sound),
+        ("kernels", _kernels),
+        ("models", _models),
+        ("network", lambda: _network(osc or [])),
+    )
+    for heading, lines in sections:
+        print(f"{heading}:")
+        try:
+            for line in lines():
+                print(f"  {line}", flush=True)
+        except Exception as error:  # what is wrong is what a report is for
+            print(f"  {type(error).__name__}: {_short(str(error))}", flush=True)
+
+
+def _versions() -> Iterator[str]:
+    yield f"streamtag {__version__}, Python {platform.python_version()} ({platform.python_implementation()})"
+    yield f"{platform.platform()}, {platform.machine()}"
+    named = (requirement.split(";")[0] for requirement in requires("streamtag") or () if "extra ==" not in requirement)
+    names = ["".join(char for char in name.split("<")[0].split(">")[0].split("=")[0] if char != " ") for name in named]
+    yield ", ".join(f"{name} {_version(name)}" for name in (*names, *EXTRAS))
+    yield from (f"{name}={_short(os.environ[name])}" for name in OWN_VARIABLES if name in os.environ)
+
+
+def _processor() -> Iterator[str]:
+    from llvmlite import binding
+
+    from streamtag.inference.sliding import simd
+
+    yield f"{binding.get_host_cpu_name()}, {os.cpu_count()} processors"
+    yield (
+        f"engine: {simd.INSTRUCTION_SET}, {simd.LANES} float32 in a register, "
+        f"tiles of {simd.ROWS} rows by {simd.REGS} registers"
+    )
+
+
+def _sound() -> Iterator[str]:
+    yield from (f"{name}={_short(os.environ[name])}" for name in SOUND_VARIABLES if name in os.environ)
+    with c_libraries_silent():
+        from streamtag.sources import portaudio
+        from streamtag.sources.device import input_devices
+
+        devices = input_devices()
+        yield portaudio.call(lambda: str(portaudio.library().get_portaudio_version()[1]))
+    if not devices:
+        yield "no inputs"
+    for device in devices:
+        default = ", default" if device.default else ""
+        yield f"{device.index} {device.name!r}, {device.channels} ch, {device.samplerate} Hz, {device.host}{default}"
+
+
+def _kernels() -> Iterator[str]:
+    from streamtag._jit import cache_folder, is_cached
+    from streamtag.realtime.callback import can_be_native
+
+    folder = cache_folder()
+    kept = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6 if folder.is_dir() else 0.0
+    state = f"compiled, {kept:.1f} MB" if is_cached() else "not compiled yet: the first start takes longer"
+    yield f"{_short(str(folder))}: {state}"
+    yield f"audio callback: {'native' if can_be_native() else 'Python only'}"
+
+
+def _models() -> Iterator[str]:
+    from streamtag.errors import ModelError
+    from streamtag.inference.networks.specs import SPECS
+    from streamtag.inference.networks.weights import find_weights, load_weights
+
+    for name in SPECS:
+        path = find_weights(name)
+        if path is None:
+            yield f"{name}: not installed"
+            continue
+        try:
+            load_weights(name)
+        except ModelError as error:
+            yield f"{name}: {_short(str(error))}"
+        else:
+            yield f"{name}: {_short(str(path))}"
+
+
+def _network(destinations: list[str]) -> Iterator[str]:
+    import socket
+
+    from streamtag.osc.sink import parse_destination
+
+    yield f"this machine: {socket.gethostname()}"
+    if not destinations:
+        yield "no destination given: --osc HOST:PORT looks one up"
+    for text in destinations:
+        host, port = parse_destination(text)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        except OSError as error:
+            yield f"{text}: cannot be resolved: {error.strerror or error}"
+        else:
+            yield f"{text}: {', '.join(str(address[0]) for *_, address in found)}"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _short(text: str) -> str:
+    """Without the user's name: a report is read by others."""
+    home = str(Path.home())
+    return text.replace(home, "~") if len(home) > 1 else text

@@ -1,0 +1,46 @@
+"""Options of the commands that hear labelled files: which features, where they are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamtag.dsp.params import frames_in, hop_frames
+from streamtag.errors import OptionError
+from streamtag.inference.networks.specs import SPECS, check_window, find_spec
+
+if TYPE_CHECKING:
+    from streamtag.learn.features import Extraction, FeatureCache
+
+Model = Annotated[str, typer.Option(help=f"One of {', '.join(SPECS)}.", metavar="NAME")]
+Jobs = Annotated[int, typer.Option(help="Files to work on at a time; 0: one for each processor.", min=0)]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor keep the features of earlier runs.")]
+Window = Annotated[float, typer.Option(help="Seconds of a patch (vgg models: 3 only).", metavar="SECONDS")]
+Hop = Annotated[float, typer.Option(help="Seconds from one patch to the next.", metavar="SECONDS")]
+
+
+def check_writable(target: Path | None) -> None:
+    """Refuse a place where nothing can be written, before any long work."""
+    if target is not None and not target.absolute().parent.is_dir():
+        raise OptionError(f"cannot write {target}: the folder {target.absolute().parent} does not exist")
+    if target is not None and target.is_dir():
+        raise OptionError(f"cannot write {target}: it is a folder")
+
+
+def extraction_of(model: str, window: float, hop: float) -> Extraction:
+    """Which features of which patches."""
+    spec = find_spec(model)
+    frames = frames_in(window)
+    check_window(spec, frames)
+    from streamtag.learn import features
+
+    return features.Extraction(model, frames, hop_frames(hop))
+
+
+def feature_cache(off: bool) -> FeatureCache:
+    """Where features are kept between runs."""
+    from streamtag.learn import features
+
+    return features.FeatureCache(None) if off else features.FeatureCache.default()

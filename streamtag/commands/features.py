@@ -1,0 +1,58 @@
+"""streamtag features: all features of many files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamtag.commands.console import err, out
+from streamtag.commands.extraction import (
+    Hop,
+    Jobs,
+    Model,
+    NoCache,
+    Window,
+    check_writable,
+    extraction_of,
+    feature_cache,
+)
+from streamtag.errors import StreamtagError
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Examples: [bold]streamtag features clips/ --out features.npz[/bold] · "
+    "[bold]streamtag features 'set/*.flac' --model MTT_musicnn --hop 3 --out features.parquet[/bold]"
+)
+def features(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, or quoted patterns.", metavar="PATH...")],
+    to: Annotated[
+        Path,
+        typer.Option("--out", help="Where to write: .npz, or .parquet (streamtag\\[parquet]).", metavar="FILE"),
+    ],
+    model: Model = "MSD_musicnn",
+    window: Window = 3.0,
+    hop: Hop = 1.0,
+    jobs: Jobs = 0,
+    no_cache: NoCache = False,
+) -> None:
+    """All features of many files, for those who train elsewhere. Unreadable files are named and skipped."""
+    from streamtag.decoding.find import find_audio
+    from streamtag.learn.export import check_format, write_features
+    from streamtag.learn.features import FileFeatures, extract
+
+    check_writable(to)
+    check_format(to)
+    extraction = extraction_of(model, window, hop)
+    results = extract(find_audio(paths), extraction, feature_cache(no_cache), jobs=jobs, console=err)
+    heard = [result for result in results if isinstance(result, FileFeatures)]
+    failed = [result for result in results if isinstance(result, StreamtagError)]
+    for error in failed:
+        err.print(f"streamtag: {error}", style="red", markup=False)
+    write_features(to, heard, extraction)
+    patches = sum(len(file.features["taggram"]) for file in heard)
+    out.print(f"written: {to} ({len(heard)} files, {patches} patches)", markup=False)
+    raise typer.Exit(1 if failed else 0)

@@ -1,0 +1,95 @@
+"""streamtag file: tag files, folders and patterns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from streamtag.commands.console import EXIT_FAILED, err, forget_stdout, preparing, print_failure, print_tags
+from streamtag.commands.options import FILE_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model
+from streamtag.commands.signals import install_signal_handlers
+from streamtag.errors import StreamtagError
+from streamtag.inference.networks.specs import find_spec
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Examples: [bold]streamtag file song.mp3 --save out.tags[/bold] · "
+    "[bold]streamtag file ~/Music --format json > tags.jsonl[/bold] · "
+    "[bold]streamtag file 'set/*.flac' --hop 0.5 --taggram set.npz --embeddings set-emb.npz[/bold]"
+)
+def file(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, or quoted patterns.", metavar="PATH...")],
+    model: Model = None,
+    top: Annotated[int, typer.Option(help="How many tags to name.", min=1)] = 10,
+    window: Window = 3.0,
+    hop: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds between patches, to the nearest 0.016. Default: patches side by side.", metavar="SECONDS"
+        ),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            help="musicnn's input_overlap: as --hop, counted in frames as musicnn counts.",
+            metavar="SECONDS",
+            callback=finite,
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Append a line for each file, in musicnn's format.", metavar="FILE")
+    ] = None,
+    taggram: Annotated[
+        Path | None, typer.Option(help="Write the scores of every patch, as .npz.", metavar="FILE.npz")
+    ] = None,
+    embeddings: Annotated[
+        Path | None, typer.Option(help="Write the embedding of every patch, as .npz.", metavar="FILE.npz")
+    ] = None,
+    head: Heads = None,
+    format: Annotated[
+        Literal["text", "json"], typer.Option(help="What to print: text, or a JSON object a line.")
+    ] = "text",
+    short: Annotated[
+        Literal["repeat", "error"],
+        typer.Option(help="A file shorter than the window: repeat it to length, or refuse it."),
+    ] = "repeat",
+    engine: EngineOption = "auto",
+    jobs: Annotated[int, typer.Option(help="Files to work on at a time; 0: one for each processor.", min=0)] = 0,
+) -> None:
+    """Tag files. One that cannot be read never stops the others; the exit status then is 1."""
+    from streamtag.files.batch import Batch, Geometry
+
+    heads, model = heads_and_model(head, model, FILE_MODEL, window)
+    spec = find_spec(model)
+    batch = Batch(
+        spec,
+        Geometry.chosen(spec, window, hop, overlap),
+        short=short,
+        engine=engine,
+        jobs=jobs,
+        top=top,
+        save=save,
+        taggram=taggram,
+        embeddings=embeddings,
+        heads=heads,
+    )
+    install_signal_handlers()
+    with preparing(model):
+        batch.prepare(paths)
+    failed = 0
+    try:
+        for name, result in batch.run(err):
+            if isinstance(result, StreamtagError):
+                failed += 1
+                print_failure(name, result, format)
+            else:
+                print_tags(name, result, model, top, format)
+    except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
+        forget_stdout()
+    finally:
+        batch.finish()
+    raise typer.Exit(EXIT_FAILED if failed else 0)

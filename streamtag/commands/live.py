@@ -1,0 +1,240 @@
+"""streamtag live: tag what is heard now."""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from streamtag._stderr import c_libraries_silent
+from streamtag.commands.console import EXIT_INTERRUPTED, err, forget_stdout, note_stuck, out, preparing
+from streamtag.commands.options import EngineOption, Heads, Model, Window, finite, heads_and_model
+from streamtag.commands.signals import Terminated, install_signal_handlers, restore_default_handlers
+from streamtag.errors import OptionError
+from streamtag.results import State
+from streamtag.sinks.background import Background
+from streamtag.sinks.base import Sink, Wrapper
+from streamtag.sinks.lines import JsonLines, TextLines
+from streamtag.sinks.throttled import Throttled
+from streamtag.tagging.options import GATE_DBFS, LIVE_MODEL, TaggingOptions
+
+if TYPE_CHECKING:
+    from streamtag.engine import Session
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Examples: [bold]streamtag live --osc 127.0.0.1:9000[/bold] (default input) · "
+    "[bold]streamtag live --input Scarlett --channels 3,4 --osc 192.168.1.20:7000 --osc 127.0.0.1:9000[/bold] · "
+    "[bold]streamtag live --input song.mp3 --format json --embeddings > song.jsonl[/bold]"
+)
+def live(
+    model: Model = None,
+    input: Annotated[
+        str,
+        typer.Option(
+            help="What to hear: a device (index, name or part of it; see `streamtag devices`), a file, or `demo`.",
+            metavar="DEVICE|FILE|demo",
+        ),
+    ] = "default",
+    channels: Annotated[
+        str | None,
+        typer.Option(help="Channels to hear, from 1: for example 1,2. Their mean is tagged.", metavar="LIST"),
+    ] = None,
+    hop: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds between judgements, to the nearest 0.016. Default: 0.016; 0.064 with TensorFlow.",
+            metavar="SECONDS",
+            callback=finite,
+        ),
+    ] = None,
+    window: Window = 3.0,
+    top: Annotated[int, typer.Option(help="How many tags to name.", min=1)] = 5,
+    smooth: Annotated[
+        float, typer.Option(help="Time constant of the scores; 0 for none.", metavar="SECONDS", min=0)
+    ] = 1.0,
+    threshold: Annotated[float, typer.Option(help="Score at which a tag switches on, 0 to 1.")] = 0.2,
+    engine: EngineOption = "auto",
+    rate: Annotated[
+        float,
+        typer.Option(help="Results a second that are sent and printed, at the most.", metavar="HZ", callback=finite),
+    ] = 30.0,
+    gate: Annotated[
+        str | None,
+        typer.Option(
+            help="Level below which, after 1 s, the network rests and scores fall to 0; or `off`. Default: -60.",
+            metavar="DBFS|off",
+        ),
+    ] = None,
+    osc: Annotated[list[str] | None, typer.Option(help="Send OSC there; repeatable.", metavar="HOST:PORT")] = None,
+    osc_in: Annotated[
+        str | None,
+        typer.Option(
+            help="Hear commands over OSC on this port (PORT: from this machine only; HOST:PORT, for example "
+            "0.0.0.0:9001: from its networks): pause, resume, reset, hop, top, threshold. See docs/osc.md.",
+            metavar="[HOST:]PORT",
+        ),
+    ] = None,
+    callback: Annotated[
+        Literal["auto", "native", "python"],
+        typer.Option(
+            help="Audio callback implementation. native: compiled, so that a busy Python loses none. "
+            "python: the ordinary way. auto: native where it can be made."
+        ),
+    ] = "auto",
+    format: Annotated[
+        Literal["text", "json"] | None,
+        typer.Option(help="Lines on stdout. On a terminal the default is a live view; else text."),
+    ] = None,
+    embeddings: Annotated[bool, typer.Option("--embeddings", help="Put the embedding into the JSON lines.")] = False,
+    head: Heads = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
+    duration: Annotated[
+        float | None, typer.Option(help="Stop after this many seconds.", metavar="SECONDS", min=0, callback=finite)
+    ] = None,
+) -> None:
+    """Tag live audio and send the results, many times a second."""
+    from streamtag.opening import open_session
+    from streamtag.osc.control import ControlPort, parse_listen
+    from streamtag.osc.sink import OscSink, parse_destination
+
+    if embeddings and format != "json":
+        raise OptionError("--embeddings are written in JSON lines: add --format json (over OSC they are always sent)")
+    heads, model = heads_and_model(head, model, LIVE_MODEL, window)
+    options = TaggingOptions(
+        model=model,
+        hop=hop,
+        window=window,
+        top=top,
+        smooth=smooth,
+        threshold=threshold,
+        engine=engine,
+        heads=tuple(heads),
+        gate=parse_gate(gate),
+    )
+    chosen = parse_channels(channels)
+    control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
+    others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
+    screen = _screen(format, embeddings, rate, others)
+    install_signal_handlers()
+    with preparing(model):
+        session = open_session(
+            options, input, [screen, *others], channels=chosen, loop=loop, callback=callback, control=control
+        )
+        try:
+            session.tagger.warm_up()
+        except BaseException:
+            session.stop()
+            raise
+    raise typer.Exit(run_session(session, screen, duration))
+
+
+def _screen(format: str | None, embeddings: bool, rate: float, others: list[Sink]) -> Wrapper:
+    """What shows the session on stdout."""
+    if format == "json":
+        return Throttled(Background(JsonLines(sys.stdout, embeddings=embeddings)), rate)
+    if format == "text" or not out.is_terminal:
+        return Throttled(Background(TextLines(sys.stdout)), rate)
+    from rich.console import Console
+
+    from streamtag.sinks.terminal import TerminalView
+
+    console = Console(highlight=False)  # breaks lines that are too long, which `out` does not
+    return Background(TerminalView(console, others), waiting=1, count_drops=False)
+
+
+def run_session(session: Session, screen: Wrapper, duration: float | None) -> int:
+    """Run a session until it ends, for at most `duration` seconds, or until a signal; print its summary.
+
+    Returns
+    -------
+    int
+        The exit status.
+
+    Raises
+    ------
+    StreamtagError
+        The session's first error.
+    """
+    status = 0
+    try:
+        with c_libraries_silent():
+            try:
+                session.start()
+                if screen.name != "terminal":  # the view shows it itself
+                    for name, trouble in session.stats.sink_trouble.items():
+                        err.print(f"note: {name} {trouble}; trying again", markup=False)
+                session.wait(None if duration is None else min(duration, threading.TIMEOUT_MAX))
+            finally:
+                restore_default_handlers()
+                session.stop()
+    except KeyboardInterrupt:
+        status = EXIT_INTERRUPTED
+    except Terminated as end:
+        status = end.status
+    except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
+        forget_stdout()
+    finally:
+        note_stuck(screen.stuck)
+        if session.stats.state is not State.STARTING:  # else nothing was heard, and the error says why
+            _summary(session)
+    try:
+        session.wait()
+    except BrokenPipeError:
+        forget_stdout()
+    return status
+
+
+def parse_channels(text: str | None) -> tuple[int, ...] | None:
+    """`1,2` to channels, counted from 1."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
+        raise OptionError(f"--channels {text!r}: expected numbers from 1, with commas between: 1,2")
+    return tuple(int(part) for part in parts)
+
+
+def parse_gate(text: str | None) -> float | None:
+    """A level in dBFS, or `off`."""
+    if text is None:
+        return GATE_DBFS
+    if text.strip().lower() == "off":
+        return None
+    try:
+        level = float(text)
+    except ValueError:
+        level = math.nan
+    if not math.isfinite(level):
+        raise OptionError(f"--gate {text!r}: expected a level in dBFS, for example -60; or off")
+    return level
+
+
+def _summary(session: Session) -> None:
+    stats = session.stats
+    jumps = stats.clock_jumps
+    if session.source.note:
+        err.print(f"note: {session.source.name}: {session.source.note}", markup=False)
+    parts = [
+        f"{stats.seconds:.1f} s heard: {stats.hops} hops, {stats.hops_skipped} skipped",
+        *([f"{stats.hops_gated} rested"] if stats.hops_gated else []),
+        *([f"{stats.hops_lost} in gaps"] if stats.hops_lost else []),
+        f"{stats.samples_lost} lost samples, {stats.overflows} overflows",
+        *([f"{jumps} jump{'s' * (jumps > 1)} of the device's clock"] if jumps else []),
+        *([f"{stats.gaps} gap{'s' * (stats.gaps > 1)} of {stats.gap_seconds:.1f} s in all"] if stats.gaps else []),
+        f"latency p50 {stats.latency_p50:.1f} ms, p99 {stats.latency_p99:.1f} ms",
+        f"added p99 {stats.added_p99:.1f} ms",
+        *([f"{stats.frame_drops} frames missed by callers"] if stats.frame_drops else []),
+        *(f"{count} messages not taken by {name}" for name, count in stats.sink_drops.items() if count),
+        *([f"commands ignored: {stats.control_ignored}"] if stats.control_ignored else []),
+    ]
+    err.print(
+        f"{', '.join(parts)} ({session.tagger.engine})",
+        markup=False,
+        soft_wrap=not err.is_terminal,  # a terminal gets its lines broken between words
+    )

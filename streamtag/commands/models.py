@@ -1,0 +1,70 @@
+"""streamtag models: what is installed, and how to import more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamtag.commands.console import out, preparing
+from streamtag.errors import ModelError
+from streamtag.inference.networks.specs import SPECS, find_spec
+
+app = typer.Typer(
+    help="List models: labels, parameters, source, licence, sha256, scores as published.",
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+)
+
+
+@app.callback()
+def models(
+    context: typer.Context,
+    labels: Annotated[
+        str | None, typer.Option(help="Print the labels of this model, one a line.", metavar="NAME")
+    ] = None,
+) -> None:
+    """List models: labels, parameters, source, licence, sha256, scores as published."""
+    from streamtag.inference.networks.weights import find_weights, load_weights
+
+    if context.invoked_subcommand is not None:
+        return
+    if labels is not None:
+        print("\n".join(find_spec(labels).labels))
+        return
+    for name, spec in SPECS.items():
+        out.print(f"[bold]{name}[/bold]  {len(spec.labels)} tags of the {spec.dataset}, {spec.parameters:,} parameters")
+        out.print(f"  as published: ROC-AUC {spec.roc_auc:.4f}, PR-AUC {spec.pr_auc:.4f}")
+        if find_weights(name) is None:
+            out.print("  not installed: get musicnn's source and run: streamtag models import PATH/TO/musicnn/" + name)
+            continue
+        try:
+            weights = load_weights(name)
+        except ModelError as error:
+            out.print(f"  damaged: {error}", style="red", markup=False)
+            continue
+        known = weights.metadata
+        out.print(f"  source:  {known['source']}, sha256 {known['source_sha256']}", markup=False)
+        out.print(f"  licence: {known['licence']}", markup=False)
+        out.print(f"  weights: {weights.path}, sha256 of the tensors {known['tensors_sha256']}", markup=False)
+
+
+@app.command("import", epilog="Example: [bold]streamtag models import musicnn-0.1.0-py3-none-any.whl[/bold]")
+def import_(
+    path: Annotated[Path, typer.Argument(help="A checkpoint's folder, a folder of them, or the musicnn wheel.")],
+    model: Annotated[str | None, typer.Option(help="Import only this model.", metavar="NAME")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Where to write; default: your own data folder.", metavar="FOLDER")
+    ] = None,
+) -> None:
+    """Convert published musicnn checkpoints (TensorFlow 1) to streamtag's format."""
+    from streamtag.inference.networks.weights import user_models_folder
+
+    only = None if model is None else find_spec(model).name
+    with preparing("TensorFlow", kernels=False):
+        from streamtag.inference.networks.checkpoint import import_models
+
+        written = import_models(path, to or user_models_folder(), only)
+    for target in written:
+        out.print(f"{target.stem}: written to {target}", markup=False)

@@ -1,0 +1,71 @@
+"""Options that several commands share, and what is made of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import typer
+
+from streamtag.commands.console import err
+from streamtag.dsp.params import FRAME_SECONDS, frames_in
+from streamtag.heads.head import PlainHead
+from streamtag.inference.networks.specs import SPECS, find_spec
+from streamtag.tagging.options import LIVE_MODEL
+
+FILE_MODEL = "MTT_musicnn"
+
+
+def finite(seconds: float | None) -> float | None:
+    """Refuse what is no number of seconds."""
+    if seconds is not None and not math.isfinite(seconds):
+        raise typer.BadParameter(f"{seconds:g}: expected a number of seconds")
+    return seconds
+
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help=f"One of {', '.join(SPECS)}. Default: the one that --head was learned on; "
+        f"else {LIVE_MODEL} (live), {FILE_MODEL} (file).",
+        metavar="NAME",
+    ),
+]
+Heads = Annotated[
+    list[str] | None,
+    typer.Option(help="Your own tags: a file that `streamtag learn` made; repeatable.", metavar="FILE.head"),
+]
+Window = Annotated[
+    float,
+    typer.Option(help="Seconds of sound behind each result (vgg models: 3 only).", metavar="SECONDS", callback=finite),
+]
+
+
+EngineOption = Annotated[
+    Literal["auto", "sliding", "tensorflow"],
+    typer.Option(
+        help="What evaluates the network. sliding: on the CPU, computing once what windows share. "
+        "tensorflow: each window whole, on a GPU where there is one. auto: sliding."
+    ),
+]
+
+
+def heads_and_model(
+    paths: list[str] | None, model: str | None, default: str, window: float
+) -> tuple[list[PlainHead], str]:
+    """The heads that were asked for, and the model: theirs, unless another is named (which then is refused)."""
+    if not paths:
+        return [], model or default
+    from streamtag.heads.file import check_heads, load_heads
+
+    heads = load_heads(paths)
+    model = model or heads[0].model
+    check_heads(heads, find_spec(model))
+    for head in heads:
+        if head.window_frames != frames_in(window):
+            err.print(
+                f"note: the head {head.name} was learned from windows of {head.window_frames * FRAME_SECONDS:.2f} s, "
+                f"and hears windows of {window:g} s now",
+                markup=False,
+            )
+    return heads, model

@@ -1,0 +1,1 @@
+"""Audio files as streams of float32 blocks."""

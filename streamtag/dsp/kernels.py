@@ -1,0 +1,125 @@
+"""The Numba kernels of the path from samples to frames.
+
+They take arrays, fill the caller's arrays, release the GIL, allocate nothing and check nothing: their callers do.
+Each has a plain NumPy twin in tests/support/naive.py. Signatures are given, so that compiling happens at import, once,
+and is kept (see `streamtag._jit`); `streamtag.melstream` imports this file only when a stream is made.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamtag._jit import kernel
+from streamtag.dsp.params import MAX_SAMPLE
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+# A sum may be reordered into vector lanes: the same lanes in the same order for each output, whatever the chunk.
+REORDERED_SUM = {"reassoc", "contract", "nsz"}
+
+
+@kernel("int64(Array(float32, 2, 'C', readonly=True), float32[::1])")  # np.frombuffer gives what cannot be written to
+def mix_down(block: F32, mono: F32) -> int:
+    """Mean of the channels; NaN and what is beyond `MAX_SAMPLE` become 0. Returns how many were replaced."""
+    samples, channels = block.shape
+    replaced = 0
+    for i in range(samples):
+        total = np.float32(0)
+        for c in range(channels):
+            value = block[i, c]
+            if abs(value) <= MAX_SAMPLE:  # false for NaN
+                total += value
+            else:
+                replaced += 1
+        mono[i] = total / np.float32(channels)
+    return replaced
+
+
+@kernel(
+    "int64(float32[::1], int64, float32[:, ::1], int64, int64[::1], float64[::1], float32[::1])",
+    fastmath=REORDERED_SUM,
+)
+def resample(x: F32, end: int, taps: F32, left: int, position: I64, register: F64, y: F32) -> int:
+    """Polyphase resampling: outputs while their right-most sample lies before `end`.
+
+    Parameters
+    ----------
+    x : ndarray of float32
+        Input; only x[:end] is valid.
+    end : int
+        Index in x before which the right-most sample of an output lies.
+    taps : ndarray of float32, shape (phases + 1, width)
+        Row `phases` serves positions that resampy's rounding puts just below a sample.
+    left : int
+        Taps before the sample at the position.
+    position : ndarray of int64
+        Index in x, phase, samples a step, phases a step, phases; advanced.
+    register : ndarray of float64
+        Resampy's time register, its increment, index in x of the stream's sample 0; advanced.
+    y : ndarray of float32
+        Outputs, filled from 0.
+
+    Returns
+    -------
+    int
+        Number of outputs written.
+    """
+    width = taps.shape[1]
+    phases = position[4]
+    written = 0
+    while written < y.size and position[0] - left + width <= end:
+        row = position[1]
+        if row == 0 and register[0] < position[0] - register[2]:  # whole numbers on the right: nothing is rounded
+            row = phases
+        first = position[0] - left
+        total = np.float32(0)
+        for k in range(width):
+            total += taps[row, k] * x[first + k]
+        y[written] = total
+        written += 1
+        position[0] += position[2]
+        position[1] += position[3]
+        if position[1] >= phases:
+            position[1] -= phases
+            position[0] += 1
+        register[0] += register[1]
+    return written
+
+
+@kernel("void(float32[::1], int64, float64[::1], float64[:, ::1])")
+def window_frames(y: F32, hop: int, window: F64, windowed: F64) -> None:
+    """Frames of y, `hop` samples apart, times the window: windowed[f] = y[f * hop:][:n_fft] * window."""
+    frames, n_fft = windowed.shape
+    for f in range(frames):
+        for i in range(n_fft):
+            windowed[f, i] = y[f * hop + i] * window[i]
+
+
+@kernel("void(complex128[:, ::1], int64[::1], int64[::1], float64[::1], float32[:, ::1])")
+def log_mel(spectra: NDArray[np.complex128], first: I64, offset: I64, weights: F64, logmel: F32) -> None:
+    """Power, mel bands, log10(10000 * mel + 1), for each frame.
+
+    Band m has weights[offset[m]:offset[m + 1]], for the bins from first[m].
+    """
+    frames, bands = logmel.shape
+    for f in range(frames):
+        for m in range(bands):
+            mel = 0.0
+            for k in range(offset[m + 1] - offset[m]):
+                value = spectra[f, first[m] + k]
+                mel += weights[offset[m] + k] * (value.real * value.real + value.imag * value.imag)
+            logmel[f, m] = math.log10(10000.0 * mel + 1.0)
+
+
+@kernel("void(float32[::1], int64, int64, float32[::1])")
+def mean_squares(y: F32, start: int, hop: int, power: F32) -> None:
+    """Mean square of consecutive hops of y, the first from `start`."""
+    for f in range(power.size):
+        total = 0.0
+        for i in range(start + f * hop, start + (f + 1) * hop):
+            total += np.float64(y[i]) * np.float64(y[i])
+        power[f] = total / hop

@@ -1,0 +1,1 @@
+"""Offline: one file, many files, musicnn's two functions."""

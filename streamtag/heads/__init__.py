@@ -1,0 +1,1 @@
+"""Your own tags, ready to play: plain arrays and their file. No scikit-learn."""

@@ -1,0 +1,1 @@
+"""From log-mel frames to predictions: the interface, whole patches, the sliding engines, the networks."""

@@ -1,0 +1,137 @@
+"""From a stream of frames to judged windows: the interface, and the plain way of doing it.
+
+A predictor takes frames in any chunking and, every `hop_frames` frames, judges the newest `window_frames` of them.
+Window w covers frames ``[w * hop_frames, w * hop_frames + window_frames)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamtag.inference.networks.specs import ModelSpec
+
+Array = NDArray[np.float32]
+Engine = Literal["auto", "sliding", "tensorflow"]
+Features = dict[str, Array]
+"""By musicnn's names, one row a window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a predictor says of n consecutive windows (fewer if some were skipped before them).
+
+    Attributes
+    ----------
+    first : int
+        Number of the first of these windows.
+    taggram : ndarray of float32, shape (n, tags)
+        Scores, 0..1.
+    embedding : ndarray of float32, shape (n, units)
+        The layer before the tags.
+    max_pool, mean_pool : ndarray of float32, shape (n, channels)
+        musicnn's features of these names; None where they were not asked for, and for vgg, which has none.
+    """
+
+    first: int
+    taggram: Array
+    embedding: Array
+    max_pool: Array | None = None
+    mean_pool: Array | None = None
+
+    def features(self, spec: ModelSpec) -> Features:
+        """All features by musicnn's names, each float32 (n, units)."""
+        features = {"taggram": self.taggram, spec.embedding: self.embedding}
+        pools = {"max_pool": self.max_pool, "mean_pool": self.mean_pool}
+        return features | {name: pool for name, pool in pools.items() if pool is not None}
+
+
+class Predictor(Protocol):
+    """State of one stream. Not for several threads at once; several predictors may run side by side."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model that judges."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What does the work, for people: `TensorFlow`, `sliding` ..."""
+        ...
+
+    @property
+    def window_frames(self) -> int:
+        """Frames of a window."""
+        ...
+
+    @property
+    def hop_frames(self) -> int:
+        """Frames between the starts of two windows."""
+        ...
+
+    @property
+    def due(self) -> int:
+        """Windows that are complete and neither judged nor skipped."""
+        ...
+
+    def push(self, frames: Array) -> None:
+        """Take frames: float32 (n, 96) log-mel, any n from 0."""
+        ...
+
+    def skip(self, windows: int) -> None:
+        """Give up the oldest `windows` of those that are due."""
+        ...
+
+    def take(self, limit: int) -> Prediction:
+        """Judge the oldest windows that are due, `limit` of them at the most."""
+        ...
+
+    def repeat_to_window(self) -> bool:
+        """With less than one window taken, repeat its frames until one is due (musicnn's repeat-pad).
+
+        Returns whether there was anything to repeat.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget all frames; the next one is frame 0 again."""
+        ...
+
+    def warm_up(self) -> None:
+        """Compile and touch whatever would make the first window late."""
+        ...
+
+
+class PatchNetwork(Protocol):
+    """What `PatchPredictor` needs of a network: `networks.network.Network` is one."""
+
+    spec: ModelSpec
+    window_frames: int
+
+    def __call__(self, patches: Array) -> tuple[Array, Array]:
+        """(n, window, 96) patches to taggram (n, tags) and embedding (n, units)."""
+        ...
+
+    def warm_up(self) -> None:
+        """Make the first real call a quick one."""
+        ...
+
+    def with_pools(self, patches: Array) -> tuple[Array, Array, Array, Array]:
+        """(n, window, 96) patches to taggram, embedding, max_pool and mean_pool; musicnn models only."""
+        ...
+
+
+def repeated(frames: Array, length: int) -> Array:
+    """Frames, one after the other again and again, to `length` of them: musicnn's repeat-pad, for what is too short."""
+    return np.tile(frames, (-(-length // len(frames)), 1))[:length]
+
+
+def feature_sizes(spec: ModelSpec) -> dict[str, int]:
+    """The features of a model that a head may judge, one vector a window, and their widths."""
+    sizes = {"taggram": len(spec.labels), spec.embedding: spec.embedding_size}
+    if spec.pool_size:
+        sizes |= {"max_pool": spec.pool_size, "mean_pool": spec.pool_size}
+    return sizes

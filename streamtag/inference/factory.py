@@ -1,0 +1,96 @@
+"""Which predictor a model and a user's choice of engine mean."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from streamtag.errors import OptionError
+from streamtag.inference.base import Engine, Predictor
+from streamtag.inference.networks.specs import check_window, find_spec
+from streamtag.inference.networks.weights import load_weights
+from streamtag.inference.patches import PatchPredictor
+
+if TYPE_CHECKING:
+    from streamtag.inference.sliding.musicnn.prepared import Prepared
+    from streamtag.inference.sliding.vgg.prepared import PreparedVgg
+
+FINE_HOP, COARSE_HOP = 0.016, 0.064
+"""Seconds between results, where none are asked for: sliding, and judging each window whole."""
+ENGINES: tuple[Engine, ...] = ("auto", "sliding", "tensorflow")
+
+
+def make_predictor(
+    model: str, window_frames: int, hop_frames: int, engine: Engine = "auto", *, pools: bool = False
+) -> Predictor:
+    """The predictor for a model. Weights are read and networks built once a process, and shared.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model, as musicnn calls it.
+    window_frames, hop_frames : int
+        Frames of a window, and from one to the next.
+    engine : {'auto', 'sliding', 'tensorflow'}
+        `sliding`: on the CPU, computing once what windows share. `tensorflow`: each window whole, through Keras, on a
+        GPU where there is one (`KERAS_BACKEND` may name another backend). `auto`: sliding, which is the quicker on a
+        CPU for every model and hop (docs/sliding.md); both give the same numbers.
+    pools : bool
+        Whether results of musicnn models must be `Prediction` (sliding: they always are).
+
+    Returns
+    -------
+    Predictor
+        The predictor of one stream.
+
+    Raises
+    ------
+    OptionError
+        A window or an engine that the model cannot take.
+    ModelError
+        No such model, or something is wrong with its weights.
+    """
+    spec = find_spec(model)
+    check_window(spec, window_frames)
+    if not slides(model, engine):
+        from streamtag.inference.networks.network import shared_network
+
+        network = shared_network(model, window_frames)
+        return PatchPredictor(network, hop_frames, name=network.backend, pools=pools)
+    if spec.family == "vgg":
+        from streamtag.inference.sliding.vgg.predictor import SlidingVggPredictor
+
+        return SlidingVggPredictor(_prepared_vgg(model), hop_frames)
+    from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor
+
+    return SlidingPredictor(_prepared(model), window_frames, hop_frames)
+
+
+def slides(model: str, engine: Engine) -> bool:
+    """Whether the sliding engine is what `engine` means for a model.
+
+    Raises
+    ------
+    UnknownModelError
+        No such model.
+    OptionError
+        No such engine.
+    """
+    find_spec(model)
+    if engine not in ENGINES:
+        raise OptionError(f"the engine {engine!r}: {', '.join(ENGINES)} are known")
+    return engine != "tensorflow"
+
+
+@lru_cache(maxsize=4)
+def _prepared(model: str) -> Prepared:
+    from streamtag.inference.sliding.musicnn.prepared import prepare
+
+    return prepare(load_weights(model))
+
+
+@lru_cache(maxsize=4)
+def _prepared_vgg(model: str) -> PreparedVgg:
+    from streamtag.inference.sliding.vgg.prepared import prepare_vgg
+
+    return prepare_vgg(load_weights(model))

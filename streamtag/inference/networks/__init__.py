@@ -1,0 +1,1 @@
+"""The published models: specifications, weights on disk, and the networks in NumPy and (on request) Keras."""

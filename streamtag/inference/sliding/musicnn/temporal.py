@@ -1,0 +1,271 @@
+"""The temporal branches: filters of K frames x 1 band, and the greatest response over the 96 bands.
+
+A row whose filter reaches beyond the window misses the taps outside: on the left the first ones, on the right the last.
+So its sum is a part of the whole sum over taps, and one running sum passes through every such part on its way:
+
+* `left_columns` adds the taps from the middle to the last, then from the middle back to the first. Each step back is
+  the row of a window that starts one frame earlier; the last is the whole column, which all other windows share.
+* `right_columns` adds the taps from the first on, as frames come. Each step is the row of a window that ends there.
+  The running sums are kept between calls.
+
+A sum only ever grows by its next tap. Nothing is subtracted, so no error is carried from one window to the next.
+
+A tile holds the sums of a few bands (rows) for a panel of filters (lanes).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streamtag._jit import jit
+from streamtag.dsp.params import N_MELS
+from streamtag.inference.networks.specs import TEMPORAL_FILTERS
+from streamtag.inference.sliding.arena import Floats
+from streamtag.inference.sliding.kernels import ONE, activate, copy_rows, not_literal
+from streamtag.inference.sliding.musicnn.geometry import TEMPORAL
+from streamtag.inference.sliding.musicnn.layout import FILTERS, RUNNING, Block, Rooms, Shape
+from streamtag.inference.sliding.musicnn.prepared import Places
+from streamtag.inference.sliding.simd import (
+    PANEL,
+    REGS,
+    ROWS,
+    fma,
+    load_row,
+    load_rows,
+    lowest,
+    maximum,
+    row_max,
+    store_rows,
+    zeros,
+)
+
+WIDTH = not_literal(TEMPORAL_FILTERS)
+
+
+@jit
+def raise_to(memory: Floats, at: int, sums: Any) -> None:
+    """Take a tile of bands into the running maximum over frequency."""
+    store_rows(maximum(row_max(sums), load_row(memory, at, REGS)), memory, at, 0)
+
+
+@jit
+def clear(memory: Floats, at: int, rows: int) -> None:
+    """Rows of maxima that anything replaces."""
+    for c in range(0, rows * FILTERS, PANEL):
+        store_rows(lowest(1, REGS), memory, at + c, 0)
+
+
+@jit
+def left_columns(
+    memory: Floats,
+    weights: Floats,
+    shape: Shape,
+    block: Block,
+    length: int,
+    filters_at: int,
+    activation_at: int,
+    normed_at: int,
+    left_at: int,
+    whole_at: int,
+    best_at: int,
+) -> None:
+    """Columns cut on the left, for the windows that begin in them or up to (length - 1) // 2 before; and whole ones.
+
+    Parameters
+    ----------
+    memory : ndarray of float32
+        The stream's memory.
+    weights : ndarray of float32
+        The model's weights.
+    shape : Shape
+        What stays the same for the stream.
+    block : Block
+        The windows that are judged.
+    length, filters_at, activation_at : int
+        Frames of the branch's filters, and where these and its activation are in `weights`.
+    normed_at, left_at, whole_at, best_at : int
+        Places in `memory` as in `state.Rooms`: ring of frames, the windows' first rows (slots, (length - 1) // 2, 51),
+        ring of whole rows, scratch for `length` rows of maxima.
+    """
+    back = (length - 1) // 2
+    ahead = length // 2
+    for t in range(max(block.done - ahead, block.start), block.end - ahead):
+        furthest = min(back, t - block.start)  # how many taps back of the middle are wanted
+        here = normed_at + ((t - furthest) % shape.capacity + furthest) * N_MELS
+        wanted = t % shape.hop  # the row of the first window that is wanted; the next are hops apart
+        clear(memory, best_at, furthest + 1)
+        for c in range(0, FILTERS, PANEL):
+            middle = filters_at + c * length + back * PANEL
+            for band in range(0, N_MELS, ROWS):
+                sums = zeros(ROWS, REGS)
+                for i in range(ahead + 1):
+                    sums = fma(sums, memory, here + i * N_MELS + band, 1, load_row(weights, middle + i * PANEL, REGS))
+                p = 0
+                stop = min(wanted, furthest)
+                while True:
+                    while p < stop:
+                        p += 1
+                        w = load_row(weights, middle - p * PANEL, REGS)
+                        sums = fma(sums, memory, here - p * N_MELS + band, 1, w)
+                    raise_to(memory, best_at + p * FILTERS + c, sums)
+                    if p == furthest:
+                        break
+                    stop = min(p + shape.hop, furthest)
+        for p in range(wanted, min(back, furthest + 1), shape.hop):
+            slot = (t - p) // shape.hop % shape.slots
+            out_at = left_at + (slot * back + p) * TEMPORAL_FILTERS
+            activate(memory, best_at + p * FILTERS, weights, activation_at, out_at, WIDTH)
+        if furthest == back:
+            out_at = whole_at + t % shape.capacity * TEMPORAL_FILTERS
+            activate(memory, best_at + back * FILTERS, weights, activation_at, out_at, WIDTH)
+            copy_rows(memory, out_at, WIDTH, out_at + shape.capacity * TEMPORAL_FILTERS, WIDTH, ONE)
+
+
+@jit
+def right_columns(
+    memory: Floats,
+    weights: Floats,
+    shape: Shape,
+    block: Block,
+    length: int,
+    filters_at: int,
+    activation_at: int,
+    normed_at: int,
+    right_at: int,
+    running_at: int,
+    best_at: int,
+) -> None:
+    """Columns cut on the right, for the block's windows.
+
+    Parameters
+    ----------
+    memory, weights : ndarray of float32
+        As for `left_columns`.
+    shape : Shape
+        As for `left_columns`.
+    block : Block
+        As for `left_columns`.
+    length, filters_at, activation_at, normed_at : int
+        As for `left_columns`.
+    right_at : int
+        The windows' last rows, (windows, length // 2, 51).
+    running_at : int
+        Running sums of the newest columns, (length // 2, RUNNING). Those of columns before `block.done` have taken all
+        frames before it.
+    best_at : int
+        As for `left_columns`.
+    """
+    back = (length - 1) // 2
+    ahead = length // 2
+    last = block.start + shape.window - 1  # the first window's last frame
+    keep = block.end + shape.hop - ahead  # the first column that the next window will want
+    for t in range(last - ahead + 1, block.end):
+        first_window = max(0, -((last - t) // shape.hop))  # the first that ends at t or later
+        last_window = min(block.windows - 1, (t + ahead - 1 - last) // shape.hop)  # the last in which t is cut
+        if first_window > last_window:
+            continue
+        clear(memory, best_at, last_window + 1)
+        begin = block.done if t < block.done else t - back
+        here = normed_at + begin % shape.capacity * N_MELS
+        for c in range(FILTERS - PANEL, -1, -PANEL):
+            panel = filters_at + c * length + (begin - t + back) * PANEL
+            for band in range(0, N_MELS, ROWS):
+                # Bands lie 51 apart, to save memory traffic. The lanes beyond belong to the next band: filters of
+                # zeros leave them as they are, or they are overwritten, as bands ascend and panels descend.
+                at = running_at + t % ahead * RUNNING + band * TEMPORAL_FILTERS + c
+                sums = load_rows(memory, at, WIDTH, ROWS, REGS) if t < block.done else zeros(ROWS, REGS)
+                i = 0
+                for window in range(first_window, last_window + 1):
+                    stop = last + window * shape.hop - begin
+                    while i <= stop:
+                        w = load_row(weights, panel + i * PANEL, REGS)
+                        sums = fma(sums, memory, here + i * N_MELS + band, 1, w)
+                        i += 1
+                    raise_to(memory, best_at + window * FILTERS + c, sums)
+                if t >= keep:
+                    store_rows(sums, memory, at, WIDTH)
+        for window in range(first_window, last_window + 1):
+            row = t - (last + window * shape.hop - ahead + 1)
+            out_at = right_at + (window * ahead + row) * TEMPORAL_FILTERS
+            activate(memory, best_at + window * FILTERS, weights, activation_at, out_at, WIDTH)
+
+
+@jit
+def unshared_columns(
+    memory: Floats,
+    weights: Floats,
+    shape: Shape,
+    start: int,
+    length: int,
+    filters_at: int,
+    activation_at: int,
+    normed_at: int,
+    rows_at: int,
+    best_at: int,
+) -> None:
+    """All columns of a window so short that its rows are cut on both sides: nothing is shared with other windows.
+
+    Parameters
+    ----------
+    memory, weights : ndarray of float32
+        As for `left_columns`.
+    shape : Shape
+        As for `left_columns`.
+    start : int
+        The window's first frame.
+    length, filters_at, activation_at, normed_at : int
+        As for `left_columns`.
+    rows_at : int
+        Place of its rows, (window, 51).
+    best_at : int
+        As for `left_columns`.
+    """
+    back = (length - 1) // 2
+    for p in range(shape.window):
+        begin = max(p - back, 0)
+        end = min(p + length // 2 + 1, shape.window)
+        here = normed_at + (start + begin) % shape.capacity * N_MELS
+        clear(memory, best_at, ONE)
+        for c in range(0, FILTERS, PANEL):
+            panel = filters_at + c * length + (begin - p + back) * PANEL
+            for band in range(0, N_MELS, ROWS):
+                sums = zeros(ROWS, REGS)
+                for i in range(end - begin):
+                    sums = fma(sums, memory, here + i * N_MELS + band, 1, load_row(weights, panel + i * PANEL, REGS))
+                raise_to(memory, best_at + c, sums)
+        activate(memory, best_at, weights, activation_at, rows_at + p * TEMPORAL_FILTERS, WIDTH)
+
+
+@jit
+def temporal_rows(memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, block: Block) -> None:
+    """All temporal rows of a block of windows, branch by branch.
+
+    Parameters
+    ----------
+    memory : ndarray of float32
+        The stream's memory.
+    weights : ndarray of float32
+        The model's weights.
+    places : Places
+        Where each of them is.
+    rooms : Rooms
+        Where things are in `memory`.
+    shape : Shape
+        What stays the same for the stream.
+    block : Block
+        The windows.
+    """
+    normed, best = rooms.normed, rooms.best
+    for branch in range(len(places.temporal)):
+        filters, activation = places.temporal[branch], places.temporal_activations[branch]
+        left, right, running = rooms.left[branch + 1], rooms.right[branch + 1], rooms.running[branch]
+        whole = rooms.rows[branch + 1]
+        length = TEMPORAL[branch]
+        if shape.edges[branch + 1].after:
+            left_columns(memory, weights, shape, block, length, filters, activation, normed, left, whole, best)
+            right_columns(memory, weights, shape, block, length, filters, activation, normed, right, running, best)
+        else:
+            for i in range(block.windows):
+                start = block.start + i * shape.hop
+                rows = left + (block.first + i) % shape.slots * shape.window * TEMPORAL_FILTERS
+                unshared_columns(memory, weights, shape, start, length, filters, activation, normed, rows, best)

@@ -1,0 +1,1 @@
+"""The sliding evaluation of musicnn's vgg baseline."""

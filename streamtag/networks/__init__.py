@@ -1,1 +1,0 @@
-"""The published models: specifications, weights on disk, and (on request) the Keras networks."""

@@ -1,0 +1,112 @@
+"""A live session by its options: the one way in, for `streamtag live` and for `streamtag.live`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Unpack
+
+from streamtag.engine import Session
+from streamtag.osc.control import ControlPort
+from streamtag.sinks.base import Sink
+from streamtag.sources.opening import open_source
+from streamtag.tagging.options import GATE_DBFS, TaggingKeywords, TaggingOptions, chosen
+from streamtag.tagging.tagger import Tagger
+
+if TYPE_CHECKING:
+    from streamtag.sources.device import Callback
+
+
+def open_session(
+    options: TaggingOptions,
+    input: str | int = "default",
+    sinks: Sequence[Sink] = (),
+    *,
+    channels: tuple[int, ...] | None = None,
+    loop: bool = False,
+    callback: Callback = "auto",
+    control: ControlPort | None = None,
+) -> Session:
+    """Open the source, then build the network: what is wrong with the input is said at once.
+
+    Parameters
+    ----------
+    options : TaggingOptions
+        How to tag.
+    input : str or int
+        See `live`.
+    sinks : sequence of Sink
+        See `live`.
+    channels : tuple of int or None
+        See `live`.
+    loop : bool
+        See `live`.
+    callback : {'auto', 'native', 'python'}
+        See `live`.
+    control : ControlPort or None
+        See `live`.
+
+    Returns
+    -------
+    Session
+        The session, yet to be started.
+
+    Raises
+    ------
+    StreamtagError
+        What cannot be used or opened; everything is then closed again.
+    """
+    source = open_source(input, channels=channels, loop=loop, callback=callback)
+    try:
+        return Session(source, Tagger(options=options), sinks, control=control)
+    except BaseException:
+        source.stop()
+        raise
+
+
+def live(
+    model: str | None = None,
+    input: str | int = "default",  # the word users know it by
+    sinks: Sequence[Sink] = (),
+    *,
+    channels: tuple[int, ...] | None = None,
+    loop: bool = False,
+    callback: Callback = "auto",
+    control: ControlPort | None = None,
+    options: TaggingOptions | None = None,
+    **changes: Unpack[TaggingKeywords],
+) -> Session:
+    """Listen to a device, a file or the demo clip: ``with streamtag.live(...) as session: for frame in session: ...``.
+
+    Parameters
+    ----------
+    model : str or None
+        Name of the model, as published; None for that of `options`.
+    input : str or int
+        ``default``, a device's index or (part of its) name, a file's path, or ``demo``.
+    sinks : sequence of Sink
+        Where frames go besides the iteration.
+    channels : tuple of int or None
+        Which channels to hear, counted from 1.
+    loop : bool
+        Start a file again at its end.
+    callback : {'auto', 'native', 'python'}
+        What PortAudio calls (see `DeviceSource`).
+    control : ControlPort or None
+        A port where OSC messages steer the session.
+    options : TaggingOptions or None
+        How to tag; None for the defaults with a gate of -60 dBFS.
+    **changes : Unpack
+        Single options by name, in place of those in `options` (see `TaggingOptions`).
+
+    Returns
+    -------
+    Session
+        The session, not started yet.
+
+    Raises
+    ------
+    StreamtagError
+        What cannot be used or opened.
+    """
+    given = chosen(model, options or TaggingOptions(gate=GATE_DBFS), changes)
+    return open_session(given, input, sinks, channels=channels, loop=loop, callback=callback, control=control)

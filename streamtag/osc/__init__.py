@@ -1,0 +1,1 @@
+"""Open Sound Control: packets, the sender, the control port."""

@@ -1,0 +1,260 @@
+"""The values that leave the engine. All are immutable: they cross threads without locks."""
+
+from __future__ import annotations
+
+import enum
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SILENCE_DBFS = -120.0
+"""What a level of nothing at all is given as."""
+
+
+def _renamed(old: str, new: str) -> Callable[[object], Any]:
+    """The getter of an attribute's former name, which is kept for one release."""
+
+    def get(self: object) -> Any:
+        """Former name, deprecated since 0.2."""
+        warnings.warn(f"{old} is now called {new}", DeprecationWarning, stacklevel=2)
+        return getattr(self, new)
+
+    return get
+
+
+@dataclass(frozen=True, slots=True)
+class HeadFrame:
+    """What one head (your own tags) says at one hop.
+
+    Attributes
+    ----------
+    name : str
+        The head's name.
+    raw : ndarray of float32, shape (classes,)
+        Probabilities for this window alone. Not to be written to.
+    scores : ndarray of float32, shape (classes,)
+        The rolling probabilities. Not to be written to.
+    top : tuple of tuple of (str, float)
+        The best of `scores`, best first, as (class, score).
+    switched : tuple of tuple of (str, bool)
+        Classes that crossed their threshold at this hop, as (class, is on now).
+    on : frozenset of str
+        The classes that are on now.
+    features : ndarray of float32
+        What the head judged; empty where nothing was. Not to be written to.
+    """
+
+    name: str
+    raw: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    top: tuple[tuple[str, float], ...]
+    switched: tuple[tuple[str, bool], ...]
+    on: frozenset[str]
+    features: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class TagFrame:
+    """What is heard at one hop.
+
+    Attributes
+    ----------
+    index : int
+        Number of the hop, counting skipped ones.
+    time : float
+        Seconds of audio from the start of the stream to the newest sample that was heard; time in which the input was
+        gone counts.
+    raw : ndarray of float32, shape (tags,)
+        The model's scores for this window, 0..1. Not to be written to.
+    scores : ndarray of float32, shape (tags,)
+        The rolling scores (smoothed), 0..1. Not to be written to.
+    top : tuple of tuple of (str, float)
+        The best of `scores`, best first, as (tag, score).
+    switched : tuple of tuple of (str, bool)
+        Tags that crossed their threshold at this hop, as (tag, is on now).
+    on : frozenset of str
+        The tags that are on now.
+    embedding : ndarray of float32, shape (units,)
+        The layer before the tags. Not to be written to.
+    level_dbfs : float
+        Level of the newest hop, RMS of the mono mix, 0 dBFS = full scale; -120 for silence.
+    captured : float or None
+        When the newest sample was captured, in seconds of `time.monotonic()`; None where there is no clock.
+    arrived : float or None
+        When that sample came to streamtag, on the same clock; None where there is no clock.
+    predicted : float or None
+        When the scores were ready and began to be sent, on the same clock; None where there is no clock.
+    heads : tuple of HeadFrame
+        What each head says, in the order they were given.
+    gated : bool
+        Whether the network was at rest, because of silence or because the input is gone. `raw` and `embedding` are then
+        zeros, and `scores` are falling to 0.
+    """
+
+    index: int
+    time: float
+    raw: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    top: tuple[tuple[str, float], ...]
+    switched: tuple[tuple[str, bool], ...]
+    on: frozenset[str]
+    embedding: NDArray[np.float32]
+    level_dbfs: float
+    captured: float | None = None
+    arrived: float | None = None
+    predicted: float | None = None
+    heads: tuple[HeadFrame, ...] = ()
+    gated: bool = False
+
+    @property
+    def latency_ms(self) -> float:
+        """Milliseconds from the capture of the newest sample to the scores being sent; 0 where there is no clock."""
+        if self.captured is None or self.predicted is None:
+            return 0.0
+        return 1e3 * (self.predicted - self.captured)
+
+    rested = property(_renamed("TagFrame.rested", "gated"))
+    judged = property(_renamed("TagFrame.judged", "predicted"))
+
+
+class State(enum.Enum):
+    """What a live session is doing. `TRANSITIONS` says what may follow what."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    RECOVERING = "recovering"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+ENDED = frozenset({State.FINISHED, State.FAILED})
+TRANSITIONS: dict[State, frozenset[State]] = {
+    # all is ready and the source has begun; a session that cannot start stays as it is
+    State.STARTING: frozenset({State.RUNNING}),
+    # the input is gone; pause() was called; the source has ended
+    State.RUNNING: frozenset({State.RECOVERING, State.PAUSED}) | ENDED,
+    # the input is back; so it is, and the session is paused
+    State.RECOVERING: frozenset({State.RUNNING, State.PAUSED}) | ENDED,
+    # resume() was called; the input is gone
+    State.PAUSED: frozenset({State.RUNNING, State.RECOVERING}) | ENDED,
+    State.FINISHED: frozenset(),
+    State.FAILED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counters of a live session so far.
+
+    What comes in adds up: ``samples_captured == samples_in + samples_lost`` once the session has ended (before that,
+    some are on their way). So do hops: every hop of the time that passed is in `hops` or in one of the other three.
+
+    Attributes
+    ----------
+    state : State
+        What the session is doing.
+    trouble : str or None
+        Why it is recovering, or None.
+    hop : float
+        Seconds between two judgements.
+    samplerate : int
+        Hz of the input.
+    seconds : float
+        How much audio was taken in.
+    samples_captured : int
+        Samples that the source delivered.
+    samples_in : int
+        Samples that reached the engine.
+    samples_lost : int
+        Samples that were delivered and found no room in the ring.
+    overflows : int
+        Times the sound system reported that it lost samples of its own (it does not say how many).
+    clock_jumps : int
+        Times the device's clock jumped: it was suspended, or samples were lost before they came here.
+    nonfinite : int
+        NaN or infinite samples that were replaced by 0.
+    gaps : int
+        Times the input was gone; also if it is now.
+    gap_seconds : float
+        How long these were altogether, from the last sample before to the first after, or to now.
+    hops : int
+        Windows judged.
+    hops_gated : int
+        Windows for which the network was at rest: silence below the gate, or paused.
+    hops_skipped : int
+        Windows given up because the engine was behind.
+    hops_lost : int
+        Windows that would have ended while no samples came.
+    gate_closed : bool
+        Whether the gate is closed now.
+    frame_drops : int
+        Frames that callers who iterate over the session came too late for.
+    sink_drops : dict of {str: int}
+        Messages lost by sinks that were too slow or could not be reached, by sink.
+    sink_errors : dict of {str: str}
+        The first exception of each sink that raised one, by sink.
+    sink_trouble : dict of {str: str}
+        What is wrong with a sink at present, by sink.
+    control_commands, control_ignored : int
+        Messages to the control port that were carried out, and that were not.
+    control_last_ignored : str or None
+        Why the last of these was not.
+    load : float
+        Share of real time the engine spends working, 0..1 and above.
+    latency_p50, latency_p99, latency_p999 : float
+        Milliseconds from the capture of the newest sample to its tags being sent, of all hops judged so far.
+    added_p50, added_p99, added_p999 : float
+        The same from when that sample came to streamtag: what streamtag itself adds, the sound system's buffers apart.
+    """
+
+    state: State
+    trouble: str | None
+    hop: float
+    samplerate: int
+    seconds: float
+    samples_captured: int
+    samples_in: int
+    samples_lost: int
+    overflows: int
+    clock_jumps: int
+    nonfinite: int
+    gaps: int
+    gap_seconds: float
+    hops: int
+    hops_gated: int
+    hops_skipped: int
+    hops_lost: int
+    gate_closed: bool
+    frame_drops: int
+    sink_drops: dict[str, int]
+    sink_errors: dict[str, str]
+    sink_trouble: dict[str, str]
+    control_commands: int
+    control_ignored: int
+    control_last_ignored: str | None
+    load: float
+    latency_p50: float
+    latency_p99: float
+    latency_p999: float
+    added_p50: float
+    added_p99: float
+    added_p999: float
+
+    hops_rested = property(_renamed("Stats.hops_rested", "hops_gated"))
+    resting = property(_renamed("Stats.resting", "gate_closed"))
+
+
+def dbfs(mean_square: float) -> float:
+    """Level of a mean square in dBFS, not below -120."""
+    return max(SILENCE_DBFS, float(10 * np.log10(mean_square + 1e-30)))
+
+
+def best_tags(labels: Sequence[str], scores: NDArray[np.floating[Any]], count: int) -> tuple[tuple[str, float], ...]:
+    """The `count` best tags and their scores, best first; ties as musicnn breaks them."""
+    order = scores.argsort()[::-1][:count]
+    return tuple((labels[i], float(scores[i])) for i in order)

@@ -1,0 +1,1 @@
+"""The parts of a live session: its intake and outlet, its meters."""

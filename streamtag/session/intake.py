@@ -1,0 +1,157 @@
+"""From a source's rings into the tagger: losses and gaps in their place, and the time of every sample."""
+
+from __future__ import annotations
+
+import time
+
+from streamtag.dsp.resampler import lookahead
+from streamtag.ringbuffer import Counters, RingBuffer
+from streamtag.sources.base import Source
+from streamtag.tagging.tagger import Tagger
+
+SHORTEST_GAP_SECONDS = 0.05
+"""The silence that a stream's last frames need in order to be finished."""
+JITTER_SECONDS = 0.05
+"""Blocks come so regularly that what is later was held up."""
+FOLLOWED_SHARE = 0.01
+"""Of each block's deviation: a sound card's drift is followed, single blocks are not."""
+
+
+class Intake:
+    """Follows a source from ring to ring. For the engine thread; the counters may be read from any.
+
+    Parameters
+    ----------
+    source : Source
+        What is read.
+    tagger : Tagger
+        What is fed.
+
+    Attributes
+    ----------
+    gaps : int
+        How often the input was gone and came back.
+    gap_seconds : float
+        How long it was gone altogether.
+    """
+
+    def __init__(self, source: Source, tagger: Tagger) -> None:
+        self._tagger = tagger
+        # counters of the rings before this one, and this one: replaced together, for those who read from other threads
+        self._counted: tuple[Counters, RingBuffer] = Counters(), source.ring
+        self._lookahead = lookahead(source.ring.samplerate)
+        self._offset: float | None = None  # `time.monotonic()` where the frames' time is 0, by when samples come
+        self._awaiting_gap = False
+        self._origin = 0.0  # where, in the frames' time, the ring's first sample lies
+        self.gaps = 0
+        self.gap_seconds = 0.0
+
+    @property
+    def counters(self) -> Counters:
+        """Of all rings so far."""
+        before, ring = self._counted
+        return before.plus(ring.counters)
+
+    @property
+    def gone_seconds(self) -> float:
+        """For how long nothing has come; 0 if nothing ever has."""
+        return 0.0 if self._offset is None else max(0.0, self.now() - self._heard)
+
+    def settle(self, gone: bool) -> None:
+        """The session ends; if the input is gone, that is a gap, too."""
+        if (gone or self._awaiting_gap) and (seconds := self.gone_seconds):
+            self.gaps += 1
+            self.gap_seconds += seconds
+
+    @property
+    def waiting(self) -> bool:
+        """Whether samples wait in the ring."""
+        ring: RingBuffer | None = self._ring
+        while ring is not None and not ring.waiting:
+            ring = ring.successor
+        return ring is not None
+
+    def take(self) -> bool:
+        """Feed the tagger with what waits. Returns whether there was anything.
+
+        Stops before a gap while windows are due: they were heard before it.
+        """
+        following = self._ring.successor  # looked at first: what the ring holds is then complete
+        took = self._read()
+        if following is not None and not self._tagger.due and not self._ring.waiting:
+            self._change(following)
+        return took
+
+    def drain(self) -> None:
+        """Feed the tagger with all that the source has left; nothing more will come."""
+        while True:
+            self._read()
+            if self._ring.successor is None:
+                return
+            self._change(self._ring.successor)
+
+    def times(self, at: float) -> tuple[float, float]:
+        """When what is heard at `at` (seconds of the frames' time) was captured, and when it came: `time.monotonic()`.
+
+        What lies after the newest sample (a short file is repeated to length) is given that sample's times.
+        """
+        ring = self._ring
+        position = min((at - self._origin) * ring.samplerate, ring.read_position)
+        # it is here once what the resampler needs beyond it is
+        needed = min(position + self._lookahead, ring.read_position)
+        return ring.captured_at(position), ring.arrived_at(needed)
+
+    def now(self) -> float:
+        """Seconds of the frames' time at this moment, also where nothing comes."""
+        return self._heard if self._offset is None else max(self._heard, time.monotonic() - self._offset)
+
+    @property
+    def _heard(self) -> float:
+        """Seconds of the frames' time up to the newest sample that was read."""
+        return self._origin + self._ring.read_position / self._ring.samplerate
+
+    def _follow(self, arrival: float) -> None:
+        """Learn how the frames' time lies to the clock, from when a block came."""
+        offset = arrival - self._heard
+        if self._offset is None or offset < self._offset - JITTER_SECONDS:  # nothing comes before its time
+            self._offset = offset
+        elif offset < self._offset + JITTER_SECONDS:
+            self._offset += FOLLOWED_SHARE * (offset - self._offset)
+        # else it came in a burst after a stall, or something was lost before it: the next gap sets that right
+
+    @property
+    def _ring(self) -> RingBuffer:
+        return self._counted[1]
+
+    def _read(self) -> bool:
+        ring = self._ring
+        pieces = ring.read()
+        for piece in pieces:
+            if self._awaiting_gap:
+                self._close_gap(ring)
+            if piece.lost:
+                self._tagger.lose(piece.lost, ring.samplerate)
+            self._tagger.feed(piece.samples, ring.samplerate)
+        if ring.last_arrival is not None and pieces:
+            self._follow(ring.last_arrival)
+        return bool(pieces)
+
+    def _change(self, ring: RingBuffer) -> None:
+        """Go on with another ring: a gap has begun, whose length its first block will tell."""
+        before, old = self._counted
+        self._origin += old.read_position / old.samplerate
+        self._counted = before.plus(old.counters), ring
+        self._lookahead = lookahead(ring.samplerate)
+        self._awaiting_gap = True
+
+    def _close_gap(self, ring: RingBuffer) -> None:
+        """The first samples after a gap: it lasted from the last before to the first of these."""
+        self._awaiting_gap = False
+        if self._offset is None:  # nothing was heard before: time begins here
+            return
+        self.gaps += 1
+        # by when they came: the sound system's own word is not to be trusted at the beginning of a stream
+        seconds = max(SHORTEST_GAP_SECONDS, ring.first_arrival - self._offset - self._origin)
+        self._tagger.gap(seconds, new_stream=True)
+        self._origin += seconds
+        self.gap_seconds += seconds

@@ -1,0 +1,54 @@
+"""Where samples come from: devices, files, the demo clip. A source writes into a ring, on a thread of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from streamtag.ringbuffer import RingBuffer
+
+if TYPE_CHECKING:
+    pass
+
+
+class Source(Protocol):
+    """Something that can be listened to.
+
+    Attributes
+    ----------
+    name : str
+        Its name, for people.
+    ring : RingBuffer
+        What it writes into; known before `start`. A source that begins again after a gap makes another, perhaps of
+        another rate, the `successor` of the one before, puts it in its place, and writes no more into the old one.
+    """
+
+    name: str
+    ring: RingBuffer
+
+    @property
+    def finished(self) -> bool:
+        """Whether no more samples will come; all that came are then in the ring."""
+        ...
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the source early, if anything did."""
+        ...
+
+    @property
+    def recovering(self) -> str | None:
+        """Why nothing comes at present, while the source sees to it that something will; None if all is well."""
+        ...
+
+    @property
+    def note(self) -> str | None:
+        """What is off about what was heard, if anything is: a file that ends early."""
+        ...
+
+    def start(self) -> None:
+        """Begin to write into the ring."""
+        ...
+
+    def stop(self) -> None:
+        """Stop writing; the ring is not touched after this returns."""
+        ...

@@ -1,0 +1,68 @@
+"""A source by what a user calls it."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streamtag.errors import AudioFileError
+from streamtag.sources.base import Source
+
+if TYPE_CHECKING:
+    from streamtag.sources.device import Callback
+
+
+def demo_clip() -> Path:
+    """The music that ships with streamtag."""
+    return Path(str(files("streamtag"))) / "demo" / "demo.ogg"
+
+
+def open_source(
+    given: str | int,
+    *,
+    channels: tuple[int, ...] | None = None,
+    loop: bool = False,
+    callback: Callback = "auto",
+) -> Source:
+    """A source by what a user calls it.
+
+    Parameters
+    ----------
+    given : str or int
+        ``demo``; the path of a file; ``default``; a device's index, its name or a part of it.
+    channels : tuple of int or None
+        Which channels to hear, counted from 1; None for a device's first two, or all of a file's.
+    loop : bool
+        Start a file again at its end.
+    callback : {'auto', 'native', 'python'}
+        What PortAudio calls for a device, see `DeviceSource`.
+
+    Returns
+    -------
+    Source
+        The source, not started yet.
+
+    Raises
+    ------
+    DeviceError, AudioFileError
+        If it cannot be opened; the message says why.
+    """
+    from streamtag.sources.file import FileSource
+
+    if given == "demo":
+        return FileSource(demo_clip(), channels=channels, loop=loop)
+    if isinstance(given, str) and _looks_like_file(given):
+        if Path(given).expanduser().is_dir():
+            raise AudioFileError(given, "a folder; one file can be played (`streamtag file` tags folders)")
+        return FileSource(given, channels=channels, loop=loop)
+    from streamtag.sources.device import DeviceSource
+
+    return DeviceSource(given, channels=channels, callback=callback)
+
+
+def _looks_like_file(given: str) -> bool:
+    from streamtag.decoding.find import EXTENSIONS
+
+    path = Path(given).expanduser()
+    return path.exists() or len(path.parts) > 1 or path.suffix.lower() in EXTENSIONS

@@ -1,0 +1,78 @@
+"""Heads at work on one stream: beside the model's tags, with the same smoothing and thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamtag.heads.head import PlainHead
+from streamtag.results import HeadFrame
+from streamtag.tagging.smoothing import Rolling
+
+
+class PlayingHead:
+    """One head and its rolling probabilities.
+
+    Parameters
+    ----------
+    head : PlainHead
+        What judges.
+    top : int
+        See `Rolling`.
+    smooth, threshold : float
+        See `Rolling`.
+    """
+
+    def __init__(self, head: PlainHead, *, top: int, smooth: float, threshold: float) -> None:
+        self.head = head
+        self._rolling = Rolling(head.labels, top=top, smooth=smooth, threshold=threshold)
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self._rolling.reset()
+
+    def set(self, *, top: int, threshold: float) -> None:
+        """Change what `Rolling` was made with."""
+        self._rolling.top, self._rolling.threshold = top, threshold
+
+    def rest(self, seconds: float) -> HeadFrame:
+        """Let probabilities fall, as nothing is heard (see `Rolling.rest`)."""
+        nothing = np.zeros(len(self.head.labels), np.float32)
+        return self._frame(nothing, self._rolling.rest(seconds), np.empty(0, np.float32))
+
+    def update(self, features: Mapping[str, NDArray[np.float32]], seconds: float) -> HeadFrame:
+        """Judge a window.
+
+        Parameters
+        ----------
+        features : mapping of {str: ndarray of float32}
+            All features of one window by name, each of shape (units,).
+        seconds : float
+            Time since the window before, skipped ones included.
+
+        Returns
+        -------
+        HeadFrame
+            What the head says at this hop.
+        """
+        judged = self.head.joined(features)
+        raw = self.head.decision.probabilities(judged[None])[0].astype(np.float32)
+        return self._frame(raw, self._rolling.update(raw, seconds), judged)
+
+    def _frame(
+        self, raw: NDArray[np.float32], switched: tuple[tuple[str, bool], ...], judged: NDArray[np.float32]
+    ) -> HeadFrame:
+        assert self._rolling.scores is not None
+        for array in (raw, self._rolling.scores, judged):
+            array.flags.writeable = False
+        return HeadFrame(
+            name=self.head.name,
+            raw=raw,
+            scores=self._rolling.scores,
+            top=self._rolling.best(),
+            switched=switched,
+            on=frozenset(label for label, on in zip(self.head.labels, self._rolling.on, strict=True) if on),
+            features=judged,
+        )

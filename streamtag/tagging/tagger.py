@@ -1,0 +1,437 @@
+"""Push samples, get tags: the whole path without threads and without a clock."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamtag.dsp.params import FRAME_SECONDS, frames_in, hop_frames
+from streamtag.dsp.resampler import lookahead
+from streamtag.heads.file import check_heads
+from streamtag.heads.head import PlainHead
+from streamtag.inference.base import Predictor
+from streamtag.inference.factory import COARSE_HOP, FINE_HOP, make_predictor, slides
+from streamtag.inference.networks.specs import ModelSpec
+from streamtag.melstream import MelStream
+from streamtag.results import SILENCE_DBFS, HeadFrame, TagFrame
+from streamtag.tagging.heads import PlayingHead
+from streamtag.tagging.options import TaggingKeywords, TaggingOptions, chosen
+from streamtag.tagging.smoothing import Rolling, check_threshold, check_top
+from streamtag.tagging.timeline import Timeline, window_end
+from streamtag.tagging.windows import Windows
+
+GATE_SECONDS = 1.0
+"""How long it must have been so."""
+Switched = tuple[tuple[str, bool], ...]
+
+
+class Tagger:
+    """Tags a stream of samples as it is pushed.
+
+    The same samples give the same frames in whatever chunks they come. For one thread at a time.
+
+    Parameters
+    ----------
+    model : str or None
+        Name of the model, as published; None for that of `options`.
+    options : TaggingOptions or None
+        How to tag; None for the defaults.
+    predictor : Predictor or None
+        Does the work, in place of what the model, hop and window would make.
+    evaluator : Predictor or None
+        Former name of `predictor`, deprecated since 0.2.
+    **changes : Unpack
+        Single options by name, in place of those in `options` (see `TaggingOptions`).
+
+    Attributes
+    ----------
+    hops_gated : int
+        Windows that were not predicted because of the gate.
+    hops_lost : int
+        Windows that would have ended in a gap (see `gap`).
+
+    Raises
+    ------
+    OptionError
+        A value that cannot be used.
+    HeadError
+        A head that was learned on another model.
+    ModelError
+        No such model, or something is wrong with its weights.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        options: TaggingOptions | None = None,
+        predictor: Predictor | None = None,
+        evaluator: Predictor | None = None,
+        **changes: Unpack[TaggingKeywords],
+    ) -> None:
+        if evaluator is not None:
+            warnings.warn("Tagger's option evaluator is now called predictor", DeprecationWarning, stacklevel=2)
+            predictor = evaluator
+        given = chosen(model, options, changes)
+        heads = given.heads
+        remake: Callable[[int], Predictor] | None = None
+        if predictor is None:
+            pools = any(head.needs_pools for head in heads)
+            remake = partial(make_predictor, given.model, frames_in(given.window), engine=given.engine, pools=pools)
+            default = FINE_HOP if slides(given.model, given.engine) else COARSE_HOP
+            predictor = remake(hop_frames(default if given.hop is None else given.hop))
+        self._windows = Windows(predictor, remake)
+        self._gate = given.gate
+        check_heads(heads, self.spec)
+        top, smooth, threshold = given.top, given.smooth, given.threshold
+        self._heads = [PlayingHead(head, top=top, smooth=smooth, threshold=threshold) for head in heads]
+        self._rolling = Rolling(self.spec.labels, top=top, smooth=smooth, threshold=threshold)
+        self._centered = given.centered
+        self._warm = False
+        self.reset()
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model that judges."""
+        return self._windows.predictor.spec
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The tags, in the order of the scores."""
+        return self.spec.labels
+
+    @property
+    def heads(self) -> tuple[PlainHead, ...]:
+        """Your own tags that are judged too."""
+        return tuple(playing.head for playing in self._heads)
+
+    @property
+    def hop(self) -> float:
+        """Seconds between two results."""
+        return self._windows.hop * FRAME_SECONDS
+
+    @property
+    def window(self) -> float:
+        """Seconds that each result hears, to the whole frame."""
+        return self._windows.length * FRAME_SECONDS
+
+    @property
+    def engine(self) -> str:
+        """What evaluates the network, for people."""
+        return self._windows.predictor.name
+
+    @property
+    def due(self) -> int:
+        """Results that could be had now."""
+        return self._windows.due
+
+    @property
+    def next_index(self) -> int:
+        """Index of the next window: so many were judged, rested, skipped or lost."""
+        return self._windows.next_index
+
+    @property
+    def samples_in(self) -> int:
+        """Samples (per channel) taken since the start."""
+        return self._timeline.samples_in
+
+    @property
+    def seconds_in(self) -> float:
+        """The same in seconds, whatever the rates were."""
+        return self._timeline.seconds_in
+
+    @property
+    def nonfinite(self) -> int:
+        """NaN and infinite values that came in and were replaced by 0."""
+        return self._timeline.nonfinite
+
+    @property
+    def frames_in(self) -> int:
+        """Log-mel frames made since the start."""
+        return self._timeline.frames
+
+    def lookahead(self, samplerate: int) -> float:
+        """Seconds that the newest sample of a window waits for those after it; deprecated since 0.2."""
+        warnings.warn("Tagger.lookahead goes: ask MelStream.lookahead, in samples", DeprecationWarning, stacklevel=2)
+        return lookahead(samplerate) / samplerate
+
+    def reset(self) -> None:
+        """Start a new stream, of any rate and number of channels."""
+        self._timeline = Timeline(centered=self._centered, gate=self._gate)
+        self._windows.reset()
+        self._rolling.reset()
+        for head in self._heads:
+            head.reset()
+        self._last_index = -1
+        self.hops_gated = 0
+        self.hops_lost = 0
+
+    def warm_up(self) -> None:
+        """Compile and touch what would make the first result late; the second time there is nothing to do."""
+        if self._warm:
+            return
+        self._warm = True
+        MelStream(44_100).push(np.zeros(1024, np.float32))
+        self._windows.predictor.warm_up()
+
+    def feed(self, samples: NDArray[np.generic], samplerate: int) -> int:
+        """Take samples without judging them; `step` and `skip` decide what becomes of the results.
+
+        Parameters
+        ----------
+        samples : ndarray, shape (n,) or (n, channels)
+            Float (-1..1), int16 or int32.
+        samplerate : int
+            Hz; the same until `reset`.
+
+        Returns
+        -------
+        int
+            Results that are due.
+
+        Raises
+        ------
+        FeedError
+            A rate or shape that does not fit what came before.
+        """
+        self._accept(self._timeline.push(samples, samplerate))
+        return self.due
+
+    def push(self, samples: NDArray[np.generic], samplerate: int) -> list[TagFrame]:
+        """Take samples and give all results that they complete (see `feed`)."""
+        self.feed(samples, samplerate)
+        return list(self.results())
+
+    def flush(self, *, repeat_short: bool = True) -> list[TagFrame]:
+        """End the stream and give the results that are left.
+
+        Parameters
+        ----------
+        repeat_short : bool
+            A stream shorter than one window is repeated to its length, as musicnn's training did.
+
+        Returns
+        -------
+        list of TagFrame
+            The results, oldest first; perhaps none.
+        """
+        self._accept(self._timeline.flush())
+        if repeat_short and self._last_index < 0 and not self.due:
+            self._windows.repeat_short()
+        return list(self.results())
+
+    def results(self, limit: int = 16) -> Iterator[TagFrame]:
+        """Judge all that is due, `limit` windows at a time."""
+        while self.due:
+            yield from self.step(limit)
+
+    def step(self, limit: int = 1) -> list[TagFrame]:
+        """Judge the oldest windows that are due, `limit` of them at the most; while the gate is closed, rest."""
+        if self._gate is None:
+            return self._predict(limit)
+        frames: list[TagFrame] = []
+        for _ in range(min(limit, self.due)):
+            frames += [self._rest()] if self._is_quiet() else self._predict(1)
+        return frames
+
+    def skip(self, windows: int) -> None:
+        """Give up the oldest `windows` of those that are due."""
+        self._windows.skip(windows)
+
+    def gap(self, seconds: float, *, new_stream: bool = False) -> None:
+        """Let time pass in which no samples came: it is heard as silence, and frames go on in their right place.
+
+        Windows that end in it are not judged, and counted as lost; so are those that are due: take them before.
+
+        Parameters
+        ----------
+        seconds : float
+            How long. Within a stream, a whole number of samples.
+        new_stream : bool
+            Whether the samples that follow may be of another rate or number of channels.
+        """
+        samplerate = self._timeline.samplerate
+        if samplerate and not new_stream and self._timeline.is_short(round(seconds * samplerate)):
+            self._fill(round(seconds * samplerate), samplerate)
+            return
+        self._accept(self._timeline.end())
+        silent = self._timeline.begin_after(seconds)
+        self._timeline.silence(silent)
+        self.hops_lost += self._windows.pass_silence(silent)
+        self._discard()
+        self._lose()
+
+    def lose(self, samples: int, samplerate: int) -> None:
+        """As `gap`, for samples that were lost.
+
+        Parameters
+        ----------
+        samples : int
+            How many.
+        samplerate : int
+            Their rate in Hz.
+        """
+        if self._timeline.is_short(samples):
+            self._fill(samples, samplerate)
+        else:
+            self.gap(samples / samplerate)
+
+    def release_all(self, time: float) -> TagFrame:
+        """Take all scores to 0 and switch everything off, at `time` (seconds): the input is gone, or others begin."""
+        heads = tuple(head.rest(math.inf) for head in self._heads)
+        return self._resting(max(0, self._last_index), time, SILENCE_DBFS, self._rolling.rest(math.inf), heads)
+
+    def reset_history(self) -> None:
+        """Go on as if silence had come before: neither windows nor scores remember what was heard."""
+        self._windows.reset_history()
+        self._rolling.reset()
+        for head in self._heads:
+            head.reset()
+
+    def let_go(self, time: float) -> TagFrame:
+        """Former name of `release_all`, deprecated since 0.2."""
+        warnings.warn("Tagger.let_go is now called release_all", DeprecationWarning, stacklevel=2)
+        return self.release_all(time)
+
+    def forget(self) -> None:
+        """Former name of `reset_history`, deprecated since 0.2."""
+        warnings.warn("Tagger.forget is now called reset_history", DeprecationWarning, stacklevel=2)
+        self.reset_history()
+
+    def set_hop(self, seconds: float) -> None:
+        """Change the seconds between two results; the next comes so long after the last.
+
+        Raises
+        ------
+        OptionError
+            Shorter than a frame, longer than an hour; or the predictor was given, and keeps its hop.
+        """
+        self._windows.set_hop(hop_frames(seconds))
+
+    def check_hop(self, seconds: float) -> None:
+        """Refuse a hop that `set_hop` cannot use; may be called from any thread.
+
+        Raises
+        ------
+        OptionError
+            As `set_hop`.
+        """
+        hop_frames(seconds)
+        self._windows.check_hop()
+
+    def set_top(self, count: int) -> None:
+        """Change how many tags each result names.
+
+        Raises
+        ------
+        OptionError
+            Less than 1.
+        """
+        check_top(count)
+        self._rolling.top = count
+        self._tell_heads()
+
+    def set_threshold(self, score: float) -> None:
+        """Change the rolling score at which a tag switches on.
+
+        Raises
+        ------
+        OptionError
+            Out of range.
+        """
+        check_threshold(score)
+        self._rolling.threshold = score
+        self._tell_heads()
+
+    def _tell_heads(self) -> None:
+        for head in self._heads:
+            head.set(top=self._rolling.top, threshold=self._rolling.threshold)
+
+    def _accept(self, logmel: NDArray[np.float32]) -> None:
+        self._windows.push(logmel)
+        self._discard()
+
+    def _discard(self) -> None:
+        self._timeline.discard_before(self._windows.oldest_frame)
+
+    def _fill(self, samples: int, samplerate: int) -> None:
+        """Zeros in place of a few lost samples; windows that end in more than a hop of them are lost, too."""
+        self._accept(self._timeline.fill(samples))
+        if samples / samplerate >= self.hop:
+            self._lose()
+
+    def _lose(self) -> None:
+        """Give up what is due, for its newest samples never came."""
+        self.hops_lost += self.due
+        self.skip(self.due)
+
+    def _is_quiet(self) -> bool:
+        """Whether the gate is closed at the oldest window that is due."""
+        return self._timeline.quiet_frames(self._windows.end) * FRAME_SECONDS >= GATE_SECONDS
+
+    def _predict(self, limit: int) -> list[TagFrame]:
+        prediction = self._windows.take(limit)
+        features = prediction.features(self.spec) if self._heads else {}
+        frames = []
+        for i, (raw, embedding) in enumerate(zip(prediction.taggram, prediction.embedding, strict=True)):
+            index, seconds, time, level = self._next()
+            of_window = {name: value[i] for name, value in features.items()}
+            heads = tuple(head.update(of_window, seconds) for head in self._heads)
+            switched = self._rolling.update(raw, seconds)
+            frames.append(self._made(index, time, level, raw, embedding, switched, heads))
+        return frames
+
+    def _rest(self) -> TagFrame:
+        self.hops_gated += 1
+        self._windows.predictor.skip(1)
+        index, seconds, time, level = self._next()
+        heads = tuple(head.rest(seconds) for head in self._heads)
+        return self._resting(index, time, level, self._rolling.rest(seconds), heads)
+
+    def _next(self) -> tuple[int, float, float, float]:
+        """The next window, which is then done with: its index, seconds since the last result, its time and level."""
+        end = self._windows.end
+        index = self._windows.advance()
+        hops = index - self._last_index if self._last_index >= 0 else 1
+        self._last_index = index
+        level = self._timeline.level(end, min(self._windows.hop, self._windows.length))
+        return index, hops * self.hop, window_end(end, self._centered), level
+
+    def _resting(
+        self, index: int, time: float, level: float, switched: Switched, heads: tuple[HeadFrame, ...]
+    ) -> TagFrame:
+        raw, embedding = np.zeros(len(self.labels), np.float32), np.zeros(self.spec.embedding_size, np.float32)
+        return replace(self._made(index, time, level, raw, embedding, switched, heads), gated=True)
+
+    def _made(
+        self,
+        index: int,
+        time: float,
+        level: float,
+        raw: NDArray[np.float32],
+        embedding: NDArray[np.float32],
+        switched: Switched,
+        heads: tuple[HeadFrame, ...],
+    ) -> TagFrame:
+        assert self._rolling.scores is not None
+        for array in (raw, embedding, self._rolling.scores):
+            array.flags.writeable = False
+        return TagFrame(
+            index=index,
+            time=time,
+            raw=raw,
+            scores=self._rolling.scores,
+            top=self._rolling.best(),
+            switched=switched,
+            on=frozenset(label for label, on in zip(self.labels, self._rolling.on, strict=True) if on),
+            embedding=embedding,
+            level_dbfs=level,
+            heads=heads,
+        )

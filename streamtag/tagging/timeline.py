@@ -1,0 +1,205 @@
+"""Frames on the time of the music: numbered from the start, also across gaps in which no samples came.
+
+Frame k begins at ``k * 16 ms``. A gap is heard as silence: the frames in it are those of silence, and what comes after
+is in its right place, to the sample. Their levels are kept for as long as a window may ask for them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamtag.dsp.params import FRAME_SECONDS, HOP_LENGTH, N_FFT, N_MELS, SAMPLE_RATE
+from streamtag.errors import FeedError
+from streamtag.melstream import Frames, MelStream
+from streamtag.results import dbfs
+
+SHORT_GAP_SECONDS = 1.0
+"""A shorter gap within a stream is filled with zeros; a longer one ends the stream and begins another."""
+NEVER = -(10**9)
+"""Number of the newest loud frame, where there was none."""
+
+Array = NDArray[np.float32]
+
+
+class Timeline:
+    """Samples to frames, gap after gap. For one thread at a time.
+
+    Parameters
+    ----------
+    centered : bool
+        See `MelStream`.
+    gate : float or None
+        Level in dBFS from which a frame counts as loud; None if nobody asks.
+
+    Attributes
+    ----------
+    frames : int
+        Number of the next frame.
+    samples_in : int
+        Samples (per channel) taken; those that stand for a gap are not among them.
+    seconds_in : float
+        The same in seconds, whatever the rates were.
+    """
+
+    def __init__(self, *, centered: bool = False, gate: float | None = None) -> None:
+        self._centered = centered
+        self._loud_power = None if gate is None else 10 ** (gate / 10)
+        self._mel: MelStream | None = None
+        self.frames = 0
+        self.samples_in = 0
+        self.seconds_in = 0.0
+        self._origin = 0.0  # seconds at which the present stream begins (it may begin with silence), or will
+        self._nonfinite = 0  # in streams before this one
+        self._ended: tuple[int, int] | None = None  # rate and channels of a stream that a gap has ended
+        self._power: Array = np.empty(0, np.float32)  # of the frames from _start on
+        self._newest_loud: NDArray[np.int64] = np.empty(0, np.int64)  # up to each of them
+        self._start = 0
+
+    @property
+    def nonfinite(self) -> int:
+        """NaN and infinite values that came in and were replaced by 0."""
+        return self._nonfinite + (self._mel.nonfinite if self._mel else 0)
+
+    @property
+    def in_stream(self) -> bool:
+        """Whether samples have come, and no gap has ended their stream."""
+        return self._mel is not None and not self._ended
+
+    @property
+    def samplerate(self) -> int | None:
+        """Hz of the present stream, or of the last one; None before the first."""
+        return self._mel.samplerate if self._mel else None
+
+    @property
+    def now(self) -> float:
+        """Seconds from the start to after the newest sample."""
+        if self._mel is None or self._ended:
+            return self._origin
+        return self._origin + self._mel.samples_in / self._mel.samplerate
+
+    def push(self, samples: NDArray[np.generic], samplerate: int) -> Array:
+        """Take samples and give the frames that they complete: float32 (n, 96).
+
+        Raises
+        ------
+        FeedError
+            A rate or shape that does not fit what came before in the same stream.
+        """
+        stream, lead = self._stream(samplerate, samples.shape[1] if samples.ndim > 1 else 1)
+        frames = stream.push(samples)
+        self.samples_in += len(samples)
+        self.seconds_in += len(samples) / samplerate
+        made = self._take(frames)
+        return np.concatenate((lead, made)) if len(lead) else made
+
+    def flush(self) -> Array:
+        """End the stream and give the frames that are left."""
+        return self._take(self._mel.flush()) if self._mel and not self._ended else np.empty((0, N_MELS), np.float32)
+
+    def fill(self, samples: int) -> Array:
+        """Zeros in place of samples that were lost within the stream; gives the frames that they complete."""
+        assert self._mel is not None
+        return self._take(self._mel.push(self._zeros(samples)))
+
+    def is_short(self, samples: int) -> bool:
+        """Whether zeros may stand for so many lost samples: within a stream, for a second at the most."""
+        return self.in_stream and self._mel is not None and samples <= SHORT_GAP_SECONDS * self._mel.samplerate
+
+    def end(self) -> Array:
+        """End the stream before a gap, with the silence that its last samples need; gives the frames that are left."""
+        if self._mel is None or self._ended:
+            return np.empty((0, N_MELS), np.float32)
+        now = self.now
+        rate = self._mel.samplerate
+        # the resampler rings on after a sample for as long as it looks ahead of it
+        tail = 2 * self._mel.lookahead + -(-N_FFT * rate // SAMPLE_RATE) + 1
+        frames = self._take(self._mel.push(self._zeros(tail)))
+        self._ended = (rate, self._mel.channels)
+        self._origin = now
+        return frames
+
+    def begin_after(self, seconds: float) -> int:
+        """Let a gap pass after `end`; gives how many frames of silence are to be passed: those that hear no more."""
+        self._origin += seconds
+        # a frame hears two hops, and the resampler spreads what comes after it by less than one more
+        return max(0, int(self._origin / FRAME_SECONDS + 1e-9) - 2 - self.frames)
+
+    def silence(self, frames: int) -> None:
+        """Number frames of silence."""
+        kept = min(frames, 4096)  # more than a window asks for
+        self._note(np.zeros(kept, np.float32), frames)
+
+    def level(self, end: int, frames: int) -> float:
+        """Level in dBFS of the newest `frames` before frame `end`."""
+        end = min(end, self._start + len(self._power))  # a short stream is repeated, its power is not
+        start = max(end - frames, self._start)
+        newest = self._power[start - self._start : end - self._start]
+        return dbfs(float(newest.mean())) if len(newest) else dbfs(0.0)
+
+    def discard_before(self, frame: int) -> None:
+        """Keep no levels of the frames before this one, but the newest of all."""
+        gone = min(frame - self._start, len(self._power) - 1)
+        if gone > 0:
+            self._power, self._newest_loud = self._power[gone:], self._newest_loud[gone:]
+            self._start += gone
+
+    def quiet_frames(self, end: int) -> int:
+        """Frames before frame `end` since the newest that was loud."""
+        last = min(end, self._start + len(self._power)) - 1  # a short stream is repeated, its levels are not
+        return last - int(self._newest_loud[last - self._start]) if last >= self._start else 0
+
+    def _stream(self, samplerate: int, channels: int) -> tuple[MelStream, Array]:
+        """The present stream, and the frames before it that its beginning completes."""
+        none = np.empty((0, N_MELS), np.float32)
+        given = (samplerate, channels)
+        if self._mel is None:
+            self._mel = MelStream(samplerate, channels, centered=self._centered)
+        elif not self._ended:
+            if (self._mel.samplerate, self._mel.channels) != given:
+                raise FeedError(
+                    f"{samplerate} Hz with {channels} channels after {self._mel.samplerate} Hz with "
+                    f"{self._mel.channels}: a stream keeps its format; call reset() to start another"
+                )
+            return self._mel, none
+        else:
+            self._nonfinite += self._mel.nonfinite
+            if self._ended == given:
+                self._mel.reset()
+            else:
+                self._mel = MelStream(samplerate, channels, centered=self._centered)
+            self._ended = None
+        # between the last whole frame and the stream's beginning there is silence too
+        first = self.frames * FRAME_SECONDS
+        lead = max(0, round((self._origin - first) * samplerate))
+        self._origin = first
+        return self._mel, self._take(self._mel.push(self._zeros(lead))) if lead else none
+
+    def _zeros(self, samples: int) -> Array:
+        assert self._mel is not None
+        return np.zeros((samples, self._mel.channels), np.float32)
+
+    def _take(self, frames: Frames) -> Array:
+        self._note(frames.power, len(frames.power))
+        return frames.logmel
+
+    def _note(self, power: Array, frames: int) -> None:
+        """Keep the power of the newest of so many frames."""
+        first = self.frames + frames - len(power)
+        last_loud = int(self._newest_loud[-1]) if len(self._newest_loud) else NEVER
+        if self._loud_power is None:
+            loud = np.full(len(power), last_loud, np.int64)
+        else:
+            numbers = np.arange(first, first + len(power))
+            loud = np.maximum.accumulate(np.where(power >= self._loud_power, numbers, last_loud))
+        if len(power) < frames:
+            self._power, self._newest_loud, self._start = power, loud, first
+        else:
+            self._power = np.concatenate((self._power, power))
+            self._newest_loud = np.concatenate((self._newest_loud, loud))
+        self.frames += frames
+
+
+def window_end(frame: int, centered: bool) -> float:
+    """Seconds to the newest sample of a window that ends before frame `frame`."""
+    return ((frame - 1) * HOP_LENGTH + (N_FFT // 2 if centered else N_FFT)) / SAMPLE_RATE

@@ -1,0 +1,222 @@
+"""Each kernel against its plain NumPy twin. Also run with NUMBA_DISABLE_JIT=1, so sizes are small."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamtag.dsp import kernels
+from tests.support import naive
+
+pytestmark = pytest.mark.kernels
+NAN, INF = np.nan, np.inf
+
+
+def noise(*shape, seed=1):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+# --- mix_down ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 8, 32])
+@pytest.mark.parametrize("samples", [0, 1, 65])
+def test_mix_down_is_its_twin(samples, channels):
+    block = noise(samples, channels)
+    block[::7, 0] = NAN
+    block[3::11, channels - 1] = -INF
+    mono = np.full(samples, 9, np.float32)
+    replaced = kernels.mix_down(block, mono)
+    expected, count = naive.mix_down(block)
+    np.testing.assert_array_equal(mono, expected)
+    assert replaced == count
+
+
+def test_mix_down_takes_arrays_that_cannot_be_written_to():
+    block, mono = noise(9, 2), np.empty(9, np.float32)
+    block.flags.writeable = False
+    assert kernels.mix_down(block, mono) == 0
+    np.testing.assert_array_equal(mono, naive.mix_down(block)[0])
+
+
+@pytest.mark.parametrize(
+    ("row", "mean", "replaced"),
+    [
+        ([1, 3], 2, 0),
+        ([NAN, 3], 1.5, 1),
+        ([INF, -INF], 0, 2),
+        ([NAN, NAN], 0, 2),
+        ([1e15, 1e15], 1e15, 0),
+        ([2e15, 4], 2, 1),
+        ([3.4e38, 3.4e38], 0, 2),  # finite, but their sum is not
+        ([-3.4e38, 4], 2, 1),
+        ([1e-45, 0], 0, 0),  # below the smallest float32 once halved
+    ],
+)
+def test_mix_down_replaces_what_is_no_sample(row, mean, replaced):
+    mono = np.empty(1, np.float32)
+    assert kernels.mix_down(np.array([row], np.float32), mono) == replaced
+    assert mono[0] == np.float32(mean)
+
+
+# --- resample ---------------------------------------------------------------------------------------------------------
+
+
+def filter_bank(phases, width, seed=2):
+    return noise(phases + 1, width, seed=seed)
+
+
+def resample_both(x, end, taps, left, position, register, room):
+    """The kernel and its twin from the same state: (y, position, register) of each."""
+    new_position, new_register = np.array(position, np.int64), np.array(register, np.float64)
+    y = np.full(room, 99, np.float32)
+    written = kernels.resample(x, end, taps, left, new_position, new_register, y)
+    assert np.all(y[written:] == 99)
+    return (y[:written], new_position, new_register), naive.resample(x, end, taps, left, position, register, room)
+
+
+def assert_same(kernel, twin):
+    assert len(kernel[0]) == len(twin[0])
+    np.testing.assert_allclose(kernel[0], twin[0], rtol=1e-5, atol=2e-5)
+    np.testing.assert_array_equal(kernel[1], twin[1])
+    np.testing.assert_array_equal(kernel[2], twin[2])
+
+
+@pytest.mark.parametrize(
+    ("phases", "step", "width", "left"),
+    [(160, 441, 37, 18), (1, 3, 21, 10), (2, 1, 9, 4), (320, 441, 9, 4), (5, 7, 1, 0), (3, 2, 16, 15), (3, 2, 16, 0)],
+)
+@pytest.mark.parametrize("end", [0, 1, 20, 300])
+def test_resample_is_its_twin(phases, step, width, left, end):
+    taps = filter_bank(phases, width)
+    position = [left, 0, *divmod(step, phases), phases]
+    register = [0.0, 1.0 / (phases / step), left]
+    kernel, twin = resample_both(noise(300), end, taps, left, position, register, 1000)
+    assert_same(kernel, twin)
+    assert (len(twin[0]) > 0) == (end >= width)
+
+
+def test_resample_reads_nothing_from_the_end_on():
+    x = noise(60)
+    x[40:] = NAN
+    kernel, _ = resample_both(x, 40, filter_bank(2, 9), 4, [4, 0, 0, 1, 2], [0.0, 0.5, 4], 200)
+    assert len(kernel[0]) == 2 * (40 - 9 + 1)
+    assert np.all(np.isfinite(kernel[0]))
+
+
+@pytest.mark.parametrize("bad", [NAN, INF])
+def test_resample_spreads_bad_values_over_one_filter_only(bad):
+    x, taps = noise(60), filter_bank(2, 9)
+    x[30] = bad
+    kernel, twin = resample_both(x, 60, taps, 4, [4, 0, 0, 1, 2], [0.0, 0.5, 4], 200)
+    np.testing.assert_array_equal(np.isfinite(kernel[0]), np.isfinite(twin[0]))
+    assert np.sum(~np.isfinite(kernel[0])) == 2 * 9
+
+
+@pytest.mark.parametrize("room", [0, 1, 5])
+def test_resample_stops_where_its_room_ends_and_goes_on_from_there(room):
+    x, taps, left = noise(200), filter_bank(160, 9), 4
+    position, register = [left, 0, 2, 121, 160], [0.0, 2.75625, left]
+    whole, _ = resample_both(x, 200, taps, left, position, register, 1000)
+    (start, position, register), twin = resample_both(x, 200, taps, left, position, register, room)
+    assert_same((start, position, register), twin)
+    assert len(start) == room
+    rest, _ = resample_both(x, 200, taps, left, position, register, 1000)
+    np.testing.assert_array_equal(np.concatenate((start, rest[0])), whole[0])
+
+
+@pytest.mark.parametrize(
+    ("time", "phase", "row"),
+    [
+        (0.0, 0, 0),
+        (np.nextafter(6.0, 0), 0, 3),  # a whole position that the register puts just below
+        (np.nextafter(6.0, 7), 0, 0),
+        (6.0, 0, 0),
+        (6.0, 1, 1),  # only whole positions can be rounded below
+    ],
+)
+def test_resample_takes_the_last_row_for_a_whole_position_rounded_down(time, phase, row):
+    x, taps = noise(40), filter_bank(3, 9)
+    at = 4 + round(time)
+    kernel, twin = resample_both(x, 40, taps, 4, [at, phase, 1, 0, 3], [time, 1.0, 4], 1)
+    np.testing.assert_allclose(kernel[0], [taps[row] @ x[at - 4 : at + 5]], rtol=1e-5)
+    assert_same(kernel, twin)
+
+
+# --- frames -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frames", [0, 1, 5])
+@pytest.mark.parametrize("hop", [1, 8, 16])
+def test_window_frames_is_its_twin(frames, hop):
+    y, window = noise(16 + 5 * hop), noise(16, seed=3).astype(np.float64)
+    windowed = np.empty((frames, 16))
+    kernels.window_frames(y, hop, window, windowed)
+    np.testing.assert_array_equal(windowed, naive.window_frames(y, hop, window, frames))
+
+
+def test_window_frames_passes_bad_values_on():
+    y = noise(32)
+    y[9], y[20] = NAN, INF
+    windowed = np.empty((3, 16))
+    kernels.window_frames(y, 8, np.ones(16), windowed)
+    np.testing.assert_array_equal(windowed, naive.window_frames(y, 8, np.ones(16), 3))
+    assert np.isnan(windowed[0, 9])
+    assert np.isinf(windowed[2, 4])
+
+
+def packed(filters):
+    """A dense filterbank as the kernel takes it: first bins, offsets, weights."""
+    support = [np.flatnonzero(row) for row in filters]
+    spans = [row[band[0] : band[-1] + 1] for row, band in zip(filters, support, strict=True)]
+    offset = np.cumsum([0, *map(len, spans)]).astype(np.int64)
+    return np.array([band[0] for band in support], np.int64), offset, np.concatenate(spans)
+
+
+def spectra_of(frames, scale=1.0):
+    real, imaginary = np.random.default_rng(4).standard_normal((2, frames, 257)) * scale
+    return real + 1j * imaginary
+
+
+@pytest.mark.parametrize("frames", [0, 1, 3])
+@pytest.mark.parametrize("scale", [0.0, 1e-8, 1.0, 1e15])
+def test_log_mel_is_its_twin(frames, scale):
+    filters = naive.mel_filterbank()
+    logmel = np.full((frames, 96), 9, np.float32)
+    first, offset, weights = packed(filters)
+    kernels.log_mel(spectra_of(frames, scale), first, offset, weights, logmel)
+    np.testing.assert_allclose(logmel, naive.log_mel(spectra_of(frames, scale), filters), rtol=1e-6)
+    assert np.all(np.isfinite(logmel))
+
+
+@pytest.mark.parametrize("bad", [NAN, INF])
+def test_log_mel_passes_bad_values_on_and_keeps_them_to_their_bins(bad):
+    filters = naive.mel_filterbank()
+    spectra = spectra_of(2)
+    spectra[1, 100] = bad
+    logmel = np.empty((2, 96), np.float32)
+    first, offset, weights = packed(filters)
+    kernels.log_mel(spectra, first, offset, weights, logmel)
+    hit = np.zeros((2, 96), bool)
+    hit[1] = filters[:, 100] > 0
+    np.testing.assert_array_equal(~np.isfinite(logmel), hit)
+    np.testing.assert_allclose(logmel[~hit], naive.log_mel(spectra_of(2), filters)[~hit], rtol=1e-6)
+
+
+@pytest.mark.parametrize("hops", [0, 1, 4])
+@pytest.mark.parametrize("start", [0, 5])
+def test_mean_squares_is_its_twin(hops, start):
+    y = noise(45)
+    power = np.full(hops, 9, np.float32)
+    kernels.mean_squares(y, start, 10, power)
+    np.testing.assert_allclose(power, naive.mean_squares(y, start, 10, hops), rtol=1e-6)
+
+
+def test_mean_squares_of_bad_and_of_loud_values():
+    y = np.zeros(12, np.float32)
+    y[1], y[5], y[8:] = NAN, INF, 1e15
+    power = np.empty(3, np.float32)
+    kernels.mean_squares(y, 0, 4, power)
+    assert np.isnan(power[0])
+    assert power[1] == INF
+    np.testing.assert_allclose(power[2], 1e30, rtol=1e-6)
