@@ -1,44 +1,70 @@
-# Two commands: `make demo` and `make test`. Each does all its own set-up, and may be repeated.
+# `make demo` and `make test` do all their own set-up, and may be repeated. `make help` lists the rest.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-
-.PHONY: demo test bench soak check clean
+SOUND := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
 MINUTES ?= 10
 
-demo: $(VENV)/demo-ready
+.PHONY: help demo test quick check docs coverage test-install test-lowest bench soak clean
+
+help: ## list what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
+
+demo: $(VENV)/demo-ready ## tag a clip live, on screen and over OSC to 127.0.0.1:9000, for 20 s
 	$(BIN)/streamtag live --model MSD_musicnn --input demo --osc 127.0.0.1:9000 --duration 20
 
-test: $(VENV)/test-ready
-	scripts/system-packages --optional libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils liblo-tools iproute2
+test: $(VENV)/test-ready ## everything: linters, types, contracts, the whole suite
+	scripts/system-packages --optional $(SOUND) liblo-tools iproute2
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not device"
+	$(BIN)/python -m pytest -m "slow or device"
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m kernels
+
+quick: $(VENV)/test-ready check ## linters, types, contracts, and the tests that need no sound server and no TensorFlow
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not device and not tensorflow"
 
 check: $(VENV)/test-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m numpydoc lint $$(find streamtag -name '*.py')
 
-bench: $(VENV)/test-ready
-	scripts/system-packages --optional libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
+docs: $(VENV)/docs-ready ## build the documentation site, warnings as errors
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "open build/docs/index.html"
+
+coverage: $(VENV)/test-ready ## what the tests reach (all but those of devices and faults), line by line, in build/coverage
+	$(BIN)/python -m pytest -q -m "not device" --ignore tests/faults --cov --cov-report=term:skip-covered --cov-report=html
+
+test-install: $(VENV)/test-ready ## install the wheel without constraints on every Python at hand, and tag five kinds of file
+	$(BIN)/python scripts/try_install.py
+
+test-lowest: ## the quick tests with the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip --disable-pip-version-check -q install uv
+	$(VENV)-lowest/bin/uv pip install -q --python $(VENV)-lowest/bin/python --resolution lowest-direct -e '.[dev]'
+	$(VENV)-lowest/bin/python -m pytest -q -m "not slow and not device and not tensorflow"
+
+bench: $(VENV)/test-ready ## measure, beside the peers
+	scripts/system-packages --optional $(SOUND)
 	$(BIN)/python -m bench
 
-soak: $(VENV)/test-ready
-	scripts/system-packages libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
+soak: $(VENV)/test-ready ## the program under random faults, for MINUTES (10)
+	scripts/system-packages $(SOUND)
 	$(BIN)/python -m bench.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-clean:
-	rm -rf $(VENV) build dist
+clean: ## remove what was made
+	rm -rf $(VENV) $(VENV)-lowest build dist
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or newer is wanted; this is $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	  || { echo "streamtag needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "installing streamtag into $(VENV) (TensorFlow is large: this takes a few minutes the first time)"
+	@echo "installing streamtag into $(VENV) (about a minute the first time)"
 	$(PIP) install -c constraints.txt -e .
 	@touch $@
 
@@ -46,3 +72,8 @@ $(VENV)/test-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing streamtag and what its tests need into $(VENV) (this takes a few minutes the first time)"
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/demo-ready
+
+$(VENV)/docs-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing what builds the documentation into $(VENV)"
+	$(PIP) install -c constraints.txt -e '.[docs]'
+	@touch $@

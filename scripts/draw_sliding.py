@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from streamtag.networks.specs import PATCH_FRAMES
-from streamtag.sliding import geometry
+from streamtag.dsp.params import PATCH_FRAMES
+from streamtag.inference.sliding.musicnn import geometry
 
 SHARED, EDGE, OUTSIDE, INK = "#9ec5e8", "#e8924a", "#eeeeee", "#222222"
 FONT = 'font-family="sans-serif" font-size="12"'

@@ -31,8 +31,8 @@ def clips():
     """Cut the clips from the demo, as 16-bit FLAC."""
     import soundfile
 
-    from streamtag.resampler import Resampler
-    from streamtag.sources import demo_clip
+    from streamtag.dsp.resampler import Resampler
+    from streamtag.sources.opening import demo_clip
 
     music, rate = soundfile.read(demo_clip(), dtype="float32")
     start = int(START * rate)
