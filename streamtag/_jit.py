@@ -56,8 +56,8 @@ def kernel(signature: str, fastmath: bool | set[str] = False, *, nogil: bool = T
     fastmath : bool or set of str
         What may depart from IEEE arithmetic.
     nogil : bool
-        Whether Python's lock is let go meanwhile. A kernel of a microsecond had better keep it: if another thread takes
-        it, it may be gone for long.
+        Whether Python's lock is released meanwhile. A kernel of a microsecond had better keep it: if another thread
+        takes it, it may be gone for long.
 
     Returns
     -------

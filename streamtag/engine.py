@@ -38,7 +38,7 @@ RESTING_POLL_SECONDS = 0.008
 """The same while nothing is to be predicted."""
 STATUS_SECONDS = 1.0
 TOLERATED_BACKLOG_SECONDS = 0.1
-"""Sound cards deliver in bursts: so much may be predicted late before windows are given up for the newest."""
+"""Sound cards deliver in bursts: this much may be predicted late before windows are given up for the newest."""
 
 
 class Session:
@@ -51,7 +51,7 @@ class Session:
     tagger : Tagger
         Predicts; used by the session alone from `start` on.
     sinks : sequence of Sink
-        Told of every frame; opened and closed by the session.
+        Receive every frame; opened and closed by the session.
     control : ControlPort or None
         A port where OSC messages steer the session; opened and closed by it.
     """
@@ -78,7 +78,7 @@ class Session:
         self._process = os.getpid()
         self._closed = self._source_stopped = False
         self._gate_closed = False
-        self._absent = False  # whether the input is gone, and the sinks have been told that nothing is heard
+        self._absent = False  # whether the input is gone, and the sinks were notified that nothing is heard
 
     # --- for the caller -------------------------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ class Session:
         if not self._is_here():  # a lock that was held at the fork is held for ever
             return
         self._stopping.set()
-        if self._thread.ident is None:  # never started: nobody else lets go of the source
+        if self._thread.ident is None:  # never started: nobody else releases the source
             self._close()
         elif threading.current_thread() is not self._thread:
             self._ended.wait()
@@ -128,19 +128,19 @@ class Session:
         return True
 
     def pause(self) -> None:
-        """Judge and send nothing until `resume`; what is heard meanwhile counts for the windows after."""
+        """Predict and send nothing until `resume`; what is heard meanwhile counts for the windows after."""
         self._commands.append(Pause())
 
     def resume(self) -> None:
-        """Judge again, at once and exactly."""
+        """Predict again, at once and exactly."""
         self._commands.append(Resume())
 
     def reset(self) -> None:
-        """Forget what was heard: scores go to 0, what is on is switched off, windows begin anew with silence."""
+        """Discard what was heard: scores go to 0, what is on is switched off, windows begin anew with silence."""
         self._commands.append(Reset())
 
     def set_hop(self, seconds: float) -> None:
-        """Change the seconds between two judgements.
+        """Change the seconds between two predictions.
 
         Raises
         ------
@@ -217,7 +217,7 @@ class Session:
 
     @property
     def frame_drops(self) -> int:
-        """Frames that callers who iterate came too late for: `stats.frame_drops`, where it belongs."""
+        """Frames that callers who iterate came too late for; see `stats.frame_drops`, where it belongs."""
         return self._listeners.drops
 
     def __enter__(self) -> Session:
@@ -283,7 +283,7 @@ class Session:
         self._set_state(State.RUNNING)
 
     def step(self) -> bool:
-        """Take what has come, judge at most one window, pass it on. Returns whether there was anything to do.
+        """Take what has come, predict at most one window, pass it on. Returns whether there was anything to do.
 
         When windows pile up beyond a burst of the sound card, all but the newest are given up, and counted.
         """
@@ -306,7 +306,7 @@ class Session:
         return predicted or took
 
     def finish(self) -> None:
-        """The source has ended: take the rest of the ring, end the stream, judge all that is left."""
+        """The source has ended: take the rest of the ring, end the stream, predict all that is left."""
         while self.step():
             pass
         if not self._paused:

@@ -26,7 +26,7 @@ def open_session(
     callback: Callback = "auto",
     control: ControlPort | None = None,
 ) -> Session:
-    """Open the source, then build the network: what is wrong with the input is said at once.
+    """Open the source, then build the network: what is wrong with the input is reported at once.
 
     Parameters
     ----------

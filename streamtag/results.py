@@ -45,7 +45,7 @@ class HeadFrame:
     on : frozenset of str
         The classes that are on now.
     features : ndarray of float32
-        What the head judged; empty where nothing was. Not to be written to.
+        What the head predicted from; empty where it made no prediction. Not to be written to.
     """
 
     name: str
@@ -161,7 +161,7 @@ class Stats:
     trouble : str or None
         Why it is recovering, or None.
     hop : float
-        Seconds between two judgements.
+        Seconds between two predictions.
     samplerate : int
         Hz of the input.
     seconds : float
@@ -175,7 +175,7 @@ class Stats:
     overflows : int
         Times the sound system reported that it lost samples of its own (it does not say how many).
     clock_jumps : int
-        Times the device's clock jumped: it was suspended, or samples were lost before they came here.
+        Times the device's clock jumped: it was suspended, or samples were lost before they arrived here.
     nonfinite : int
         NaN or infinite samples that were replaced by 0.
     gaps : int
@@ -183,7 +183,7 @@ class Stats:
     gap_seconds : float
         How long these were altogether, from the last sample before to the first after, or to now.
     hops : int
-        Windows judged.
+        Windows predicted.
     hops_gated : int
         Windows for which the network was at rest: silence below the gate, or paused.
     hops_skipped : int
@@ -207,9 +207,9 @@ class Stats:
     load : float
         Share of real time the engine spends working, 0..1 and above.
     latency_p50, latency_p99, latency_p999 : float
-        Milliseconds from the capture of the newest sample to its tags being sent, of all hops judged so far.
+        Milliseconds from the capture of the newest sample to its tags being sent, of all hops predicted so far.
     added_p50, added_p99, added_p999 : float
-        The same from when that sample came to streamtag: what streamtag itself adds, the sound system's buffers apart.
+        The same from that sample's arrival at streamtag: what streamtag itself adds, the sound system's buffers apart.
     """
 
     state: State

@@ -1,7 +1,8 @@
 """Samples from the audio thread to the engine thread: one writer, one reader, no locks.
 
 The writer owns the samples that it has not published, the write index and the counters; the reader owns the read index,
-the clock and what it returns. Each only reads the other's. The layout, and what the writer does, are in `audiothread`.
+the clock and what it returns. Each only reads the other's. The layout, and what the writer does, are in
+`realtime.callback`.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ Array = NDArray[np.float32]
 SAMPLES_PER_STAMP = 64
 """Smaller blocks than that on average fill the stamps before the samples; PortAudio's are rarely below 64."""
 OLDEST_SECONDS = 10.0
-"""What is said to have been captured longer before it came is nonsense."""
+"""Capture times older than this on arrival are ignored."""
 SETTLING_SECONDS = 3.0
-"""PulseAudio's idea of when samples were captured is off by up to a second, and moving, when a stream is so young."""
+"""PulseAudio's idea of when samples were captured is off by up to a second, and moving, when a stream is this young."""
 REMEMBERED_BLOCKS = 1024
-"""For how many blocks the ring remembers when they came: more than the engine is ever behind when it judges."""
+"""For how many blocks the ring remembers arrival times: more than the engine is ever behind when it predicts."""
 NS = at.NANOSECONDS
 
 
@@ -58,7 +59,7 @@ class Counters(NamedTuple):
     lost : int
         Samples of them that found no room.
     overflows : int
-        Times the sound system said that it lost samples itself.
+        Times the sound system reported that it lost samples itself.
     nonfinite : int
         Values that were no samples, replaced by 0.
     clock_jumps : int
@@ -92,12 +93,12 @@ class RingBuffer:
     chosen : tuple of int or None
         Which of them are heard, counted from 0; None for all. Their mean goes into the ring.
     doubtful_stamps : bool
-        Capture times are a sound system's: some leave them out, some tell nonsense, and all do at first.
+        Capture times are a sound system's: some leave them out, some report wrong ones, and all do at first.
 
     Attributes
     ----------
     memory : ndarray of int64
-        In the layout of `audiothread`; for PortAudio's callback. Must live as long as that may be called.
+        In the layout of `realtime.callback`; for PortAudio's callback. Must live as long as that may be called.
     clock_offset : float
         Seconds to add to the writer's time stamps to get `time.monotonic()`.
     successor : RingBuffer or None
@@ -146,7 +147,7 @@ class RingBuffer:
         self._lost_before = 0
         self._ends: deque[int] = deque(maxlen=REMEMBERED_BLOCKS)  # positions of the ends of blocks that were read,
         self.first_arrival = 0.0
-        self._arrivals: deque[float] = deque(maxlen=REMEMBERED_BLOCKS)  # and when they came
+        self._arrivals: deque[float] = deque(maxlen=REMEMBERED_BLOCKS)  # and their arrival times
 
     # --- counters: may be read from any thread ------------------------------------------------------------------------
 
@@ -167,7 +168,7 @@ class RingBuffer:
 
     @property
     def offered(self) -> int:
-        """Samples that came to the ring: those taken in and those lost."""
+        """Samples that came to the ring; those taken in and those lost."""
         return int(self.memory[at.OFFERED])
 
     @property
@@ -187,7 +188,7 @@ class RingBuffer:
 
     @property
     def overflows(self) -> int:
-        """Times the sound system said that it lost samples itself."""
+        """Times the sound system reported that it lost samples itself."""
         return int(self.memory[at.OVERFLOWS])
 
     @property
@@ -222,7 +223,7 @@ class RingBuffer:
         captured : float or None
             When its last sample was captured, in seconds of the writer's clock; None for now.
         overflowed : bool
-            Whether samples were lost before they came here.
+            Whether samples were lost before they arrived here.
         """
         now = time.monotonic() - self.clock_offset
         first = (now if captured is None else captured) - len(block) / self.samplerate
@@ -267,19 +268,19 @@ class RingBuffer:
         return self._clock.at(position) + self.clock_offset
 
     def arrived_at(self, position: float) -> float:
-        """When a sample came to the ring (reader only), in seconds of `time.monotonic()`; now, if it has not."""
+        """Arrival time of a sample in the ring (reader only), in seconds of `time.monotonic()`; now, if it has not."""
         if not self._ends or position > self._ends[-1]:
             return time.monotonic()
         return self._arrivals[bisect_left(self._ends, position)]
 
     @property
     def last_arrival(self) -> float | None:
-        """When the newest block that was read came (reader only), in seconds of `time.monotonic()`."""
+        """Arrival time of the newest block that was read (reader only), in seconds of `time.monotonic()`."""
         return self._arrivals[-1] if self._arrivals else None
 
     @property
     def clock_jumps(self) -> int:
-        """Times the device's clock jumped: samples were lost before they came here, or the device was suspended."""
+        """Times the device's clock jumped; samples were lost before they arrived here, or the device was suspended."""
         return self._clock.jumps
 
     def _copy(self, begin: int, end: int) -> Array:

@@ -48,7 +48,7 @@ def live(
     hop: Annotated[
         float | None,
         typer.Option(
-            help="Seconds between judgements, to the nearest 0.016. Default: 0.016; 0.064 with TensorFlow.",
+            help="Seconds between predictions, to the nearest 0.016. Default: 0.016; 0.064 with TensorFlow.",
             metavar="SECONDS",
             callback=finite,
         ),

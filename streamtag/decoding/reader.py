@@ -39,7 +39,7 @@ class AudioReader:
     duration : float or None
         Seconds as the header says, or None. For a progress bar and no more: headers lie.
     decoder : str
-        Which library and which codec, for people.
+        Which library and which codec, human-readable.
     note : str or None
         None, or what is off about the file. Complete when `blocks` has ended.
     """

@@ -114,7 +114,7 @@ class Resampler:
 
     @property
     def lookahead(self) -> int:
-        """Input samples after an output's position that it needs: the resampler's latency."""
+        """Input samples after an output's position that it needs; the resampler's latency."""
         return int(self._taps.shape[1]) - 1 - self._left
 
     def reset(self) -> None:

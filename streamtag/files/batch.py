@@ -27,7 +27,7 @@ from streamtag.inference.networks.specs import ModelSpec, check_window
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Which patches of a file are judged.
+    """Which patches of a file are predicted.
 
     Attributes
     ----------
@@ -79,9 +79,9 @@ class Batch:
     Attributes
     ----------
     spec : ModelSpec
-        The model that judges.
+        The model.
     geometry : Geometry
-        Which patches are judged.
+        Which patches are predicted.
     short : {'repeat', 'error'}
         See `FileTagger.tag`.
     engine : {'auto', 'sliding', 'tensorflow'}
@@ -95,7 +95,7 @@ class Batch:
     taggram, embeddings : Path or None
         .npz files to be written at the end.
     heads : sequence of PlainHead
-        Your own tags, judged beside the model's.
+        Your own tags, predicted beside the model's.
     """
 
     spec: ModelSpec

@@ -87,9 +87,9 @@ class FileTagger:
     engine : Engine
         What evaluates the network (see `make_predictor`).
     workers : int
-        Threads that judge; None for one each processor.
+        Threads that predict; None for one each processor.
     heads : Sequence[PlainHead]
-        Your own tags, judged beside the model's (see `load_head`).
+        Your own tags, predicted beside the model's (see `load_head`).
     features : Sequence[str]
         Further features to be kept of each patch: `max_pool`, `mean_pool` (musicnn models only).
 
@@ -130,7 +130,7 @@ class FileTagger:
 
     @property
     def engine(self) -> str:
-        """What evaluates the network, for people."""
+        """What evaluates the network, human-readable."""
         return self._pool.name
 
     def warm_up(self) -> None:

@@ -1,7 +1,7 @@
-"""A long stream of frames, judged in segments on all processors, with the result of judging it in one piece.
+"""A long stream of frames, predicted in segments on all processors, with the same result as in one piece.
 
-Windows do not depend on each other, so a run of them may be judged anywhere that has their frames. Segments overlap by
-what a window needs beyond its hop; they are long enough for that to cost a tenth at the most.
+Windows do not depend on each other, so a run of them may be predicted anywhere that has their frames. Segments overlap
+by what a window needs beyond its hop; they are long enough for that to cost a tenth at the most.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WASTE = 0.1
 
 
 class SegmentPool:
-    """Evaluators and the threads that run them. May serve several streams at once.
+    """Predictors and the threads that run them. May serve several streams at once.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class SegmentPool:
         self._idle.put(predictor)
 
     def submit(self, frames: Array) -> Future[Features]:
-        """Judge all windows of some frames on another thread: their features."""
+        """Predict all windows of some frames on another thread: their features."""
         return self._executor.submit(self._judge, frames)
 
     def _judge(self, frames: Array) -> Features:
@@ -76,7 +76,7 @@ class SegmentedStream:
     Parameters
     ----------
     pool : SegmentPool
-        Who judges.
+        Makes the predictions.
 
     Attributes
     ----------

@@ -206,7 +206,7 @@ def _check(head: PlainHead) -> None:
         raise HeadError(f"learned on {head.model!r}, which is not among the models here: {', '.join(SPECS)}")
     sizes = feature_sizes(SPECS[head.model])
     if not head.features or not set(head.features) <= set(sizes):
-        raise HeadError(f"judges {'+'.join(head.features) or 'nothing'}; {head.model} has {', '.join(sizes)}")
+        raise HeadError(f"uses {'+'.join(head.features) or 'nothing'}; {head.model} has {', '.join(sizes)}")
     if head.statistic not in ("mean", "patches"):
         raise HeadError(f"an unknown statistic, {head.statistic!r}")
     if not 1 <= head.window_frames <= 1 << 20:

@@ -84,9 +84,9 @@ class PlainHead:
     Attributes
     ----------
     name : str
-        Its name, for people and OSC addresses.
+        Its human-readable name, also used in OSC addresses.
     model : str
-        The model whose features it judges.
+        The model whose features it uses.
     model_sha256 : str
         Checksum of that model's weights.
     features : tuple of str
@@ -115,7 +115,7 @@ class PlainHead:
 
     @property
     def needs_pools(self) -> bool:
-        """Whether it judges `max_pool` or `mean_pool`, which a predictor gives only when asked."""
+        """Whether it uses `max_pool` or `mean_pool`, which a predictor gives only when asked."""
         return any(name.endswith("_pool") for name in self.features)
 
     def joined(self, features: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:

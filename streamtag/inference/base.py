@@ -1,6 +1,6 @@
-"""From a stream of frames to judged windows: the interface, and the plain way of doing it.
+"""From a stream of frames to predictions: the interface, and the plain way of doing it.
 
-A predictor takes frames in any chunking and, every `hop_frames` frames, judges the newest `window_frames` of them.
+A predictor takes frames in any chunking and, every `hop_frames` frames, predicts the newest `window_frames` of them.
 Window w covers frames ``[w * hop_frames, w * hop_frames + window_frames)``.
 """
 
@@ -54,12 +54,12 @@ class Predictor(Protocol):
 
     @property
     def spec(self) -> ModelSpec:
-        """The model that judges."""
+        """The model."""
         ...
 
     @property
     def name(self) -> str:
-        """What does the work, for people: `TensorFlow`, `sliding` ..."""
+        """What does the work, human-readable; `TensorFlow`, `sliding` ..."""
         ...
 
     @property
@@ -74,7 +74,7 @@ class Predictor(Protocol):
 
     @property
     def due(self) -> int:
-        """Windows that are complete and neither judged nor skipped."""
+        """Windows that are complete and neither predicted nor skipped."""
         ...
 
     def push(self, frames: Array) -> None:
@@ -86,7 +86,7 @@ class Predictor(Protocol):
         ...
 
     def take(self, limit: int) -> Prediction:
-        """Judge the oldest windows that are due, `limit` of them at the most."""
+        """Predict the oldest windows that are due, `limit` of them at the most."""
         ...
 
     def repeat_to_window(self) -> bool:
@@ -97,7 +97,7 @@ class Predictor(Protocol):
         ...
 
     def reset(self) -> None:
-        """Forget all frames; the next one is frame 0 again."""
+        """Discard all frames; the next one is frame 0 again."""
         ...
 
     def warm_up(self) -> None:
@@ -130,7 +130,7 @@ def repeated(frames: Array, length: int) -> Array:
 
 
 def feature_sizes(spec: ModelSpec) -> dict[str, int]:
-    """The features of a model that a head may judge, one vector a window, and their widths."""
+    """The features of a model that a head may use, one vector a window, and their widths."""
     sizes = {"taggram": len(spec.labels), spec.embedding: spec.embedding_size}
     if spec.pool_size:
         sizes |= {"max_pool": spec.pool_size, "mean_pool": spec.pool_size}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from streamtag.inference.sliding.vgg.prepared import PreparedVgg
 
 FINE_HOP, COARSE_HOP = 0.016, 0.064
-"""Seconds between results, where none are asked for: sliding, and judging each window whole."""
+"""Seconds between results, where none are asked for: sliding, and predicting each window whole."""
 ENGINES: tuple[Engine, ...] = ("auto", "sliding", "tensorflow")
 
 

@@ -1,4 +1,4 @@
-"""Each window judged whole, whatever it shares with the one before."""
+"""Each window predicted whole, whatever it shares with the one before."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from streamtag.inference.base import Array, PatchNetwork, Prediction, repeated
 
 
 class PatchPredictor:
-    """Judges each window whole, whatever it shares with the one before.
+    """Predicts each window whole, whatever it shares with the one before.
 
     Parameters
     ----------
     network : PatchNetwork
-        Judges patches.
+        Predicts patches.
     hop_frames : int
         Frames between the starts of two windows, at least 1.
     name : str
-        Its name, for people.
+        Its human-readable name.
     pools : bool
         Whether predictions hold musicnn's pools too.
     """
@@ -33,14 +33,14 @@ class PatchPredictor:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all frames; the next one is frame 0 again."""
+        """Discard all frames; the next one is frame 0 again."""
         self._frames: Array = np.empty((0, N_MELS), np.float32)
         self._ahead = 0  # frames of the gap before the next window that have not come yet (hop > window)
         self._next = 0
 
     @property
     def due(self) -> int:
-        """Windows that are complete and neither judged nor skipped."""
+        """Windows that are complete and neither predicted nor skipped."""
         if self._ahead:
             return 0
         return max(0, (len(self._frames) - self.window_frames) // self.hop_frames + 1)
@@ -56,7 +56,7 @@ class PatchPredictor:
         self._drop(windows * self.hop_frames)
 
     def take(self, limit: int) -> Prediction:
-        """Judge the oldest windows that are due, `limit` of them at the most."""
+        """Predict the oldest windows that are due, `limit` of them at the most."""
         count = min(limit, self.due)
         if not count:  # not every backend takes an empty batch
             tags, units = len(self.spec.labels), self.spec.embedding_size
@@ -84,7 +84,7 @@ class PatchPredictor:
             self._network.with_pools(np.zeros((1, self.window_frames, N_MELS), np.float32))
 
     def _drop(self, frames: int) -> None:
-        """Let go of frames before the next window, also of those that are still to come."""
+        """Discard frames before the next window, also of those that are still to come."""
         gone = min(self._ahead + frames, len(self._frames))
         self._ahead += frames - gone
         self._frames = self._frames[gone:]

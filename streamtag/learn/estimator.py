@@ -319,5 +319,5 @@ def _sigmoid(margins: Array, true: NDArray[np.bool_]) -> tuple[float, float] | N
     spread = float(margins.std()) or 1.0
     fitted = LogisticRegression(C=PLATT_C).fit(margins[:, None] / spread, true)
     slope = float(fitted.coef_[0, 0]) / spread
-    # a negative slope says that unseen rows were judged worse than by chance: nothing is known, so nothing is claimed
+    # a negative slope means that unseen rows were predicted worse than chance: nothing is known, so nothing is claimed
     return (slope, float(fitted.intercept_[0])) if slope > 0 else (0.0, float(np.log(true.mean() / (1 - true.mean()))))

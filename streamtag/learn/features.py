@@ -29,7 +29,7 @@ from streamtag.melstream import MelStream
 
 FORMAT = "streamtag-features-1"
 AT_ONCE = 16
-"""Windows judged at a time."""
+"""Windows predicted at a time."""
 LEARNING_HOP = 62
 """Frames between two patches: 1 s, as the transfer learning that was published with musicnn did."""
 
@@ -56,7 +56,7 @@ class Extraction:
         return find_spec(self.model)
 
     def predictor(self) -> Predictor:
-        """What judges (errors: OptionError, ModelError)."""
+        """The predictor (errors: OptionError, ModelError)."""
         check_window(self.spec, self.window_frames)
         pools = self.spec.pool_size > 0
         return make_predictor(self.model, self.window_frames, self.hop_frames, pools=pools)

@@ -34,11 +34,11 @@ class Figures:
     Attributes
     ----------
     tested : int
-        Files that were left out once and judged.
+        Files that were left out once and predicted.
     accuracy : float
         Share of files whose likeliest class is right (one class a file), or of labels that are right.
     chance : float
-        Accuracy of always saying the most frequent class (or, for each label, what is more frequent).
+        Accuracy of always predicting the most frequent class (or, for each label, what is more frequent).
     window_accuracy : float
         The same for single windows, which is what live hears before smoothing.
     macro_precision : float
@@ -53,7 +53,7 @@ class Figures:
     classes : tuple of ClassFigures
         Figures of each class.
     confusion : tuple of tuple of int or None
-        Files of class (row) judged as class (column); None with several labels a file.
+        Files of class (row) predicted as class (column); None with several labels a file.
     """
 
     tested: int

@@ -48,19 +48,19 @@ class Controls(Protocol):
     """
 
     def pause(self) -> None:
-        """Judge no more until `resume`."""
+        """Make no more predictions until `resume`."""
 
     def resume(self) -> None:
-        """Judge again."""
+        """Make predictions again."""
 
     def reset(self) -> None:
-        """Forget what was heard."""
+        """Discard what was heard."""
 
     def set_hop(self, seconds: float) -> None:
-        """Judge every so often; a finite number."""
+        """Set the seconds between two predictions; a finite number."""
 
     def set_top(self, count: int) -> None:
-        """Name so many tags; any whole number."""
+        """Set how many tags are named; any whole number."""
 
     def set_threshold(self, score: float) -> None:
         """Switch tags on from this score; a finite number."""
@@ -90,7 +90,7 @@ _BUTTONS: dict[str, tuple[Callable[[Controls], None], Callable[[Controls], None]
     "/streamtag/resume": (lambda controls: controls.resume(), None),
     "/streamtag/reset": (lambda controls: controls.reset(), None),
 }
-"""What is done when they are pressed (no argument, or a number), and when they are let go (0)."""
+"""What is done when they are pressed (no argument, or a number), and when they are released (0)."""
 
 _VALUES: dict[str, Callable[[Controls, float], None]] = {
     "/streamtag/hop": lambda controls, value: controls.set_hop(value),
@@ -140,7 +140,7 @@ def messages(packet: bytes) -> list[bytes]:
 
 
 def carry_out(message: bytes, controls: Controls) -> bool:
-    """Do what a message says. Returns whether that was anything: letting go of a push button is not.
+    """Do what a message says. Returns whether that was anything: releasing a push button is not.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def carry_out(message: bytes, controls: Controls) -> bool:
 
 
 def shown(message: bytes) -> str:
-    """A message's address, for people: one that is not ours is quoted, so that it cannot steer a terminal."""
+    """A message's address, human-readable: one that is not ours is quoted, so that it cannot steer a terminal."""
     address = message.partition(b"\0")[0][:40].decode("utf-8", "replace")
     return address if address in _BUTTONS or address in _VALUES else repr(address)
 
@@ -225,7 +225,7 @@ class ControlPort:
         Packets and messages that were not: damaged, unknown, out of range, too large, too many. Packets that the system
         threw away under a flood are among them where it says so (Linux).
     last_ignored : str or None
-        Why the last of them was not, for people.
+        Why the last of them was not, human-readable.
     error : BaseException or None
         What ended the thread, if it was not `close`.
     """

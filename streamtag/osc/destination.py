@@ -98,7 +98,7 @@ class Destination:
             self._plan()
 
     def close(self) -> None:
-        """Let go of the socket, and of the one that an attempt may still bring."""
+        """Release the socket, and the one that an attempt may still bring."""
         if self._attempt is not None:
             self._attempt.abandon()
             self._attempt = None

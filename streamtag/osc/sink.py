@@ -123,8 +123,8 @@ class OscSink:
     """Sends every frame to one destination.
 
     UDP is sent from the engine thread: it does not wait for anyone. Nothing about the destination is an error: a name
-    that is not found, a network that is not there and a receiver that is down are counted, told in `trouble`, and tried
-    again; it hears again as soon as it can be reached.
+    that is not found, a network that is not there and a receiver that is down are counted, reported in `trouble`, and
+    tried again; it hears again as soon as it can be reached.
 
     Parameters
     ----------

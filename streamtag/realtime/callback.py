@@ -37,14 +37,14 @@ CHANNEL_LIST = 32
 HEAD = CHANNEL_LIST + MAX_CHANNELS
 
 # Fields of a stamp: samples written up to the block's end; samples lost before its beginning; samples of it that were
-# taken; when its first sample was captured and when it came, in ns of the source's clock (0: not known).
+# taken; capture time of its first sample and arrival time, in ns of the source's clock (0: not known).
 END, LOST_BEFORE, TAKEN, CAPTURED, ARRIVED = range(5)
 STAMP = 8
 
 NANOSECONDS = 1e9
 carray: Any = numba.carray  # type: ignore[attr-defined]
 INPUT_OVERFLOW = 0x2
-"""paInputOverflow: PortAudio says that samples were lost before they came to it."""
+"""paInputOverflow: PortAudio says that samples were lost before they reached it."""
 
 
 @kernel("void(int64[::1], Array(float32, 2, 'C', readonly=True), int64, int64, int64)", nogil=False)
@@ -62,9 +62,9 @@ def write_block(memory: Words, block: F32, captured: int, arrived: int, overflow
     captured : int
         When the block's first sample was captured, in ns; 0 if not known.
     arrived : int
-        When the block came, in ns; 0 if not known.
+        Arrival time of the block, in ns; 0 if not known.
     overflowed : int
-        Whether samples before this block were lost before they came here.
+        Whether samples before this block were lost before they arrived here.
     """
     frames = block.shape[0]
     capacity, slots, blocks, written = memory[CAPACITY], memory[SLOTS], memory[BLOCKS], memory[WRITTEN]

@@ -7,9 +7,9 @@ import math
 BANDWIDTH_HZ = 0.1
 """How quickly the clock follows: jitter of single blocks is averaged over seconds, drift is much slower."""
 FAR_SECONDS = 0.05
-"""A block that is stamped so far from where it was expected is not jitter."""
+"""A block that is stamped this far from where it was expected is not jitter."""
 PATIENCE_SECONDS = 0.25
-"""If all blocks are far off for so long, samples were lost elsewhere or a clock was set: begin anew from there."""
+"""If all blocks are far off for this long, samples were lost elsewhere or a clock was set: begin anew from there."""
 MOST_DRIFT = 1e-3
 """Sound cards are within 100 ppm of their rate; what would be more is a disturbance, and not followed."""
 

@@ -91,7 +91,7 @@ class Intake:
             self._change(self._ring.successor)
 
     def times(self, at: float) -> tuple[float, float]:
-        """When what is heard at `at` (seconds of the frames' time) was captured, and when it came: `time.monotonic()`.
+        """Capture and arrival time (`time.monotonic()`) of what is heard at `at` (seconds of the frames' time).
 
         What lies after the newest sample (a short file is repeated to length) is given that sample's times.
         """
@@ -111,13 +111,13 @@ class Intake:
         return self._origin + self._ring.read_position / self._ring.samplerate
 
     def _follow(self, arrival: float) -> None:
-        """Learn how the frames' time lies to the clock, from when a block came."""
+        """Learn how the frames' time lies to the clock, from a block's arrival time."""
         offset = arrival - self._heard
         if self._offset is None or offset < self._offset - JITTER_SECONDS:  # nothing comes before its time
             self._offset = offset
         elif offset < self._offset + JITTER_SECONDS:
             self._offset += FOLLOWED_SHARE * (offset - self._offset)
-        # else it came in a burst after a stall, or something was lost before it: the next gap sets that right
+        # else it arrived in a burst after a stall, or something was lost before it: the next gap sets that right
 
     @property
     def _ring(self) -> RingBuffer:
@@ -150,7 +150,7 @@ class Intake:
         if self._offset is None:  # nothing was heard before: time begins here
             return
         self.gaps += 1
-        # by when they came: the sound system's own word is not to be trusted at the beginning of a stream
+        # by arrival times: the sound system's own word is not to be trusted at the beginning of a stream
         seconds = max(SHORTEST_GAP_SECONDS, ring.first_arrival - self._offset - self._origin)
         self._tagger.gap(seconds, new_stream=True)
         self._origin += seconds

@@ -1,4 +1,4 @@
-"""To the sinks: all of them told, whatever one of them does."""
+"""To the sinks: all of them are called, whatever one of them does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Outlet:
     Parameters
     ----------
     sinks : sequence of Sink
-        Told in this order.
+        Called in this order.
 
     Attributes
     ----------

@@ -16,8 +16,8 @@ CLOSE_SECONDS = 2.0
 class Background(Wrapper):
     """Runs a sink on its own thread behind a bounded queue; the oldest frame is dropped when it is full.
 
-    An error of the sink costs what it was told, no more: it is told the next frame, and the first error surfaces at the
-    end. Only when its reader has left for good (BrokenPipeError) that ends it, and surfaces at the next call.
+    An error of the sink costs what it was given, no more: it is given the next frame, and the first error surfaces at
+    the end. Only when its reader has left for good (BrokenPipeError) that ends it, and surfaces at the next call.
 
     The queue, the counters and the errors are shared, under one lock; the sink belongs to the new thread.
 
@@ -46,7 +46,7 @@ class Background(Wrapper):
         self._count_drops = count_drops
         self._lost = 0
         self._changed = threading.Condition()
-        self._in_frame = False  # the sink has been told a frame, and has not taken it yet
+        self._in_frame = False  # the sink has been given a frame, and has not taken it yet
         self._closing = False
         self._left_behind = False
         self._over = False  # nobody takes anything any more

@@ -18,12 +18,12 @@ class HeadInfo:
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """What a sink is told when it is opened.
+    """What a sink receives when it is opened.
 
     Attributes
     ----------
     model : str
-        Name of the model that judges.
+        Name of the model.
     labels : tuple of str
         Its tags.
     embedding_size : int
@@ -33,7 +33,7 @@ class SessionInfo:
     samplerate : int
         Its rate in Hz.
     hop, window : float
-        Seconds between two judgements, and seconds that each hears.
+        Seconds between two predictions, and seconds that each hears.
     engine : str
         What evaluates the network.
     heads : tuple of HeadInfo
@@ -56,7 +56,7 @@ class Sink(Protocol):
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Human-readable name."""
         ...
 
     @property
@@ -77,7 +77,7 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None:
-        """Write what is left and let go."""
+        """Write what is left and release resources."""
         ...
 
 
@@ -111,7 +111,7 @@ class BaseSink:
         """Take the counters."""
 
     def close(self) -> None:
-        """Write what is left and let go."""
+        """Write what is left and release resources."""
 
 
 def told_by(sink: Sink, name: str) -> Any:

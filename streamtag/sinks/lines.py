@@ -1,4 +1,4 @@
-"""One line a hop, for pipes and files: text for people, JSON Lines for programs."""
+"""One line a hop, for pipes and files: human-readable text, or JSON Lines for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sink that is told less often than the engine judges, so that receivers are not flooded."""
+"""A sink that receives frames less often than the engine predicts, so that receivers are not flooded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Throttled(Wrapper):
     Parameters
     ----------
     sink : Sink
-        What is told.
+        Receives the frames that are passed on.
     rate : float
         Frames a second, at the most.
 

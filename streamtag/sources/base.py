@@ -16,7 +16,7 @@ class Source(Protocol):
     Attributes
     ----------
     name : str
-        Its name, for people.
+        Its human-readable name.
     ring : RingBuffer
         What it writes into; known before `start`. A source that begins again after a gap makes another, perhaps of
         another rate, the `successor` of the one before, puts it in its place, and writes no more into the old one.
@@ -42,7 +42,7 @@ class Source(Protocol):
 
     @property
     def note(self) -> str | None:
-        """What is off about what was heard, if anything is: a file that ends early."""
+        """What is off about what was heard, if anything is; for example, a file that ends early."""
         ...
 
     def start(self) -> None:

@@ -44,11 +44,11 @@ CALLBACKS: tuple[Callback, ...] = ("auto", "native", "python")
 WATCH_SECONDS = 0.05
 """How often the stream is looked at."""
 SILENT_SECONDS = 1.0
-"""A stream that has delivered and then does not for so long has stalled, whatever the sound system says of it."""
+"""A stream that has delivered and then does not for this long has stalled, whatever the sound system says of it."""
 FIRST_SECONDS = 4.0
 """The same before its first block: a PulseAudio monitor may take 2 s to begin."""
 AWAY_SECONDS = 5.0
-"""If this program was stopped for so long (SIGSTOP, a virtual machine that is paused), sound servers may have dropped
+"""If this program was stopped for this long (SIGSTOP, a virtual machine that is paused), sound servers may have dropped
 samples without a word: the stream is begun anew, and the time that passed is a gap."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds between two attempts that restart PortAudio; doubled each time."""
@@ -184,7 +184,7 @@ class DeviceSource:
 
     @property
     def finished(self) -> bool:
-        """Whether it has given up: only for an error of its own."""
+        """Whether it has given up; only for an error of its own."""
         return self.error is not None
 
     def start(self) -> None:
@@ -204,7 +204,7 @@ class DeviceSource:
             raise self.error
 
     def stop(self) -> None:
-        """Stop recording and let go of the device; a sound system that hangs is left behind after 3 s."""
+        """Stop recording and release the device; a sound system that hangs is left behind after 3 s."""
         self._stop_by = time.monotonic() + STOP_SECONDS
         self._stopping.set()
         if self._thread.ident is not None:

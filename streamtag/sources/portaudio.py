@@ -26,7 +26,7 @@ from streamtag.ringbuffer import RingBuffer
 Result = TypeVar("Result")
 
 ANSWER_SECONDS = 10.0
-"""How long a sound system may take to answer before it is said not to."""
+"""How long a sound system may take to answer before it is reported not to."""
 EXIT_SECONDS = 2.0
 """How long the end of the process waits for it."""
 

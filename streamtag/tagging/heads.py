@@ -18,7 +18,7 @@ class PlayingHead:
     Parameters
     ----------
     head : PlainHead
-        What judges.
+        The head.
     top : int
         See `Rolling`.
     smooth, threshold : float
@@ -30,7 +30,7 @@ class PlayingHead:
         self._rolling = Rolling(head.labels, top=top, smooth=smooth, threshold=threshold)
 
     def reset(self) -> None:
-        """Forget the past."""
+        """Reset the rolling probabilities."""
         self._rolling.reset()
 
     def set(self, *, top: int, threshold: float) -> None:
@@ -43,7 +43,7 @@ class PlayingHead:
         return self._frame(nothing, self._rolling.rest(seconds), np.empty(0, np.float32))
 
     def update(self, features: Mapping[str, NDArray[np.float32]], seconds: float) -> HeadFrame:
-        """Judge a window.
+        """Make the prediction for a window.
 
         Parameters
         ----------

@@ -75,7 +75,7 @@ class Rolling:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the past: the next scores are taken as they are, and all tags are off."""
+        """Reset: the next scores are taken as they are, and all tags are off."""
         self.scores: NDArray[np.float32] | None = None
         self.on = np.zeros(len(self.labels), bool)
 
@@ -110,7 +110,7 @@ class Rolling:
         Parameters
         ----------
         seconds : float
-            Time since the window before; infinite to let go of everything at once.
+            Time since the window before; infinite to release everything at once.
 
         Returns
         -------

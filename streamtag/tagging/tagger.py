@@ -99,7 +99,7 @@ class Tagger:
 
     @property
     def spec(self) -> ModelSpec:
-        """The model that judges."""
+        """The model."""
         return self._windows.predictor.spec
 
     @property
@@ -109,7 +109,7 @@ class Tagger:
 
     @property
     def heads(self) -> tuple[PlainHead, ...]:
-        """Your own tags that are judged too."""
+        """Your own tags that are predicted too."""
         return tuple(playing.head for playing in self._heads)
 
     @property
@@ -124,7 +124,7 @@ class Tagger:
 
     @property
     def engine(self) -> str:
-        """What evaluates the network, for people."""
+        """What evaluates the network, human-readable."""
         return self._windows.predictor.name
 
     @property
@@ -134,7 +134,7 @@ class Tagger:
 
     @property
     def next_index(self) -> int:
-        """Index of the next window: so many were judged, rested, skipped or lost."""
+        """Index of the next window; as many were predicted, rested, skipped or lost."""
         return self._windows.next_index
 
     @property
@@ -182,7 +182,7 @@ class Tagger:
         self._windows.predictor.warm_up()
 
     def feed(self, samples: NDArray[np.generic], samplerate: int) -> int:
-        """Take samples without judging them; `step` and `skip` decide what becomes of the results.
+        """Take samples without making predictions; `step` and `skip` decide what becomes of the results.
 
         Parameters
         ----------
@@ -228,12 +228,12 @@ class Tagger:
         return list(self.results())
 
     def results(self, limit: int = 16) -> Iterator[TagFrame]:
-        """Judge all that is due, `limit` windows at a time."""
+        """Predict all that is due, `limit` windows at a time."""
         while self.due:
             yield from self.step(limit)
 
     def step(self, limit: int = 1) -> list[TagFrame]:
-        """Judge the oldest windows that are due, `limit` of them at the most; while the gate is closed, rest."""
+        """Predict the oldest windows that are due, `limit` of them at the most; while the gate is closed, rest."""
         if self._gate is None:
             return self._predict(limit)
         frames: list[TagFrame] = []
@@ -248,7 +248,7 @@ class Tagger:
     def gap(self, seconds: float, *, new_stream: bool = False) -> None:
         """Let time pass in which no samples came: it is heard as silence, and frames go on in their right place.
 
-        Windows that end in it are not judged, and counted as lost; so are those that are due: take them before.
+        Windows that end in it are not predicted, and counted as lost; so are those that are due: take them before.
 
         Parameters
         ----------
@@ -306,7 +306,7 @@ class Tagger:
         self.reset_history()
 
     def set_hop(self, seconds: float) -> None:
-        """Change the seconds between two results; the next comes so long after the last.
+        """Change the seconds between two results; the next comes that long after the last.
 
         Raises
         ------

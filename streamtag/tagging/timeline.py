@@ -103,7 +103,7 @@ class Timeline:
         return self._take(self._mel.push(self._zeros(samples)))
 
     def is_short(self, samples: int) -> bool:
-        """Whether zeros may stand for so many lost samples: within a stream, for a second at the most."""
+        """Whether zeros may stand for this many lost samples: within a stream, for a second at the most."""
         return self.in_stream and self._mel is not None and samples <= SHORT_GAP_SECONDS * self._mel.samplerate
 
     def end(self) -> Array:
@@ -184,7 +184,7 @@ class Timeline:
         return frames.logmel
 
     def _note(self, power: Array, frames: int) -> None:
-        """Keep the power of the newest of so many frames."""
+        """Keep the power of the newest of this many frames."""
         first = self.frames + frames - len(power)
         last_loud = int(self._newest_loud[-1]) if len(self._newest_loud) else NEVER
         if self._loud_power is None:

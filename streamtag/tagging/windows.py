@@ -25,7 +25,7 @@ class Windows:
     predictor : Predictor
         Does the work.
     remake : callable or None
-        Makes another for so many frames a hop; None where the predictor was given, and keeps its hop.
+        Makes another for a given number of frames a hop; None where the predictor was given, and keeps its hop.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Windows:
 
     @property
     def next_index(self) -> int:
-        """Number of the next window: so many are done with."""
+        """Number of the next window; as many are done with."""
         return self._first_index + self._done
 
     @property
@@ -134,7 +134,7 @@ class Windows:
             raise OptionError("this tagger was given its predictor, whose hop is fixed")
 
     def set_hop(self, frames: int) -> None:
-        """Change the frames between two windows; the next comes so many after the last.
+        """Change the frames between two windows; the next comes that many after the last.
 
         Raises
         ------

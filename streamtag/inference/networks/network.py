@@ -1,4 +1,4 @@
-"""A published model with its weights, ready to judge patches. Importing this imports Keras and its backend."""
+"""A published model with its weights, ready to predict patches. Importing this imports Keras and its backend."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Array = NDArray[np.float32]
 
 
 class Network:
-    """A model that judges whole patches, through Keras on whichever backend is configured.
+    """A model that predicts whole patches, through Keras on whichever backend is configured.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Network:
         return cls(load_weights(name), window_frames)
 
     def __call__(self, patches: Array) -> tuple[Array, Array]:
-        """Judge patches.
+        """Predict patches.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class Network:
         return np.asarray(taggram), np.asarray(embedding).reshape(len(patches), -1)
 
     def with_pools(self, patches: Array) -> tuple[Array, Array, Array, Array]:
-        """Judge patches, and give `max_pool` and `mean_pool` too: float32 (n, channels). musicnn models only."""
+        """Predict patches, and give `max_pool` and `mean_pool` too: float32 (n, channels). musicnn models only."""
         taggram, embedding, max_pool, mean_pool = self._pooled.predict_on_batch(patches)
         return np.asarray(taggram), np.asarray(embedding), np.asarray(max_pool), np.asarray(mean_pool)
 
@@ -96,7 +96,7 @@ class Network:
         return {name: np.asarray(value) for name, value in self._features.predict_on_batch(patches).items()}
 
     def warm_up(self) -> None:
-        """Judge one silent patch, so that the first real one is not late."""
+        """Predict one silent patch, so that the first real one is not late."""
         self(np.zeros((1, self.window_frames, N_MELS), np.float32))
 
 

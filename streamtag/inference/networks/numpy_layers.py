@@ -273,5 +273,5 @@ def _normed(patch: Array, norm: tuple[Double, Double]) -> Array:
 
 
 def _padded(x: Array, taps: int) -> Array:
-    """Zeros before and after, so that filters of so many frames give as many frames as there are."""
+    """Zeros before and after, so that filters of `taps` frames give as many frames as there are."""
     return np.pad(x, (((taps - 1) // 2, taps // 2), (0, 0)))

@@ -29,7 +29,7 @@ _turn = threading.Lock()
 
 
 class NumpyNetwork:
-    """A model that judges whole patches, each on one thread, on all processors.
+    """A model that predicts whole patches, each on one thread, on all processors.
 
     What it says of a patch does not depend, to the bit, on the patches that it is given with. It keeps nothing between
     calls, so several threads may share one; they take turns. BLAS is kept to one thread meanwhile, which threadpoolctl
@@ -88,7 +88,7 @@ class NumpyNetwork:
         return cls(load_weights(name), window_frames)
 
     def __call__(self, patches: Array) -> tuple[Array, Array]:
-        """Judge patches.
+        """Predict patches.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class NumpyNetwork:
         return found["taggram"], found[self.spec.embedding].reshape(-1, self.spec.embedding_size)
 
     def with_pools(self, patches: Array) -> tuple[Array, Array, Array, Array]:
-        """Judge patches of a musicnn model, and give its pools too.
+        """Predict patches of a musicnn model, and give its pools too.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ class NumpyNetwork:
         return self._of_each(patches)
 
     def warm_up(self) -> None:
-        """Judge one silent patch, so that the first real one is not late."""
+        """Predict one silent patch, so that the first real one is not late."""
         self(np.zeros((1, self.window_frames, N_MELS), np.float32))
 
     def _of_each(self, patches: Array, names: Container[str] | None = None) -> dict[str, Array]:

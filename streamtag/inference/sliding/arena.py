@@ -26,7 +26,7 @@ class Arena:
         self._contents: list[tuple[int, Floats]] = []
 
     def room(self, *shape: int) -> int:
-        """Place for so many zeros."""
+        """Place for zeros of this shape."""
         place = self._size
         self._size += -(-int(np.prod(shape)) // LINE) * LINE
         return place

@@ -5,7 +5,7 @@ type, so this module makes one: a *tile* of ``rows x regs`` registers of `LANES`
 The kernels are written once in terms of tiles; how large a tile is follows from the CPU, through `TILES`.
 
 ``fma(tile, a, at, step, v)`` is the heart: row i of the tile gains ``a[at + i * step] * v``, one fused multiply-add a
-register. `plain` has the same operations in NumPy; they stand in when Numba is disabled (NUMBA_DISABLE_JIT=1).
+register. `tiles` has the same operations in NumPy; they stand in when Numba is disabled (NUMBA_DISABLE_JIT=1).
 
 All arrays are C-contiguous float32 and are addressed flat: ``at`` counts float32 from the first element, whatever the
 shape. Nothing is bounds-checked.

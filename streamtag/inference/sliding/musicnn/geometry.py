@@ -31,7 +31,7 @@ class Level(NamedTuple):
 
 
 def level(window: int, before: int, after: int) -> Level:
-    """The edge rows of a receptive field that looks so many frames back and ahead."""
+    """The edge rows of a receptive field that looks this many frames back and ahead."""
     return Level(before, after) if before + after <= window else Level(window, 0)
 
 

@@ -1,4 +1,4 @@
-"""One call for all that is done to judge a block of windows: Numba takes its time to look at a call's arguments."""
+"""One call for all that is done to predict a block of windows: Numba takes its time to look at a call's arguments."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def judge(
     shape: Shape,
     block: Block,
 ) -> None:
-    """Take the frames that a block of windows needs, and judge it: the results lie in `memory` then.
+    """Take the frames that a block of windows needs, and predict it: the results are in `memory` then.
 
     Parameters
     ----------

@@ -69,12 +69,12 @@ class Shape(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A few windows that are judged together, in frames of the stream.
+    """A few windows that are predicted together, in frames of the stream.
 
     Attributes
     ----------
     done : int
-        Frames that earlier blocks have gone through: the end of the last window that was judged.
+        Frames that earlier blocks have gone through: the end of the last window that was predicted.
     first, windows : int
         Number of the block's first window, and how many there are.
     start : int
@@ -147,9 +147,9 @@ class Rooms(NamedTuple):
 
 
 def make_shape(spec: ModelSpec, window: int, hop: int, at_once: int) -> Shape:
-    """Shape of a stream that judges up to `at_once` windows together."""
+    """Shape of a stream that predicts up to `at_once` windows together."""
     capacity = window + (at_once - 1) * hop
-    slots = (capacity - 1) // hop + 1  # a frame may be in so many windows that are not judged yet
+    slots = (capacity - 1) // hop + 1  # a frame may be in this many windows that are not predicted yet
     channels = FRONT_END + 3 * spec.filters
     edges, levels = tuple(geometry.groups(window)), tuple(geometry.midend(window))
     sizes = (spec.filters, spec.embedding_size, len(spec.labels), channels)

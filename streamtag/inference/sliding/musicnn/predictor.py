@@ -17,11 +17,11 @@ from streamtag.inference.sliding.musicnn.prepared import Prepared
 from streamtag.inference.sliding.simd import PANEL
 
 BLOCK_FRAMES = 32
-"""Windows that end within so many frames are judged together: they share the reading of the weights."""
+"""Windows that end within this many frames are predicted together: they share the reading of the weights."""
 
 
 class SlidingPredictor:
-    """Judges overlapping windows exactly, computing once what they share.
+    """Predicts overlapping windows exactly, computing once what they share.
 
     `push` only keeps the frames; `take` does the work, so skipped windows cost nothing. Memory is fixed, apart from
     frames that were pushed and are not yet taken or skipped. Results do not depend, to the bit, on how frames are
@@ -63,16 +63,16 @@ class SlidingPredictor:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all frames; the next one is frame 0 again."""
+        """Discard all frames; the next one is frame 0 again."""
         self._pending: deque[Floats] = deque()
         self._pushed = 0  # frames that have come
         self._oldest = 0  # number of the first frame in _pending
-        self._done = 0  # frames gone through: the end of the last window that was judged
+        self._done = 0  # frames gone through: the end of the last window that was predicted
         self._next = 0  # window
 
     @property
     def due(self) -> int:
-        """Windows that are complete and neither judged nor skipped."""
+        """Windows that are complete and neither predicted nor skipped."""
         return max(0, (self._pushed - self.window_frames) // self.hop_frames + 1 - self._next)
 
     def push(self, frames: Floats) -> None:
@@ -96,7 +96,7 @@ class SlidingPredictor:
         self._forget(self._next * self.hop_frames)
 
     def take(self, limit: int) -> Prediction:
-        """Judge the oldest windows that are due, `limit` of them at the most."""
+        """Predict the oldest windows that are due, `limit` of them at the most."""
         first, count = self._next, max(0, min(limit, self.due))
         pooled = np.empty((count, 2, self._shape.channels), np.float32)
         embedding = np.empty((count, self.spec.embedding_size), np.float32)
@@ -126,7 +126,7 @@ class SlidingPredictor:
             self._memory[:] = 0
 
     def _judge(self, pooled: Floats, embedding: Floats, logits: Floats) -> None:
-        """Judge the next windows, as many as there is room for results."""
+        """Predict the next windows, as many as there is room for results."""
         windows = len(pooled)
         start = self._next * self.hop_frames
         end = start + (windows - 1) * self.hop_frames + self.window_frames
@@ -155,7 +155,7 @@ class SlidingPredictor:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _forget(self, before: int) -> None:
-        """Let go of pending frames that no window needs any more."""
+        """Discard pending frames that no window needs any more."""
         while self._pending and self._oldest < before:
             chunk = self._pending.popleft()
             gone = min(before - self._oldest, len(chunk))

@@ -80,11 +80,11 @@ def left_columns(
     shape : Shape
         What stays the same for the stream.
     block : Block
-        The windows that are judged.
+        The windows that are predicted.
     length, filters_at, activation_at : int
         Frames of the branch's filters, and where these and its activation are in `weights`.
     normed_at, left_at, whole_at, best_at : int
-        Places in `memory` as in `state.Rooms`: ring of frames, the windows' first rows (slots, (length - 1) // 2, 51),
+        Places in `memory` as in `layout.Rooms`: ring of frames, the windows' first rows (slots, (length - 1) // 2, 51),
         ring of whole rows, scratch for `length` rows of maxima.
     """
     back = (length - 1) // 2

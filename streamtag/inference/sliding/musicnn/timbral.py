@@ -183,7 +183,7 @@ def timbral_columns(jobs: Integers, used: int, memory: Floats, weights: Floats, 
 
 
 def _multiplier(columns: int) -> Any:
-    """Products of spectra for so many consecutive columns."""
+    """Products of spectra for `columns` consecutive columns."""
 
     @jit
     def multiply(memory: Floats, x_at: int, weights: Floats, filters_at: int, products: int) -> None:
@@ -207,7 +207,7 @@ def _multiplier(columns: int) -> Any:
 
 
 def _inverter(columns: int) -> Any:
-    """The inverse transform's greatest output over frequency, for so many columns (see `spectral_filters`)."""
+    """The inverse transform's greatest output over frequency, for `columns` columns (see `spectral_filters`)."""
 
     @jit
     def invert(memory: Floats, weights: Floats, places: Places, products: int, channel: int, out: int) -> None:

@@ -24,7 +24,7 @@ LAST_POOL = 4
 
 
 class Needed(NamedTuple):
-    """What a window needs of a layer's output: columns, each `step` frames from the next, of so many bands.
+    """What a window needs of a layer's output: columns, each `step` frames from the next, of `bands` bands.
 
     Of the layer's input it needs a column more on either side, a band more on top, and a row of zeros below.
     """
@@ -72,7 +72,7 @@ class Layer(NamedTuple):
 
 
 def layers(hop: int, windows: int) -> tuple[Layer, ...]:
-    """The layers of a stream whose windows start every `hop` frames, `windows` of which are judged at once.
+    """The layers of a stream whose windows start every `hop` frames, `windows` of which are predicted at once.
 
     From the first position of the first window to the last position of the last one nothing may be overwritten.
     """

@@ -17,7 +17,7 @@ class Memory(NamedTuple):
     ahead, both, whole : tuple of ndarray of float32
         Rings of a layer's sums over one, two and three input columns.
     begun : ndarray of float32
-        For each window that is judged, column 0 of the input of the layer at hand.
+        For each window that is predicted, column 0 of the input of the layer at hand.
     cut : ndarray of float32
         Columns 0 and 1 of the layer and window at hand.
     patch : ndarray of float32
@@ -25,7 +25,7 @@ class Memory(NamedTuple):
     biases, tags_bias : ndarray of float32
         Copies from the weights (here, as the kernels take the start of a sum from what they write).
     embedding, logits : ndarray of float32
-        Results of the windows that are judged, (windows, 256) and (windows, 128).
+        Results of the windows that are predicted, (windows, 256) and (windows, 128).
     """
 
     inputs: tuple[Floats, ...]

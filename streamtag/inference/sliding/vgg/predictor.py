@@ -17,11 +17,11 @@ from streamtag.inference.sliding.vgg.prepared import PreparedVgg, aligned
 from streamtag.inference.sliding.vgg.steps import judge
 
 BLOCK_FRAMES = 16
-"""Windows that end within so many frames are judged together: they share the reading of the weights."""
+"""Windows that end within this many frames are predicted together: they share the reading of the weights."""
 
 
 class SlidingVggPredictor:
-    """Judges overlapping windows of a vgg model exactly, computing once what they share.
+    """Predicts overlapping windows of a vgg model exactly, computing once what they share.
 
     `push` only keeps the frames; `take` does the work, so skipped windows cost nothing. Memory is fixed (2 to 23 MB, by
     the hop), apart from frames that were pushed and are not yet taken or skipped. Results do not depend, to the bit, on
@@ -75,7 +75,7 @@ class SlidingVggPredictor:
         )
 
     def reset(self) -> None:
-        """Forget all frames; the next one is frame 0 again."""
+        """Discard all frames; the next one is frame 0 again."""
         self._frames: Floats = np.empty((0, N_MELS), np.float32)  # from the next window's first on
         self._oldest = 0  # number of the first of these
         self._next = 0  # window
@@ -83,7 +83,7 @@ class SlidingVggPredictor:
 
     @property
     def due(self) -> int:
-        """Windows that are complete and neither judged nor skipped."""
+        """Windows that are complete and neither predicted nor skipped."""
         return max(0, (self._oldest + len(self._frames) - PATCH_FRAMES) // self.hop_frames + 1 - self._next)
 
     def push(self, frames: Floats) -> None:
@@ -105,7 +105,7 @@ class SlidingVggPredictor:
         self._forget()
 
     def take(self, limit: int) -> Prediction:
-        """Judge the oldest windows that are due, `limit` of them at the most."""
+        """Predict the oldest windows that are due, `limit` of them at the most."""
         first, count = self._next, max(0, min(limit, self.due))
         embedding = np.empty((count, self.spec.embedding_size), np.float32)
         logits = np.empty((count, len(self.spec.labels)))
@@ -128,7 +128,7 @@ class SlidingVggPredictor:
         trial.take(1)
 
     def _judge(self, embedding: Floats, logits: NDArray[np.float64]) -> None:
-        """Judge the next windows, as many as there is room for results."""
+        """Predict the next windows, as many as there is room for results."""
         windows, memory = len(embedding), self._memory
         judge(
             self._prepared.arrays,
@@ -145,7 +145,7 @@ class SlidingVggPredictor:
         self.skip(windows)
 
     def _forget(self) -> None:
-        """Let go of frames before the next window, also of those that are still to come."""
+        """Discard frames before the next window, also of those that are still to come."""
         gone = min(max(0, self._next * self.hop_frames - self._oldest), len(self._frames))
         self._oldest += gone
         self._frames = self._frames[gone:]

@@ -148,7 +148,7 @@ def judge(
     hop: int,
     windows: int,
 ) -> None:
-    """Judge windows: their embeddings to `memory.embedding`, their tags before the sigmoid to `memory.logits`.
+    """Predict windows: their embeddings to `memory.embedding`, their tags before the sigmoid to `memory.logits`.
 
     Parameters
     ----------
