@@ -28,7 +28,7 @@ def _renamed(old: str, new: str) -> Callable[[object], Any]:
 
 @dataclass(frozen=True, slots=True)
 class HeadFrame:
-    """What one head (your own tags) says at one hop.
+    """The prediction of one head (your own tags) at one hop.
 
     Attributes
     ----------
@@ -85,11 +85,11 @@ class TagFrame:
     captured : float or None
         When the newest sample was captured, in seconds of `time.monotonic()`; None where there is no clock.
     arrived : float or None
-        When that sample came to streamtag, on the same clock; None where there is no clock.
+        When that sample arrived at streamtag, on the same clock; None where there is no clock.
     predicted : float or None
         When the scores were ready and began to be sent, on the same clock; None where there is no clock.
     heads : tuple of HeadFrame
-        What each head says, in the order they were given.
+        The prediction of each head, in the order they were given.
     gated : bool
         Whether the network was at rest, because of silence or because the input is gone. `raw` and `embedding` are then
         zeros, and `scores` are falling to 0.

@@ -268,7 +268,7 @@ class RingBuffer:
         return self._clock.at(position) + self.clock_offset
 
     def arrived_at(self, position: float) -> float:
-        """Arrival time of a sample in the ring (reader only), in seconds of `time.monotonic()`; now, if it has not."""
+        """Arrival time of a sample (reader only), in seconds of `time.monotonic()`; now, if it is not there yet."""
         if not self._ends or position > self._ends[-1]:
             return time.monotonic()
         return self._arrivals[bisect_left(self._ends, position)]

@@ -52,7 +52,7 @@ class FileTags:
     notes : tuple[str, ...]
         What a user should know: shorter than a patch, ended early, samples replaced.
     heads : Mapping[str, tuple[tuple[str, float], ...]]
-        What each head (your own tags) says of the whole file, by its name: (class, probability), best first.
+        What each head (your own tags) predicts for the whole file, by its name: (class, probability), best first.
     features : Mapping[str, NDArray[np.float32]]
         The further features that the `FileTagger` was asked for, by name, each (patches, channels).
     """
@@ -217,7 +217,7 @@ class FileTagger:
 
 
 def whole_file(head: PlainHead, patches: Array) -> tuple[tuple[str, float], ...]:
-    """What a head says of a whole file.
+    """What a head predicts for a whole file.
 
     Parameters
     ----------

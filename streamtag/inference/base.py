@@ -22,7 +22,7 @@ Features = dict[str, Array]
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a predictor says of n consecutive windows (fewer if some were skipped before them).
+    """A predictor's results for n consecutive windows (fewer if some were skipped before them).
 
     Attributes
     ----------

@@ -18,7 +18,7 @@ class PlayingHead:
     Parameters
     ----------
     head : PlainHead
-        The head.
+        Makes the predictions.
     top : int
         See `Rolling`.
     smooth, threshold : float
@@ -55,7 +55,7 @@ class PlayingHead:
         Returns
         -------
         HeadFrame
-            What the head says at this hop.
+            The head's prediction at this hop.
         """
         judged = self.head.joined(features)
         raw = self.head.decision.probabilities(judged[None])[0].astype(np.float32)

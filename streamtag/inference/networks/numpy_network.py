@@ -31,9 +31,10 @@ _turn = threading.Lock()
 class NumpyNetwork:
     """A model that predicts whole patches, each on one thread, on all processors.
 
-    What it says of a patch does not depend, to the bit, on the patches that it is given with. It keeps nothing between
-    calls, so several threads may share one; they take turns. BLAS is kept to one thread meanwhile, which threadpoolctl
-    grants to the first thread that asks for it: called from another one, this is slower, and last bits may differ.
+    What it predicts for a patch does not depend, to the bit, on the patches that it is given with. It keeps nothing
+    between calls, so several threads may share one; they take turns. BLAS is kept to one thread meanwhile, which
+    threadpoolctl grants to the first thread that asks for it: called from another one, this is slower, and last bits
+    may differ.
 
     Parameters
     ----------

@@ -108,7 +108,7 @@ def window_rows(
     Parameters
     ----------
     order : ndarray of int64, shape (channels,)
-        What `state.pool_order` gave.
+        What `layout.pool_order` gave.
     memory, weights : ndarray of float32
         As for `shared_rows`.
     places : Places

@@ -1,7 +1,7 @@
 """The order in which the vgg kernels work: new columns layer by layer, then the two cut columns of each window.
 
 Compiled, so that a window costs one call. Arguments throughout: `n` counts layers 2 to 5 from 0; `weights` is
-`vgg_prepared.Arrays`, `layers` is `vgg_geometry.layers`, `memory` is `memory.Memory`.
+`prepared.Arrays`, `layers` is `geometry.layers`, `memory` is `memory.Memory`.
 """
 
 from __future__ import annotations
