@@ -36,7 +36,7 @@ def make_predictor(
         GPU where there is one (`KERAS_BACKEND` may name another backend). `auto`: sliding, which is the quicker on a
         CPU for every model and hop (docs/sliding.md); both give the same numbers.
     pools : bool
-        Whether results of musicnn models must be `Prediction` (sliding: they always are).
+        Whether predictions of musicnn models hold `max_pool` and `mean_pool` (sliding: they always do).
 
     Returns
     -------
