@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -104,3 +105,8 @@ def test_types_are_published():
 def test_the_citation_names_this_version():
     citation = (Path(__file__).parents[1] / "CITATION.cff").read_text()
     assert f"version: {streamtag.__version__}\n" in citation
+
+
+def test_the_command_line_starts_without_numpy():
+    code = "import sys, streamtag.cli; sys.exit('numpy' in sys.modules or 'numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

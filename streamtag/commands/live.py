@@ -14,15 +14,11 @@ from streamtag.commands.console import EXIT_INTERRUPTED, err, forget_stdout, not
 from streamtag.commands.options import EngineOption, Heads, Model, Window, finite, heads_and_model
 from streamtag.commands.signals import Terminated, install_signal_handlers, restore_default_handlers
 from streamtag.errors import OptionError
-from streamtag.results import State
-from streamtag.sinks.background import Background
-from streamtag.sinks.base import Sink, Wrapper
-from streamtag.sinks.lines import JsonLines, TextLines
-from streamtag.sinks.throttled import Throttled
 from streamtag.tagging.options import GATE_DBFS, LIVE_MODEL, TaggingOptions
 
 if TYPE_CHECKING:
     from streamtag.engine import Session
+    from streamtag.sinks.base import Sink, Wrapper
 
 app = typer.Typer()
 
@@ -102,6 +98,7 @@ def live(
     from streamtag.opening import open_session
     from streamtag.osc.control import ControlPort, parse_listen
     from streamtag.osc.sink import OscSink, parse_destination
+    from streamtag.sinks.throttled import Throttled
 
     if embeddings and format != "json":
         raise OptionError("--embeddings are written in JSON lines: add --format json (over OSC they are always sent)")
@@ -136,6 +133,10 @@ def live(
 
 def _screen(format: str | None, embeddings: bool, rate: float, others: list[Sink]) -> Wrapper:
     """What shows the session on stdout."""
+    from streamtag.sinks.background import Background
+    from streamtag.sinks.lines import JsonLines, TextLines
+    from streamtag.sinks.throttled import Throttled
+
     if format == "json":
         return Throttled(Background(JsonLines(sys.stdout, embeddings=embeddings)), rate)
     if format == "text" or not out.is_terminal:
@@ -161,6 +162,8 @@ def run_session(session: Session, screen: Wrapper, duration: float | None) -> in
     StreamtagError
         The session's first error.
     """
+    from streamtag.results import State
+
     status = 0
     try:
         with c_libraries_silent():

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from streamtag.commands.console import err
 from streamtag.dsp.params import FRAME_SECONDS, frames_in
-from streamtag.heads.head import PlainHead
 from streamtag.inference.networks.specs import SPECS, find_spec
 from streamtag.tagging.options import LIVE_MODEL
+
+if TYPE_CHECKING:
+    from streamtag.heads.head import PlainHead
 
 FILE_MODEL = "MTT_musicnn"
 

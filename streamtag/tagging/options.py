@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from streamtag.errors import OptionError
-from streamtag.heads.head import PlainHead
-from streamtag.inference.base import Engine
+
+if TYPE_CHECKING:  # the command line starts without NumPy
+    from streamtag.heads.head import PlainHead
+    from streamtag.inference.base import Engine
 
 LIVE_MODEL = "MSD_musicnn"
 GATE_DBFS = -60.0
