@@ -210,7 +210,7 @@ def first_tags(model: str) -> str:
         import numpy as np
         from streamtag.inference.networks.weights import load_weights
         from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor
-from streamtag.inference.sliding.musicnn.prepared import prepare
+        from streamtag.inference.sliding.musicnn.prepared import prepare
         sliding = SlidingPredictor(prepare(load_weights({model!r})), {WINDOW}, 4)
         sliding.push(np.zeros(({WINDOW}, {N_MELS}), np.float32))
         sliding.take(1)
