@@ -63,7 +63,7 @@ def _summaries(lines: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _command(name: str, summaries: dict[str, str]) -> Row:
-    return f"[`{name}`](#{name.replace(' ', '-')})", _prose(summaries[name]), ""
+    return f"[`{name.removeprefix('streamtag ')}`](#{name.replace(' ', '-')})", _prose(summaries[name]), ""
 
 
 def _option(item: re.Match[str]) -> Row:
@@ -87,7 +87,7 @@ def _prose(text: str) -> str:
 
 def _table(first: str, last: str, rows: Iterable[Row]) -> Iterator[str]:
     width = 3 if last else 2
-    for row in [(first, "", last), ("---", "---", "---"), *rows]:
+    for row in [(first, "meaning", last), ("---", "---", "---"), *rows]:
         yield "| " + " | ".join(cell.replace("|", r"\|") for cell in row[:width]) + " |"
 
 

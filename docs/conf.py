@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import is_dataclass
 from pathlib import Path
 
 from sphinx import addnodes
@@ -22,12 +23,12 @@ from command_line import write_reference  # noqa: E402 - it lies beside this fil
 project = "streamtag"
 copyright = "2026 The streamtag developers"
 version = release = streamtag.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
 
 # --- pages: plain Markdown, read here and on code-hosting sites -------------------------------------------------------
 
 myst_heading_anchors = 3
-smartquotes_action = "qe"  # but no dashes: "--" is an option
+smartquotes = False  # "--" is an option, and quotes are code's
 # sections of the README are pages here: under the page's title their headings begin at the third level
 suppress_warnings = ["myst.header"]
 PAGES = {
@@ -42,22 +43,24 @@ PAGES = {
 
 default_role = "py:obj"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 python_maximum_signature_line_length = 80
-napoleon_google_docstring = False
-napoleon_use_ivar = True  # attributes as a list; a dataclass's fields would come twice
-napoleon_use_rtype = False
+numpydoc_show_class_members = False  # autodoc shows them
+toc_object_entries_show_parents = "hide"
 
 # --- looks ------------------------------------------------------------------------------------------------------------
 
 html_theme = "furo"
 html_title = f"streamtag {release}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 
-class LinksOutOfDocs(SphinxTransform):
-    """Relative links to files outside docs/, and of such files that pages include, lead where they do elsewhere."""
+class RelativeLinks(SphinxTransform):
+    """Links between files of the repository lead where they do elsewhere, though some of the files are pages here."""
 
     default_priority = 1
 
@@ -66,12 +69,14 @@ class LinksOutOfDocs(SphinxTransform):
         for link in list(self.document.findall(addnodes.pending_xref)):
             if link["reftype"] != "myst":
                 continue
+            if link.astext().endswith(".md"):
+                link["refexplicit"] = False  # a page has a title, not a file's name
             path, _, anchor = link["reftarget"].partition("#")
-            if link["refdomain"] == "doc":
+            if link["refdomain"] == "doc":  # a Markdown file, found
                 if not path.startswith("../"):
                     continue
                 path, anchor = f"{path.removeprefix('../')}.md", link["reftargetid"]
-            if not (ROOT / path).is_file():
+            if not (ROOT / path).is_file():  # as the README and others in its folder write it
                 continue  # Sphinx will say so
             page = PAGES.get(path) or re.sub(r"^docs/(.*)\.md$", r"\1", path)
             if page != path:
@@ -80,6 +85,19 @@ class LinksOutOfDocs(SphinxTransform):
                 download = addnodes.download_reference("", "", *link.children, refdoc=link["refdoc"])
                 download["reftarget"] = f"/../{path}"
                 link.replace_self(download)
+
+
+def short_signature(
+    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """NDArray[float32] as the source has it, not what it stands for; none of a protocol, or of what streamtag makes."""
+    made_by_streamtag = is_dataclass(thing) and thing is not streamtag.TaggingOptions
+    if made_by_streamtag or getattr(thing, "_is_protocol", False):
+        return "", None
+    long = re.compile(r"~?numpy\.ndarray\[tuple\[.*?\], ~?numpy\.dtype\[[\w.~]*?(\w+)\]\]")
+    alias = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
+    signature, returns = (part and alias.sub(r"\1", long.sub(r"NDArray[\1]", part)) for part in (signature, returns))
+    return signature, returns
 
 
 def every_name_is_documented(app: Sphinx, env: BuildEnvironment) -> None:
@@ -93,5 +111,6 @@ def every_name_is_documented(app: Sphinx, env: BuildEnvironment) -> None:
 def setup(app: Sphinx) -> None:
     """Sphinx calls this before it reads the pages."""
     write_reference(ROOT / "build" / "commands.md")
-    app.add_transform(LinksOutOfDocs)
+    app.add_transform(RelativeLinks)
+    app.connect("autodoc-process-signature", short_signature)
     app.connect("env-check-consistency", every_name_is_documented)
