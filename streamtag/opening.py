@@ -95,7 +95,7 @@ def live(
         A port where OSC messages steer the session.
     options : TaggingOptions or None
         How to tag; None for the defaults with a gate of -60 dBFS.
-    **changes : Unpack
+    **changes : TaggingKeywords
         Single options by name, in place of those in `options` (see `TaggingOptions`).
 
     Returns

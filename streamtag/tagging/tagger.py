@@ -47,7 +47,7 @@ class Tagger:
         Does the work, in place of what the model, hop and window would make.
     evaluator : Predictor or None
         Former name of `predictor`, deprecated since 0.2.
-    **changes : Unpack
+    **changes : TaggingKeywords
         Single options by name, in place of those in `options` (see `TaggingOptions`).
 
     Attributes
