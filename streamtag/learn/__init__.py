@@ -1,5 +1,4 @@
 """Your own tags: from labelled clips to a head that plays live.
 
-What plays live (`plain`, `headfile`, `play`) needs NumPy and safetensors only; what learns (`head`, `training`) imports
-scikit-learn.
+What plays live is in `streamtag.heads` and needs NumPy and safetensors only; only this package imports scikit-learn.
 """

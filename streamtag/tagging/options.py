@@ -98,4 +98,4 @@ def chosen(model: str | None, options: TaggingOptions | None, changes: TaggingKe
         known = ", ".join(TaggingKeywords.__annotations__)
         raise OptionError(f"no option is called {', '.join(sorted(unknown))}; the options are {known}")
     options = options or TaggingOptions()
-    return replace(options, **({} if model is None else {"model": model}), **changes)  # type: ignore[arg-type]
+    return replace(options, **({} if model is None else {"model": model}), **changes)  # type: ignore[arg-type] # lists too

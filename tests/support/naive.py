@@ -62,7 +62,7 @@ def mean_squares(y, start, hop, hops):
 
 
 class Ring:
-    """Twin of `audiothread.write_block` and the ring that it writes to, as plain lists without a memory layout.
+    """Twin of `callback.write_block` and the ring that it writes to, as plain lists without a memory layout.
 
     `data` is what lies in the ring, by place; `blocks` are the stamps of all blocks that were taken: samples written up
     to the block's end, lost before it, taken, captured, arrived.
