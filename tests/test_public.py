@@ -70,7 +70,7 @@ def test_what_is_given_to_a_session_can_be_named(name):
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="streamtag.*tagger_of_all"):
+    with pytest.raises(AttributeError, match=r"streamtag.*tagger_of_all"):
         _ = streamtag.tagger_of_all  # type: ignore[attr-defined] # that it is none is what is tested
     assert not hasattr(streamtag, "numpy")
 
