@@ -143,8 +143,6 @@ class MelStream:
         """
         from streamtag.dsp.kernels import mix_down
 
-        if self._flushed:
-            raise FeedError("samples after the end of the stream: call reset() before pushing a new one")
         shaped = samples[:, None] if samples.ndim == 1 else samples
         if shaped.ndim != 2 or shaped.shape[1] != self.channels:
             raise FeedError(
@@ -153,8 +151,30 @@ class MelStream:
         block = np.ascontiguousarray(to_float32(shaped))
         mono = np.empty(len(block), np.float32)
         self.nonfinite += mix_down(block, mono)
-        self.samples_in += len(mono)
-        return self._take(self._resampler.push(mono))
+        return self.push_mono(mono)
+
+    def push_mono(self, samples: NDArray[np.float32]) -> Frames:
+        """As `push`, for what is mixed and cleaned already, as that which comes out of a ring.
+
+        Parameters
+        ----------
+        samples : ndarray of float32, shape (n,)
+            Finite; any n from 0.
+
+        Returns
+        -------
+        Frames
+            The frames; perhaps none.
+
+        Raises
+        ------
+        FeedError
+            After `flush` without `reset`.
+        """
+        if self._flushed:
+            raise FeedError("samples after the end of the stream: call reset() before pushing a new one")
+        self.samples_in += len(samples)
+        return self._take(self._resampler.push(samples))
 
     def flush(self) -> Frames:
         """End the stream and give the frames that are left.

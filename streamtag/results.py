@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag.errors import StreamtagError
+
 SILENCE_DBFS = -120.0
 """What a level of nothing at all is given as."""
 
@@ -130,6 +132,18 @@ class State(enum.Enum):
     PAUSED = "paused"
     FINISHED = "finished"
     FAILED = "failed"
+
+    def to(self, after: State) -> State:
+        """The state that follows, if the table lets it.
+
+        Raises
+        ------
+        StreamtagError
+            If it does not: a mistake of the program.
+        """
+        if after not in TRANSITIONS[self]:
+            raise StreamtagError(f"a session that is {self.value} cannot become {after.value}")
+        return after
 
 
 ENDED = frozenset({State.FINISHED, State.FAILED})

@@ -74,7 +74,7 @@ class Outlet:
         for sink in opened:
             try:
                 sink.close()
-            except Exception as error:
+            except BaseException as error:  # also SystemExit: the others are still to be closed
                 self._note(sink, error)
 
     def _try(self, sink: Sink, call: Callable[[], None]) -> None:
@@ -89,7 +89,7 @@ class Outlet:
             self._failures[sink.name] = self._failures.get(sink.name, 0) + 1
             self._note(sink, error)
 
-    def _note(self, sink: Sink, error: Exception) -> None:
+    def _note(self, sink: Sink, error: BaseException) -> None:
         self._errors.setdefault(sink.name, _words(error))
         self.first_error = self.first_error or error
 
