@@ -196,5 +196,5 @@ class Clock:
 
 
 def pump(session: Session) -> None:
-    while session.step():
+    while session.step() or session.requests_waiting:
         pass
