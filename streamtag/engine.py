@@ -20,6 +20,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
+from streamtag._threads import start_whole
 from streamtag.errors import StreamtagError
 from streamtag.osc.control import ControlPort
 from streamtag.results import Stats, TagFrame
@@ -75,7 +76,7 @@ class Session:
             serves another session.
         """
         self.prepare()
-        self._thread.start()
+        start_whole(self._thread)
         weakref.finalize(self, _end_dropped, self._loop).atexit = False  # see `_end_all` for that
         _RUNNING.add(self)
 

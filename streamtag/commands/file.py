@@ -9,7 +9,6 @@ import typer
 
 from streamtag.commands.console import EXIT_FAILED, err, forget_stdout, preparing, print_failure, print_tags
 from streamtag.commands.options import FILE_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model
-from streamtag.commands.signals import install_signal_handlers
 from streamtag.errors import StreamtagError
 from streamtag.inference.networks.specs import find_spec
 
@@ -77,7 +76,6 @@ def file(
         embeddings=embeddings,
         heads=heads,
     )
-    install_signal_handlers()
     with preparing(model):
         batch.prepare(paths)
     failed = 0

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
+import time
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from streamtag._stderr import c_libraries_silent
-from streamtag.commands.console import EXIT_INTERRUPTED, err, forget_stdout, note_stuck, out, preparing
+from streamtag.commands.console import err, forget_stdout, note_stuck, out, preparing
 from streamtag.commands.options import EngineOption, Heads, Model, Window, finite, heads_and_model
-from streamtag.commands.signals import Terminated, install_signal_handlers, restore_default_handlers
+from streamtag.commands.signals import Terminated, defer_signals, ended_by
 from streamtag.errors import OptionError
 from streamtag.tagging.options import GATE_DBFS, LIVE_MODEL, TaggingOptions
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from streamtag.engine import Session
     from streamtag.sinks.base import Sink, Wrapper
 
+LOOK_SECONDS = 0.05
+"""How often a running session looks whether a signal has come."""
 app = typer.Typer()
 
 
@@ -118,7 +120,6 @@ def live(
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
     screen = _screen(format, embeddings, rate, others)
-    install_signal_handlers()
     with preparing(model):
         session = open_session(
             options, input, [screen, *others], channels=chosen, loop=loop, callback=callback, control=control
@@ -164,25 +165,24 @@ def run_session(session: Session, screen: Wrapper, duration: float | None) -> in
     """
     from streamtag.results import State
 
-    status = 0
     try:
-        with c_libraries_silent():
-            try:
+        try:
+            with c_libraries_silent():
                 session.start()
+                defer_signals()
                 if screen.name != "terminal":  # the view shows it itself
                     for name, trouble in session.stats.sink_trouble.items():
                         err.print(f"note: {name} {trouble}; trying again", markup=False)
-                session.wait(None if duration is None else min(duration, threading.TIMEOUT_MAX))
-            finally:
-                restore_default_handlers()
-                session.stop()
-    except KeyboardInterrupt:
-        status = EXIT_INTERRUPTED
-    except Terminated as end:
-        status = end.status
+                _wait(session, duration)
+        finally:
+            defer_signals()
+            session.stop()
+    except (KeyboardInterrupt, Terminated):
+        pass  # `ended_by` says so
     except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
         forget_stdout()
     finally:
+        session.stop()  # again: the one signal that may raise may have done so just before
         note_stuck(screen.stuck)
         if session.stats.state is not State.STARTING:  # else nothing was heard, and the error says why
             _summary(session)
@@ -190,7 +190,15 @@ def run_session(session: Session, screen: Wrapper, duration: float | None) -> in
         session.wait()
     except BrokenPipeError:
         forget_stdout()
-    return status
+    return ended_by() or 0
+
+
+def _wait(session: Session, seconds: float | None) -> None:
+    """Wait for the end: of the session, of the time, or by a signal, which is only noted by now."""
+    until = math.inf if seconds is None else time.monotonic() + seconds
+    while ended_by() is None and (left := until - time.monotonic()) > 0:
+        if session.wait(min(left, LOOK_SECONDS)):
+            return
 
 
 def parse_channels(text: str | None) -> tuple[int, ...] | None:
