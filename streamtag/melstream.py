@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from streamtag.dsp.params import HOP_LENGTH, MAX_CHANNELS, N_FFT, N_MELS, SAMPLE_RATE
 from streamtag.dsp.resampler import Resampler, to_float32
+from streamtag.dsp.samples import whole_rate
 from streamtag.errors import FeedError
 
 BLOCK = 64
@@ -65,8 +66,8 @@ class MelStream:
 
     Parameters
     ----------
-    samplerate : int
-        Hz of the input, 1 to 384 kHz.
+    samplerate : int or float
+        Hz of the input, a whole number, 1 to 384 kHz.
     channels : int
         Channels of the input, 1 to 32; the mean of them is heard.
     centered : bool
@@ -90,13 +91,13 @@ class MelStream:
         A number of channels that cannot be used.
     """
 
-    def __init__(self, samplerate: int, channels: int = 1, *, centered: bool = False) -> None:
+    def __init__(self, samplerate: float, channels: int = 1, *, centered: bool = False) -> None:
         if not 1 <= channels <= MAX_CHANNELS:
             raise FeedError(f"{channels} channels: 1 to {MAX_CHANNELS} can be used")
-        self.samplerate = samplerate
+        self.samplerate = whole_rate(samplerate)
         self.channels = channels
         self.centered = centered
-        self._resampler = Resampler(samplerate)
+        self._resampler = Resampler(self.samplerate)
         self._window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
         filters = mel_filterbank()
         support = [np.flatnonzero(band) for band in filters]

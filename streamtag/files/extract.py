@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -98,6 +98,43 @@ def saved_line(
 ) -> str:
     """The line that musicnn appends for a file."""
     return f"{file_name},{model},input_length={input_length},input_overlap={input_overlap},{','.join(names)}\n"
+
+
+@overload
+def extractor(
+    file_name: str | Path,
+    model: str = "MTT_musicnn",
+    input_length: float = 3,
+    input_overlap: float | Literal[False] = False,
+    extract_features: Literal[True] = True,
+) -> tuple[Array, list[str], dict[str, Array]]: ...
+
+
+@overload
+def extractor(
+    file_name: str | Path,
+    model: str = "MTT_musicnn",
+    input_length: float = 3,
+    input_overlap: float | Literal[False] = False,
+    *,
+    extract_features: Literal[False],
+) -> tuple[Array, list[str]]: ...
+
+
+@overload
+def extractor(
+    file_name: str | Path, model: str, input_length: float, input_overlap: float, extract_features: Literal[False]
+) -> tuple[Array, list[str]]: ...
+
+
+@overload
+def extractor(
+    file_name: str | Path,
+    model: str = "MTT_musicnn",
+    input_length: float = 3,
+    input_overlap: float | Literal[False] = False,
+    extract_features: bool = True,
+) -> tuple[Array, list[str], dict[str, Array]] | tuple[Array, list[str]]: ...
 
 
 def extractor(

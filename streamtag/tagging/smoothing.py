@@ -130,5 +130,7 @@ class Rolling:
         return switched
 
     def best(self) -> tuple[tuple[str, float], ...]:
-        """The top tags and their scores, best first."""
-        return () if self.scores is None else best_tags(self.labels, self.scores, self.top)
+        """The top tags and their scores, best first; none where all scores are 0, as in silence."""
+        if self.scores is None or not self.scores.any():
+            return ()
+        return best_tags(self.labels, self.scores, self.top)

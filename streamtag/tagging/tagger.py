@@ -10,10 +10,11 @@ from functools import partial
 from typing import Unpack
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from streamtag.dsp.params import FRAME_SECONDS, frames_in, hop_frames
 from streamtag.dsp.resampler import lookahead
+from streamtag.dsp.samples import as_samples, whole_rate
 from streamtag.heads.file import check_heads
 from streamtag.heads.head import PlainHead
 from streamtag.inference.base import Predictor
@@ -175,15 +176,15 @@ class Tagger:
         MelStream(44_100).push(np.zeros(1024, np.float32))
         self._windows.predictor.warm_up()
 
-    def feed(self, samples: NDArray[np.generic], samplerate: int) -> int:
+    def feed(self, samples: ArrayLike, samplerate: float) -> int:
         """Take samples without making predictions; `step` and `skip` decide what becomes of the results.
 
         Parameters
         ----------
-        samples : ndarray, shape (n,) or (n, channels)
-            Float (-1..1), int16 or int32.
-        samplerate : int
-            Hz; the same until `reset`.
+        samples : array_like, shape (n,) or (n, channels)
+            Float (-1..1), int16 or int32; an array, a list, a tensor on the CPU, a table.
+        samplerate : int or float
+            Hz, a whole number; the same until `reset`.
 
         Returns
         -------
@@ -193,9 +194,11 @@ class Tagger:
         Raises
         ------
         FeedError
-            A rate or shape that does not fit what came before.
+            What is no sound, or of another scale; a rate or shape that does not fit what came before.
+        OptionError
+            A rate that cannot be used.
         """
-        self._accept(self._timeline.push(samples, samplerate))
+        self._accept(self._timeline.push(as_samples(samples), whole_rate(samplerate)))
         return self.due
 
     def feed_mono(self, samples: NDArray[np.float32], samplerate: int) -> int:
@@ -203,7 +206,7 @@ class Tagger:
         self._accept(self._timeline.push_mono(samples, samplerate))
         return self.due
 
-    def push(self, samples: NDArray[np.generic], samplerate: int) -> list[TagFrame]:
+    def push(self, samples: ArrayLike, samplerate: float) -> list[TagFrame]:
         """Take samples and give all results that they complete (see `feed`)."""
         self.feed(samples, samplerate)
         return list(self.results())

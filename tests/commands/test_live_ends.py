@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.usefixtures("compiled"),
 ]
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-ROUNDS = 24
+ROUNDS = 12
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
