@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from streamtag import __version__
+from streamtag._encoding import never_fail_to_encode
 from streamtag._stderr import keep_stderr_for_python
 from streamtag.commands import devices, doctor, evaluate, features, file, learn, live, models
 from streamtag.commands.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, err, leave
@@ -50,6 +51,8 @@ def main() -> None:
     if sys.stdout is None:  # started with stdout closed
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as the process lives
     keep_stderr_for_python()
+    for stream in (sys.stdout, sys.stderr):
+        never_fail_to_encode(stream)
     try:
         app()
     except SystemExit as end:  # Typer's way to say that all is done

@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from streamtag._encoding import INSTEAD
 from streamtag.decoding.find import find_audio
 from streamtag.dsp.params import frames_between, frames_in, hop_frames
 from streamtag.errors import OptionError, SinkError, StreamtagError
@@ -136,7 +137,7 @@ class Batch:
                 raise OptionError(f"cannot write {target}: the folder {target.absolute().parent} does not exist")
         if self.save is not None:
             with _writing(self.save):
-                self._save = self.save.open("a", encoding="utf-8")
+                self._save = self.save.open("a", encoding="utf-8", errors=INSTEAD)
         self._found = find_audio(paths)
         self._tagger = FileTagger(
             self.spec.name,

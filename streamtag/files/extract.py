@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 from typing import Literal, overload
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from streamtag._encoding import INSTEAD, writable
 from streamtag.dsp.params import N_MELS, frames_between, frames_in
 from streamtag.errors import OptionError
 from streamtag.files.offline import FileTagger, FileTags
@@ -84,11 +86,11 @@ def top_tags(
     _warn(tags)
     names = [tag for tag, _ in tags.top(topN)]
     if print_tags:
-        print(f"[{file_name}] Top{topN} tags: ")
+        print(f"[{writable(str(file_name), sys.stdout.encoding)}] Top{topN} tags: ")
         for name in names:
             print(f" - {name}")
     if save_tags:
-        with Path(save_tags).open("a", encoding="utf-8") as file:
+        with Path(save_tags).open("a", encoding="utf-8", errors=INSTEAD) as file:
             file.write(saved_line(file_name, model, input_length, input_overlap, names))
     return names
 
