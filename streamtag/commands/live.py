@@ -99,7 +99,8 @@ def live(
     """Tag live audio and send the results, many times a second."""
     from streamtag.opening import open_session
     from streamtag.osc.control import ControlPort, parse_listen
-    from streamtag.osc.sink import OscSink, parse_destination
+    from streamtag.osc.sink import OscSink
+    from streamtag.osc.where import parse_destination
     from streamtag.sinks.throttled import Throttled
 
     if embeddings and format != "json":
