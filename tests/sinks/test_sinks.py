@@ -359,7 +359,6 @@ def test_json_lines() -> None:
     before = stream.flushed
     sink.frame(make_frame())
     assert stream.flushed == before + 1
-    sink.status(make_stats())
     sink.close()
     (line,) = stream.getvalue().splitlines()
     said = json.loads(line)
@@ -367,6 +366,7 @@ def test_json_lines() -> None:
     assert said == {
         "t": 3.008,
         "top": [["rock", 0.4322], ["female vocalists", 0.3], ["pop", 0.05]],
+        "on": ["rock"],
         "level_dbfs": -18.2,
         "latency_ms": 31.4,
     }
@@ -398,14 +398,15 @@ def test_json_lines_with_the_embedding() -> None:
     frame = make_frame()
     sink.frame(frame)
     line = json.loads(stream.getvalue())
-    assert set(line) == {"t", "top", "level_dbfs", "latency_ms", "captured", "sent", "embedding"}
+    assert set(line) == {"t", "top", "on", "level_dbfs", "latency_ms", "captured", "sent", "embedding"}
     np.testing.assert_allclose(line["embedding"], frame.embedding, atol=5e-7)
 
 
 def test_json_stays_json_without_a_clock_and_in_silence() -> None:
     stream = io.StringIO()
-    JsonLines(stream).frame(make_frame(captured=None, predicted=None, level_dbfs=-120.0, top=()))
-    assert json.loads(stream.getvalue()) == {"t": 3.008, "top": [], "level_dbfs": -120.0, "latency_ms": 0.0}
+    JsonLines(stream).frame(make_frame(captured=None, predicted=None, level_dbfs=-120.0, top=(), on=frozenset()))
+    silence = {"t": 3.008, "top": [], "on": [], "level_dbfs": -120.0, "latency_ms": 0.0}
+    assert json.loads(stream.getvalue()) == silence
 
 
 # --- terminal -----------------------------------------------------------------------------------------------------
