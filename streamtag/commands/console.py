@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from streamtag._terminal import can_draw
 from streamtag.errors import StreamtagError
 
 if TYPE_CHECKING:
@@ -27,13 +28,14 @@ def preparing(what: str, *, kernels: bool = True) -> Iterator[None]:
     """Say that there is something to wait for, and for how long it has gone on."""
     from streamtag._jit import is_cached
 
+    drawn = can_draw(sys.stderr)
     text = f"starting {what}"
     if kernels and not is_cached():
         text = "compiling kernels, once on this machine (about 15 s)"
-        if not err.is_terminal:
+        if not drawn:
             err.print(f"{text} ...")
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    with Progress(*columns, console=err, transient=True, disable=not drawn) as progress:
         progress.add_task(text, total=None)
         yield
 

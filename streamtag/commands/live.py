@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from streamtag._stderr import c_libraries_silent
-from streamtag.commands.console import err, forget_stdout, note_stuck, out, preparing
+from streamtag._terminal import can_draw
+from streamtag.commands.console import err, forget_stdout, note_stuck, preparing
+from streamtag.commands.jobs import stoppable
 from streamtag.commands.options import EngineOption, Heads, Model, Window, finite, heads_and_model
 from streamtag.commands.signals import Terminated, defer_signals, ended_by
 from streamtag.errors import OptionError
@@ -19,6 +21,7 @@ from streamtag.tagging.options import GATE_DBFS, LIVE_MODEL, TaggingOptions
 if TYPE_CHECKING:
     from streamtag.engine import Session
     from streamtag.sinks.base import Sink, Wrapper
+    from streamtag.sinks.terminal import TerminalView
 
 LOOK_SECONDS = 0.05
 """How often a running session looks whether a signal has come."""
@@ -120,35 +123,38 @@ def live(
     chosen = parse_channels(channels)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
-    screen = _screen(format, embeddings, rate, others)
-    with preparing(model):
-        session = open_session(
-            options, input, [screen, *others], channels=chosen, loop=loop, callback=callback, control=control
-        )
-        try:
-            session.tagger.warm_up()
-        except BaseException:
-            session.stop()
-            raise
-    raise typer.Exit(run_session(session, screen, duration))
+    screen, view = _screen(format, embeddings, rate, others)
+    with stoppable(view):
+        with preparing(model):
+            session = open_session(
+                options, input, [screen, *others], channels=chosen, loop=loop, callback=callback, control=control
+            )
+            try:
+                session.tagger.warm_up()
+            except BaseException:
+                session.stop()
+                raise
+        raise typer.Exit(run_session(session, screen, duration))
 
 
-def _screen(format: str | None, embeddings: bool, rate: float, others: list[Sink]) -> Wrapper:
-    """What shows the session on stdout."""
+def _screen(
+    format: str | None, embeddings: bool, rate: float, others: list[Sink]
+) -> tuple[Wrapper, TerminalView | None]:
+    """What shows the session on stdout, and the live view, if that is it."""
     from streamtag.sinks.background import Background
     from streamtag.sinks.lines import JsonLines, TextLines
     from streamtag.sinks.throttled import Throttled
 
     if format == "json":
-        return Throttled(Background(JsonLines(sys.stdout, embeddings=embeddings)), rate)
-    if format == "text" or not out.is_terminal:
-        return Throttled(Background(TextLines(sys.stdout)), rate)
+        return Throttled(Background(JsonLines(sys.stdout, embeddings=embeddings)), rate), None
+    if format == "text" or not can_draw(sys.stdout):
+        return Throttled(Background(TextLines(sys.stdout)), rate), None
     from rich.console import Console
 
     from streamtag.sinks.terminal import TerminalView
 
-    console = Console(highlight=False)  # breaks lines that are too long, which `out` does not
-    return Background(TerminalView(console, others), waiting=1, count_drops=False)
+    view = TerminalView(Console(highlight=False, force_terminal=True), others)
+    return Background(view, waiting=1, count_drops=False), view
 
 
 def run_session(session: Session, screen: Wrapper, duration: float | None) -> int:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamtag._encoding import INSTEAD
+from streamtag._terminal import can_draw
 from streamtag.decoding.find import find_audio
 from streamtag.dsp.params import frames_between, frames_in, hop_frames
 from streamtag.errors import OptionError, SinkError, StreamtagError
@@ -158,7 +159,7 @@ class Batch:
         """
         jobs = self.jobs or os.cpu_count() or 1
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        shown = console.is_terminal and len(self._found) > 1
+        shown = console.is_terminal and can_draw(console.file) and len(self._found) > 1
         executor = ThreadPoolExecutor(jobs, thread_name_prefix="streamtag-batch")
         try:
             with Progress(*columns, console=console, transient=True, disable=not shown, redirect_stdout=shown) as bar:
