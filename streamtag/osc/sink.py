@@ -222,13 +222,13 @@ class OscSink:
             messages += its_switches
         self._send_bundles(messages)
         for datagram in self._tags.fill(frame.scores):
-            self._destination.send(datagram)
+            self._send(datagram)
         for datagrams, head in zip(self._heads, frame.heads, strict=True):
             for datagram in datagrams.fill(head.scores):
-                self._destination.send(datagram)
+                self._send(datagram)
         if self._with_embeddings:
             for datagram in self._embedding.fill(frame.embedding):
-                self._destination.send(datagram)
+                self._send(datagram)
         self._greet()
 
     def status(self, stats: Stats) -> None:
@@ -265,9 +265,12 @@ class OscSink:
             self._arrivals = self._destination.arrivals
             self._send_bundles(self._switches.all())
 
+    def _send(self, datagram: bytes | bytearray) -> None:
+        self._destination.send(datagram)
+
     def _send_bundles(self, messages: Sequence[OscMessage]) -> None:
         for group in grouped(messages):
-            self._destination.send(bundle(group))
+            self._send(bundle(group))
 
 
 def _times(frame: TagFrame) -> Iterator[OscMessage]:
