@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
@@ -39,10 +39,11 @@ def stoppable(view: OnTerminal | None) -> Iterator[None]:
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if view is not None:
-            view.suspend()
-        if can_draw(sys.stderr):  # the spinner hides it, too
-            os.write(sys.stderr.fileno(), SHOW_CURSOR.encode())
+        with suppress(OSError):  # the terminal may be gone
+            if view is not None:
+                view.suspend()
+            if can_draw(sys.stderr):  # the spinner hides it, too
+                os.write(sys.stderr.fileno(), SHOW_CURSOR.encode())
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
         # here again after `fg` or `bg`

@@ -72,7 +72,14 @@ def live(
             metavar="DBFS|off",
         ),
     ] = None,
-    osc: Annotated[list[str] | None, typer.Option(help="Send OSC there; repeatable.", metavar="HOST:PORT")] = None,
+    osc: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Send OSC there: a name or an address (IPv6 in brackets, a broadcast address, a multicast group) and "
+            "a port; repeatable.",
+            metavar="HOST:PORT",
+        ),
+    ] = None,
     osc_in: Annotated[
         str | None,
         typer.Option(

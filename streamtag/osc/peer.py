@@ -18,6 +18,10 @@ QUIET_DATAGRAMS = 2
 """The same within this machine, in datagrams: a busy system may report one no sooner than at the next."""
 
 
+NO_ROOM = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM})
+"""What is wrong with the moment, and not with the way there."""
+
+
 class Peer:
     """A socket that is connected to one address.
 
@@ -53,14 +57,14 @@ class Peer:
     def send(self, datagram: bytes | bytearray) -> bool:
         """Send one datagram. Returns whether it is on its way: it has not come back at once, that is."""
         error = self._try(datagram)
-        if error is not None and not isinstance(error, BlockingIOError):
+        if error is not None and error.errno not in NO_ROOM:
             # this may report an earlier one, and the present one was not sent: once more
             again = self._try(datagram)
             if again is None:
                 self.returned += 1
                 self._came_back(error)
             error = again
-        if isinstance(error, BlockingIOError):  # no room, at present
+        if error is not None and error.errno in NO_ROOM:
             return False
         if error is not None:
             self.failing, self.trouble = True, words(error)
