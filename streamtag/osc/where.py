@@ -88,7 +88,7 @@ def _remedy(text: str) -> str:
     if _is_ipv6(bare) and port.isdecimal():
         return _instead(f"[{bare}]:{port}", "an IPv6 address goes into brackets: write")
     if match := re.fullmatch(r"([^\s:/@]+|\[[^\[\]]+\]):?", text):
-        return f"the port is missing: expected HOST:PORT, for example {match[1]}:9000"
+        return f"expected HOST:PORT, for example {match[1]}:9000: the port is missing"
     closer = re.sub(r"\s*:\s*|\s+", ":", text, count=1).rstrip("/")
     return _instead(closer)
 

@@ -269,7 +269,7 @@ def test_oscdump_hears_the_program(live_run: LiveRun, oscdump: str) -> None:
     assert live_run.dumped, f"{oscdump} heard nothing"
     hops = len(live_run.outcome.json)
     # oscdump prints: TIMETAG ADDRESS TYPES ARGUMENTS
-    heard = [line.split(maxsplit=3) for line in live_run.dumped]
+    heard = [[*line.split(maxsplit=3), ""] for line in live_run.dumped]  # those without arguments have no types
     types: dict[str, set[str]] = {}
     for line in heard:
         types.setdefault(re.sub(r"^/streamtag/(tag|on)/.*", r"/streamtag/\1/", line[1]), set()).add(line[2])
@@ -281,6 +281,9 @@ def test_oscdump_hears_the_program(live_run: LiveRun, oscdump: str) -> None:
     assert types["/streamtag/latency"] == types["/streamtag/added"] == {"fff"}
     assert types["/streamtag/gaps"] == {"ifi"}
     assert types["/streamtag/rested"] == {"i"}
+    assert types["/streamtag/seconds"] == {"ii"}
+    assert types["/streamtag/trouble"] == {""}
+    assert {kind.strip("s") for kind in types["/streamtag/active"]} == {""}
     assert types["/streamtag/embedding"] == {"ii" + "f" * 200}
     assert types.get("/streamtag/on/", {"i"}) == {"i"}
     assert len([line for line in heard if line[1] == "/streamtag/frame"]) == hops

@@ -49,7 +49,7 @@ def test_no_destinations(text: str) -> None:
     [
         ("9000", "write 127.0.0.1:9000"),
         (":9000", "write 127.0.0.1:9000"),
-        ("localhost", "the port is missing: expected HOST:PORT, for example localhost:9000"),
+        ("localhost", "for example localhost:9000: the port is missing"),
         ("localhost:", "for example localhost:9000"),
         ("[::1]", "for example [::1]:9000"),
         ("::1:9000", "into brackets: [::1:9000]:9000 or [::1]:9000"),
