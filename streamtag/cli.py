@@ -13,6 +13,7 @@ from streamtag._encoding import never_fail_to_encode
 from streamtag._stderr import keep_stderr_for_python
 from streamtag.commands import devices, doctor, evaluate, features, file, learn, live, models
 from streamtag.commands.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, err, leave
+from streamtag.commands.jobs import stoppable
 from streamtag.commands.signals import Terminated, ended_by, ignore_signals
 from streamtag.errors import OptionError, StreamtagError, UnknownModelError
 
@@ -54,7 +55,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         never_fail_to_encode(stream)
     try:
-        app()
+        with stoppable(None):
+            app()
     except SystemExit as end:  # Typer's way to say that all is done
         status = end.code if isinstance(end.code, int) else 0
     except (OptionError, UnknownModelError) as error:

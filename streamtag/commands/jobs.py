@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -32,9 +33,12 @@ def stoppable(view: OnTerminal | None) -> Iterator[None]:
     Parameters
     ----------
     view : OnTerminal or None
-        What draws, if anything does but the spinner of the start.
+        What draws, if anything does but a spinner or a progress bar.
     """
-    if not hasattr(signal, "SIGTSTP") or signal.getsignal(signal.SIGTSTP) is not signal.SIG_DFL:
+    if not hasattr(signal, "SIGTSTP") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    if (before := signal.getsignal(signal.SIGTSTP)) is signal.SIG_IGN:  # whoever started it wants no job control
         yield
         return
 
@@ -42,7 +46,7 @@ def stoppable(view: OnTerminal | None) -> Iterator[None]:
         with suppress(OSError):  # the terminal may be gone
             if view is not None:
                 view.suspend()
-            if can_draw(sys.stderr):  # the spinner hides it, too
+            if can_draw(sys.stderr):  # a spinner hides it, too
                 os.write(sys.stderr.fileno(), SHOW_CURSOR.encode())
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
@@ -54,10 +58,10 @@ def stoppable(view: OnTerminal | None) -> Iterator[None]:
         if view is not None:
             view.resume()
 
-    before = signal.signal(signal.SIGCONT, go_on)
+    before_continued = signal.signal(signal.SIGCONT, go_on)
     signal.signal(signal.SIGTSTP, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        signal.signal(signal.SIGCONT, before)
+        signal.signal(signal.SIGTSTP, before or signal.SIG_DFL)
+        signal.signal(signal.SIGCONT, before_continued or signal.SIG_DFL)

@@ -277,6 +277,18 @@ def test_ctrl_z_leaves_the_terminal_to_the_shell_and_fg_draws_below(terminal: Ca
 
 
 @pytest.mark.slow
+def test_ctrl_z_at_the_start_leaves_the_cursor(terminal: Callable[..., Terminal]) -> None:
+    screen = terminal()
+    screen.type(f"{DEMO}\r")
+    screen.wait_for(lambda: screen.cursor_hidden, "the spinner")
+    screen.type("\x1a")
+    screen.wait_for(lambda: screen.count("Stopped"), "the shell")
+    screen.wait_for(lambda: not screen.cursor_hidden, "the cursor")
+    screen.type("fg\r")
+    screen.wait_for(lambda: state(screen), "the view")
+
+
+@pytest.mark.slow
 def test_in_the_background_nothing_is_drawn(terminal: Callable[..., Terminal]) -> None:
     screen = terminal(40, 100)
     screen.type(f"{DEMO} --duration 4 2> /dev/null &\r")
