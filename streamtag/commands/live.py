@@ -111,6 +111,8 @@ def live(
     from streamtag.osc.control import ControlPort, parse_listen
     from streamtag.osc.sink import OscSink
     from streamtag.osc.where import parse_destination
+    from streamtag.sinks.background import Background
+    from streamtag.sinks.notices import Notices
     from streamtag.sinks.throttled import Throttled
 
     if embeddings and format != "json":
@@ -131,10 +133,19 @@ def live(
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
     screen, view = _screen(format, embeddings, rate, others)
+    sinks: list[Sink] = [screen, *others]
+    if view is None:  # else that shows what goes wrong
+        sinks.append(Background(Notices(_say), count_drops=False))
     with stoppable(view):
         with preparing(model):
             session = open_session(
-                options, input, [screen, *others], channels=chosen, loop=loop, callback=callback, control=control
+                options,
+                input,
+                sinks,
+                channels=chosen,
+                loop=loop,
+                callback=callback,
+                control=control,
             )
             try:
                 session.tagger.warm_up()
@@ -164,6 +175,10 @@ def _screen(
     return Background(view, waiting=1, count_drops=False), view
 
 
+def _say(line: str) -> None:
+    err.print(line, markup=False)
+
+
 def run_session(session: Session, screen: Wrapper, duration: float | None) -> int:
     """Run a session until it ends, for at most `duration` seconds, or until a signal; print its summary.
 
@@ -184,9 +199,6 @@ def run_session(session: Session, screen: Wrapper, duration: float | None) -> in
             with c_libraries_silent():
                 session.start()
                 defer_signals()
-                if screen.name != "terminal":  # the view shows it itself
-                    for name, trouble in session.stats.sink_trouble.items():
-                        err.print(f"note: {name} {trouble}; trying again", markup=False)
                 _wait(session, duration)
         finally:
             defer_signals()

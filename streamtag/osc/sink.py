@@ -246,6 +246,7 @@ class OscSink:
                 message("/streamtag/added", *map(float, added)),
                 message("/streamtag/gaps", stats.gaps, float(stats.gap_seconds), stats.overflows),
                 message("/streamtag/rested", stats.hops_gated),
+                message("/streamtag/level", float(stats.level_dbfs)),
                 message("/streamtag/trouble", *_fitting(troubles(stats, self._info.source))),
                 *self._switches.listed(),
             ]

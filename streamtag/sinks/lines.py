@@ -110,6 +110,7 @@ class JsonLines(_Lines):
         """Put the state on the next line; on one of its own where none may come soon."""
         self._status = {
             "state": stats.state.value,
+            "level_dbfs": round(stats.level_dbfs, 1),
             "trouble": troubles(stats, self._source),
             "samples_lost": stats.samples_lost,
             "overflows": stats.overflows,

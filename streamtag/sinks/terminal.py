@@ -169,9 +169,9 @@ class TerminalView(BaseSink):
         return rows
 
     def _level(self, columns: int) -> Text:
-        if self._frame is None:
+        if self._frame is None and self._stats is None:
             return self._text(("level  -", ""))
-        level = self._frame.level_dbfs
+        level = self._frame.level_dbfs if self._frame else self._stats.level_dbfs if self._stats else SILENCE_DBFS
         share = 1 - level / QUIETEST_SHOWN_DBFS
         colour = "red" if level > -1 else "yellow" if level > -6 else "green"
         shown = "silence" if level <= SILENCE_DBFS else f"{level:6.1f} dBFS"
@@ -223,6 +223,7 @@ class TerminalView(BaseSink):
         lines = []
         if stats.trouble:
             lines.append((f"{self._info.source}: {stats.trouble}", "bold red"))
+        lines += [(f"{self._info.source}: {warning}", "yellow") for warning in stats.warnings.values()]
         for name in self._others:
             troubled = stats.sink_trouble.get(name) or stats.sink_errors.get(name)
             lost = f", {stats.sink_drops[name]} not taken" if stats.sink_drops.get(name) else ""
