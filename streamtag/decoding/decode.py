@@ -20,6 +20,7 @@ from pathlib import Path
 
 from streamtag.decoding.ffmpeg import FFmpegReader
 from streamtag.decoding.reader import AudioReader, RefusedError
+from streamtag.decoding.regular import irregular
 from streamtag.decoding.sndfile import SndfileReader, ogg_ends
 from streamtag.errors import AudioFileError
 
@@ -60,8 +61,8 @@ def _recognise(path: Path) -> tuple[str | None, str]:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             raise AudioFileError(path, "a folder without files of sound that can be listed")
-        if not stat.S_ISREG(status.st_mode):
-            raise AudioFileError(path, "not a regular file (a pipe, a device or a socket)")
+        if (other := irregular(status.st_mode)) is not None:
+            raise AudioFileError(path, other)
         if not status.st_size:
             raise AudioFileError(path, "empty file")
         with path.open("rb") as file:
