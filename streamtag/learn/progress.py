@@ -77,6 +77,6 @@ def progress(console: Console | None, what: str, total: int) -> Iterator[Steps]:
         To be told of each step.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = console is not None and console.is_terminal
+    shown = console is not None and _draws(console)
     with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
         yield Steps(bar, console, what, total)
