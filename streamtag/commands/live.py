@@ -136,23 +136,16 @@ def live(
     sinks: list[Sink] = [screen, *others]
     if view is None:  # else that shows what goes wrong
         sinks.append(Background(Notices(_say), count_drops=False))
+    with preparing(model):
+        session = open_session(options, input, sinks, channels=chosen, loop=loop, callback=callback, control=control)
+        try:
+            session.tagger.warm_up()
+        except BaseException:
+            session.stop()
+            raise
     with stoppable(view):
-        with preparing(model):
-            session = open_session(
-                options,
-                input,
-                sinks,
-                channels=chosen,
-                loop=loop,
-                callback=callback,
-                control=control,
-            )
-            try:
-                session.tagger.warm_up()
-            except BaseException:
-                session.stop()
-                raise
-        raise typer.Exit(run_session(session, screen, duration))
+        status = run_session(session, screen, duration)
+    raise typer.Exit(status)
 
 
 def _screen(
