@@ -13,6 +13,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from streamtag._encoding import writable
+from streamtag._terminal import on_one_line
 from streamtag.results import SILENCE_DBFS, HeadFrame, State, Stats, TagFrame
 from streamtag.sinks.base import BaseSink, SessionInfo, Sink, distinct_names
 from streamtag.sinks.painter import Painter
@@ -132,7 +133,8 @@ class TerminalView(BaseSink):
 
     def _text(self, *parts: tuple[str, str]) -> Text:
         """Parts with their styles, in characters that the terminal's encoding has."""
-        return Text.assemble(*((writable(part, self._console.encoding), style) for part, style in parts))
+        encoding = self._console.encoding
+        return Text.assemble(*((writable(on_one_line(part), encoding), style) for part, style in parts))
 
     # --- what is heard --------------------------------------------------------------------------------------------
 
@@ -162,7 +164,7 @@ class TerminalView(BaseSink):
                 rows.append(_Row(self._text(("–", "dim")), TAGS + place))
                 continue
             style = "bold green" if tag in heard.on else ""
-            label = set_cell_size(writable(tag, self._console.encoding), width)
+            label = set_cell_size(writable(on_one_line(tag), self._console.encoding), width)
             drawn = f" {bar(score, cells):{cells}}" if cells > 0 else ""
             row = self._text((label, style), (drawn, style or "cyan"), (f" {score:.2f}", ""))
             rows.append(_Row(row, TAGS + place))
