@@ -153,7 +153,7 @@ def _others(folder: Path, found: Sequence[Path]) -> list[Path]:
 def _nothing_in(folder: Path, others: Sequence[Path]) -> str:
     try:
         with os.scandir(folder):
-            return f"no files of sound in it ({_counted(others) if others else 'empty'})"
+            return f"no files of sound in it, but {_counted(others)}" if others else "empty"
     except OSError as error:
         return f"cannot be listed ({error.strerror or error})"
 

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -282,6 +283,24 @@ def extract(
             executor.shutdown(cancel_futures=True)
             raise
     return results
+
+
+def notes_on(files: Sequence[FileFeatures]) -> Iterator[str]:
+    """What a user should know of files that were heard: what is off about them, and which are copies.
+
+    Yields
+    ------
+    str
+        A note.
+    """
+    for file in files:
+        for note in file.sound.notes:
+            yield f"{file.path}: {note}"
+    same: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        if file.sound.nothing is None:
+            same[file.sound.sha256].append(str(file.path))
+    yield from (f"the same sound: {', '.join(copies)}" for copies in same.values() if len(copies) > 1)
 
 
 class Stopped(BaseException):

@@ -107,7 +107,7 @@ def material_of(
         *labelled.notes,
         *_of_classes(labelled.labels, targets, groups),
         *_copies(clips, files),
-        *(f"{file.path}: {note}" for file in files for note in file.sound.notes),
+        *_doubts(files),
     ]
     return Material(files, targets, groups, labelled.exclusive), list(skipped.values()), notes
 
@@ -158,6 +158,14 @@ def _copies(clips: Sequence[Clip], files: Sequence[FileFeatures]) -> Iterator[st
             yield f"the same sound: {_named(twins)}"
         if len(alike) > MOST_NAMED:
             yield f"the same sound: {len(alike) - MOST_NAMED} sets of files more"
+
+
+def _doubts(files: Sequence[FileFeatures]) -> Iterator[str]:
+    doubtful = [file for file in files if file.sound.notes]
+    if doubtful:
+        yield f"{len(doubtful)} of the {len(files)} files were learned from, but are not as they should be:"
+    for file in doubtful:
+        yield f"{file.path}: {'; '.join(file.sound.notes)}"
 
 
 def _named(clips: Sequence[Clip]) -> str:

@@ -24,6 +24,7 @@ _BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+NO_TEXT = "not a table of text, but a file of another kind"
 Quoting = Literal[0, 3]  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
@@ -81,7 +82,7 @@ def read_table(path: Path, headings: Iterable[str]) -> Table:
     text, note = read_text(path)
     start = 0
     separator = None
-    if named := re.match(r"sep=(.)\r?\n", text):  # Excel's own line
+    if named := re.match(r"sep=(.)(?:\r\n|\n|\r)", text):  # Excel's own line
         text, separator, start = text[named.end() :], named[1], 1
     first = next((line for line in text.splitlines() if line.strip()), "")
     separator = separator or _separator(first, frozenset(headings))
@@ -120,6 +121,8 @@ def read_text(path: Path) -> tuple[str, str | None]:
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), None)
     if encoding is None and b"\0" in data[:4096]:
         high, low = data[0:4096:2].count(0), data[1:4096:2].count(0)
+        if 4 * (high + low) < len(data[:4096]):
+            raise HeadError(f"{path}: {NO_TEXT}")
         encoding = "utf-16-be" if high > low else "utf-16-le"
     try:
         text, note = data.decode(encoding or "utf-8"), None
@@ -130,7 +133,7 @@ def read_text(path: Path) -> tuple[str, str | None]:
             ) from None
         text, note = _windows(path, data, error.start)
     if "\0" in text or any(mark in text[:4096] for mark in "\x01\x02\x03\x04\x05\x06"):
-        raise HeadError(f"{path}: not a table of text, but a file of another kind")
+        raise HeadError(f"{path}: {NO_TEXT}")
     return text, note
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from streamtag import __version__
+from streamtag._slugs import slug, slugs
 from streamtag.errors import OptionError
 from streamtag.heads.file import check_names
 from streamtag.heads.head import Array, PlainHead, Statistic
@@ -166,6 +167,7 @@ def learn(
     check_files(labelled)
     heard = extract([clip.path for clip in labelled.clips], extraction, cache, jobs=jobs, console=console)
     material, skipped, notes = material_of(labelled, heard)
+    notes += _addresses(labelled.labels)
 
     tried: dict[str, tuple[tuple[str, ...], Figures]] = {}
     with progress(console, "testing", len(sets)) as steps, one_thread():
@@ -255,6 +257,13 @@ def _head_of(patches: Sequence[NDArray[np.float32]], material: Material, options
     targets = material.targets[owner]
     y: Any = targets.argmax(axis=1) if material.exclusive else targets.astype(int)
     return options.head().fit(rows, y, groups=material.groups[owner])
+
+
+def _addresses(labels: Sequence[str]) -> Iterator[str]:
+    """What labels are called in OSC addresses, where that cannot be guessed."""
+    made = slugs(labels)
+    if strange := [label for label in labels if not label.isascii() or made[label] != slug(label)]:
+        yield "in OSC addresses: " + ", ".join(f"{label} is {made[label]}" for label in strange)
 
 
 def default_name(out: Path) -> str:
