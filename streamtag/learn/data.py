@@ -161,7 +161,8 @@ def _nothing_in(folder: Path, others: Sequence[Path]) -> str:
 def _counted(paths: Sequence[Path]) -> str:
     """`3 files of other types (.txt 2, .jpg 1)`."""
     kinds = Counter(path.suffix.lower() or "no ending" for path in paths)
-    shown = [f"{kind} {count}" for kind, count in kinds.most_common(5)] + ["..."] * (len(kinds) > 5)
+    most = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{kind} {count}" for kind, count in most[:5]] + ["..."] * (len(most) > 5)
     return f"{len(paths)} file{'s' if len(paths) != 1 else ''} of other types ({', '.join(shown)})"
 
 
