@@ -10,7 +10,7 @@ from pathlib import Path
 from streamtag.decoding.regular import irregular
 from streamtag.errors import OptionError, SinkError
 
-TRIAL = bytes(1 << 16)
+TRIAL = bytes(4096)
 
 
 def check_output(target: Path, inputs: Iterable[Path] = ()) -> None:
@@ -40,10 +40,8 @@ def check_output(target: Path, inputs: Iterable[Path] = ()) -> None:
             raise OptionError(f"cannot write {target}: {other}")
         if not os.access(target, os.W_OK):
             raise SinkError(f"cannot write {target}: it is read-only")
-        for path in inputs:
-            with suppress(OSError, ValueError):
-                if path.samefile(target):
-                    raise OptionError(f"cannot write {target}: it is read, too ({path}); give another name")
+        if (same := next((path for path in inputs if _same(path, target)), None)) is not None:
+            raise OptionError(f"cannot write {target}: it is read, too ({same}); give another name")
     trial = target.with_name(f"{target.name}.partial")
     try:
         try:
@@ -55,6 +53,13 @@ def check_output(target: Path, inputs: Iterable[Path] = ()) -> None:
             trial.unlink(missing_ok=True)
     except OSError as error:
         raise SinkError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def _same(path: Path, target: Path) -> bool:
+    try:
+        return path.samefile(target)
+    except (OSError, ValueError):  # what is not there is not overwritten
+        return False
 
 
 def check_outputs(targets: Iterable[tuple[str, Path | None]], inputs: Iterable[Path] = ()) -> None:
