@@ -118,7 +118,8 @@ def _opening(path: Path) -> Iterator[None]:
         yield
     except (FileNotFoundError, NotADirectoryError):
         pattern = glob.has_magic(str(path))
-        raise AudioFileError(path, "no file matches this pattern" if pattern else "no such file") from None
+        link = path.is_symlink() and "a link to what is not there"
+        raise AudioFileError(path, link or ("no file matches this pattern" if pattern else "no such file")) from None
     except PermissionError:
         raise AudioFileError(path, "no permission to read it") from None
     except (OSError, ValueError) as error:  # such as a name that is too long, or with a null in it
