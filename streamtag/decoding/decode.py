@@ -28,6 +28,7 @@ from streamtag.decoding.links import links
 from streamtag.decoding.ogg import ogg_ends
 from streamtag.decoding.part import Part, PartFile
 from streamtag.decoding.reader import AudioReader, RefusedError
+from streamtag.decoding.regular import irregular
 from streamtag.decoding.sndfile import SndfileReader
 from streamtag.errors import AudioFileError
 
@@ -83,8 +84,8 @@ def check_regular(path: Path) -> None:
         status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise AudioFileError(path, "a folder without files of sound that can be listed")
-    if not stat.S_ISREG(status.st_mode):
-        raise AudioFileError(path, "not a regular file (a pipe, a device or a socket)")
+    if (other := irregular(status.st_mode)) is not None:
+        raise AudioFileError(path, other)
     if not status.st_size:
         raise AudioFileError(path, "empty file")
 

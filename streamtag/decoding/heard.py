@@ -45,20 +45,25 @@ class Heard:
         self._most = most if self._most is None else np.maximum(self._most, most)
 
     @property
-    def notes(self) -> list[str]:
-        """What a user should know of what has been heard so far."""
+    def silence(self) -> str | None:
+        """Why what has been heard so far is silence to the models; None where it is not."""
         if self._least is None or self._most is None:
-            return ["none of its samples is a number: what is heard is silence"] if self._any else []
+            return "none of its samples is a number: what is heard is silence" if self._any else None
         swing = self._most - self._least
         loudest, mean = float(swing[:-1].max()), float(swing[-1])
         if loudest < SILENT:
-            return ["silent from beginning to end: its tags mean nothing"]
-        said = []
+            return "silent from beginning to end: its tags mean nothing"
         if mean < max(SILENT, CANCELLED * loudest):
-            said.append(
+            return (
                 "its channels cancel each other out, as one is the other upside down: "
                 "their mean, which is what is heard, is silent"
             )
+        return None
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of what has been heard so far."""
+        said = [] if self.silence is None else [self.silence]
         if self.peak > TOO_LOUD:
             said.append(
                 f"samples reach {self.peak:,.0f} times full scale, as integers do that were stored as floats: "

@@ -92,6 +92,11 @@ class AudioReader:
         """None, or what is off about the file. Complete when `blocks` has ended."""
         return "; ".join([*self.troubles, *(self._heard.notes if self._ended else [])]) or None
 
+    @property
+    def silence(self) -> str | None:
+        """None, or why there is nothing to hear in it, in words. Complete when `blocks` has ended."""
+        return self._heard.silence
+
     def blocks(self, frames: int = 65_536) -> Iterator[Array]:
         """Yield all samples, in order; once.
 

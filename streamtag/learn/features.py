@@ -6,20 +6,19 @@ import hashlib
 import json
 import os
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 from rich.console import Console
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from streamtag.decoding.condition import Condition
 from streamtag.decoding.decode import open_audio
 from streamtag.decoding.regular import unopenable
 from streamtag.dsp.params import PATCH_FRAMES
@@ -28,14 +27,21 @@ from streamtag.inference.base import Features, Predictor, feature_sizes
 from streamtag.inference.factory import make_predictor
 from streamtag.inference.networks.specs import ModelSpec, check_window, find_spec
 from streamtag.inference.networks.weights import weights_sha256
+from streamtag.learn.copies import Fingerprint, same_sounds
 from streamtag.learn.progress import progress
 from streamtag.melstream import MelStream
 
 FORMAT = "streamtag-features-1"
+OUTLINE = "sound.outline"
+"""The outline's name among the arrays of a kept file."""
 PIECE = 1 << 22
 """Bytes read at a time for a checksum."""
 AT_ONCE = 16
 """Windows predicted at a time."""
+FULL_SCALE = 1.5 * 2**-15
+"""How near to 1 a sample is that an encoder, or a converter of 16 bits or more, could not make larger."""
+CLIPPED = 0.01
+"""Loud masters hold a sample in a thousand there. As many as this are heard as distortion."""
 LEARNING_HOP = 62
 """Frames between two patches: 1 s, as the transfer learning that was published with musicnn did."""
 
@@ -47,7 +53,9 @@ class Sound:
     Attributes
     ----------
     sha256 : str
-        Checksum of the samples (see `Condition.sha256`): the same for copies that differ as files.
+        Checksum of the samples (see `Fingerprint.sha256`): the same for copies that differ as files.
+    outline : ndarray of float32, shape (frames, 16)
+        Nearly the same for copies through a lossy encoder.
     nothing : str or None
         Why there is nothing to hear, in words; None where there is something.
     notes : tuple of str
@@ -55,6 +63,7 @@ class Sound:
     """
 
     sha256: str
+    outline: NDArray[np.float32]
     nothing: str | None
     notes: tuple[str, ...]
 
@@ -123,15 +132,21 @@ class Extraction:
             while predictor.due:
                 parts.append(predictor.take(AT_ONCE).features(self.spec))
 
+        def listen(logmel: NDArray[np.float32]) -> None:
+            predictor.push(logmel)
+            fingerprint.see(logmel)
+            judge()
+
         with open_audio(path) as reader:
             stream = MelStream(reader.samplerate, reader.channels, centered=True)
-            condition = Condition(reader.samplerate)
+            fingerprint, full, count = Fingerprint(reader.samplerate), 0, 0
             for block in reader.blocks():
                 check(len(block) / reader.samplerate)
-                condition.hear(block)
-                predictor.push(stream.push(block).logmel)
-                judge()
-            predictor.push(stream.flush().logmel)
+                fingerprint.hear(block)
+                full += int(np.count_nonzero(np.abs(np.abs(block) - 1) <= FULL_SCALE))
+                count += block.size
+                listen(stream.push(block).logmel)
+            listen(stream.flush().logmel)
         if not stream.samples_in:
             raise AudioFileError(path, "holds no samples")
         judge()
@@ -140,8 +155,12 @@ class Extraction:
             judge()
         predictor.reset()
         features = {name: np.concatenate([part[name] for part in parts]) for name in feature_sizes(self.spec)}
-        notes = (*([reader.note] if reader.note else []), *condition.notes())
-        return features, Sound(condition.sha256, condition.nothing, notes)
+        notes = [reader.note] if reader.note else []
+        if full > CLIPPED * count:
+            notes.append(f"clipped: {100 * full / count:.0f} % of its samples are at full scale")
+        if stream.nonfinite and reader.silence is None:
+            notes.append(f"{stream.nonfinite} NaN or infinite samples were replaced by 0")
+        return features, Sound(fingerprint.sha256, fingerprint.outline, reader.silence, tuple(notes))
 
 
 class FeatureCache:
@@ -169,11 +188,12 @@ class FeatureCache:
         try:
             with safe_open(self.folder / f"{key}.safetensors", framework="np") as file:
                 kept: Features = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - is no dict
-                sound = Sound(**json.loads((file.metadata() or {})["sound"]))
+                about = json.loads((file.metadata() or {})["sound"])
+                sound = Sound(about["sha256"], kept.pop(OUTLINE), about["nothing"], tuple(about["notes"]))
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             return None
         fits = {name: value.shape[1:] for name, value in kept.items()} == {name: (n,) for name, n in sizes.items()}
-        return (kept, replace(sound, notes=tuple(sound.notes))) if fits else None
+        return (kept, sound) if fits else None
 
     def put(self, key: str, features: Features, sound: Sound) -> None:
         """Keep features; where that is not possible, they are computed again the next time."""
@@ -183,7 +203,8 @@ class FeatureCache:
         with suppress(OSError, SafetensorError):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
-                save_file(features, partial, {"sound": json.dumps(asdict(sound))})
+                about = {"sha256": sound.sha256, "nothing": sound.nothing, "notes": sound.notes}
+                save_file({**features, OUTLINE: sound.outline}, partial, {"sound": json.dumps(about)})
                 partial.replace(self.folder / f"{key}.safetensors")
             finally:
                 partial.unlink(missing_ok=True)
@@ -296,11 +317,11 @@ def notes_on(files: Sequence[FileFeatures]) -> Iterator[str]:
     for file in files:
         for note in file.sound.notes:
             yield f"{file.path}: {note}"
-    same: dict[str, list[str]] = defaultdict(list)
-    for file in files:
-        if file.sound.nothing is None:
-            same[file.sound.sha256].append(str(file.path))
-    yield from (f"the same sound: {', '.join(copies)}" for copies in same.values() if len(copies) > 1)
+    heard = [file for file in files if file.sound.nothing is None]
+    same: dict[int, list[str]] = {}
+    for one, other in same_sounds([file.sound.sha256 for file in heard], [file.sound.outline for file in heard]):
+        same.setdefault(one, [str(heard[one].path)]).append(str(heard[other].path))
+    yield from (f"the same sound: {', '.join(copies)}" for copies in same.values())
 
 
 class Stopped(BaseException):

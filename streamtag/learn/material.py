@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamtag.decoding.regular import unopenable
 from streamtag.errors import HeadError, StreamtagError
+from streamtag.learn.copies import same_sounds
 from streamtag.learn.data import Clip, Labelled
 from streamtag.learn.features import FileFeatures
 
@@ -86,7 +87,7 @@ def material_of(
         if not isinstance(result, FileFeatures):
             skipped[clip] = str(result)
         elif result.sound.nothing is not None:
-            skipped[clip] = f"{clip.path}: {result.sound.nothing}: nothing to learn from"
+            skipped[clip] = f"{clip.path}: nothing to learn from: {result.sound.nothing}"
         else:
             pairs.append((clip, result))
     clips, files = [clip for clip, _ in pairs], [file for _, file in pairs]
@@ -102,11 +103,12 @@ def material_of(
     full = [label for label, column in zip(labelled.labels, targets.T, strict=True) if column.all()]
     if full:
         raise HeadError(f"{', '.join(full)} is on every file: add files without it, labelled none")
-    groups = _groups(clips, files)
+    copies = _copies(files)
+    groups = _joined(len(clips), [*_of_groups(clips), *copies])
     notes = [
         *labelled.notes,
         *_of_classes(labelled.labels, targets, groups),
-        *_copies(clips, files),
+        *_told(clips, _joined(len(clips), copies)),
         *_doubts(files),
     ]
     return Material(files, targets, groups, labelled.exclusive), list(skipped.values()), notes
@@ -122,28 +124,36 @@ def _of_classes(labels: Sequence[str], targets: NDArray[np.bool_], groups: NDArr
         yield f"few files ({', '.join(few)}: less than {FEW}): the figures are rough"
 
 
-def _groups(clips: Sequence[Clip], files: Sequence[FileFeatures]) -> NDArray[np.intp]:
-    """A number for each group: what shares a group's name or a sound, also by way of a third file, is one."""
-    parents = list(range(len(clips)))
+def _copies(files: Sequence[FileFeatures]) -> list[tuple[int, int]]:
+    return list(same_sounds([file.sound.sha256 for file in files], [file.sound.outline for file in files]))
+
+
+def _of_groups(clips: Sequence[Clip]) -> Iterator[tuple[int, int]]:
+    """Pairs of clips that share the name of a group."""
+    first: dict[str, int] = {}
+    return ((first.setdefault(clip.group, index), index) for index, clip in enumerate(clips) if clip.group)
+
+
+def _joined(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.intp]:
+    """A number for each of so many: the same for those that pairs join, also by way of others."""
+    parents = list(range(count))
 
     def top(index: int) -> int:
         while parents[index] != index:
             index = parents[index] = parents[parents[index]]
         return index
 
-    first: dict[tuple[str, str], int] = {}
-    for index, (clip, file) in enumerate(zip(clips, files, strict=True)):
-        for key in (("group", clip.group or ""), ("sound", file.sound.sha256)):
-            if key[1]:
-                parents[top(index)] = top(first.setdefault(key, index))
-    numbers: NDArray[np.intp] = np.unique([top(index) for index in range(len(clips))], return_inverse=True)[1]
+    for one, other in pairs:
+        parents[top(other)] = top(one)
+    numbers: NDArray[np.intp] = np.unique([top(index) for index in range(count)], return_inverse=True)[1]
     return numbers
 
 
-def _copies(clips: Sequence[Clip], files: Sequence[FileFeatures]) -> Iterator[str]:
-    same: dict[str, list[Clip]] = defaultdict(list)
-    for clip, file in zip(clips, files, strict=True):
-        same[file.sound.sha256].append(clip)
+def _told(clips: Sequence[Clip], sounds: NDArray[np.intp]) -> Iterator[str]:
+    """What is to be told of clips with the same sound."""
+    same: dict[int, list[Clip]] = defaultdict(list)
+    for clip, sound in zip(clips, sounds.tolist(), strict=True):
+        same[sound].append(clip)
     copies = [twins for twins in same.values() if len(twins) > 1]
     for twins in copies:
         if len({clip.labels for clip in twins}) > 1:

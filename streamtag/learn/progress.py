@@ -9,8 +9,14 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from streamtag._terminal import can_draw
+
 LINE_SECONDS = 60.0
 """From one line to the next, where there is no terminal to draw a bar on."""
+
+
+def _draws(console: Console) -> bool:
+    return console.is_terminal and can_draw(console.file)
 
 
 class Steps:
@@ -30,7 +36,7 @@ class Steps:
 
     def __init__(self, bar: Progress, console: Console | None, what: str, total: int) -> None:
         self._bar, self._what, self._total = bar, what, total
-        self._console = None if console is None or console.is_terminal else console
+        self._console = None if console is None or _draws(console) else console
         self._task = bar.add_task(what, total=total)
         self._done = 0
         self._said = time.monotonic()
@@ -71,6 +77,6 @@ def progress(console: Console | None, what: str, total: int) -> Iterator[Steps]:
         To be told of each step.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = console is not None and console.is_terminal
+    shown = console is not None and _draws(console)
     with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
         yield Steps(bar, console, what, total)

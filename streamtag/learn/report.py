@@ -140,7 +140,11 @@ def write_page(path: Path, lesson: Lesson) -> None:
             parts.append(_matrix(figures, figures.confusion))
     parts += [f'<p class="note">{escape(note)}</p>' for note in lesson.notes]
     if lesson.skipped:
-        parts.append(f"<h2>Left out, {_files(len(lesson.skipped))}</h2><ul>" + "".join(f"<li>{escape(why)}</li>" for why in lesson.skipped) + "</ul>")
+        parts.append(
+            f"<h2>Left out, {_files(len(lesson.skipped))}</h2><ul>"
+            + "".join(f"<li>{escape(why)}</li>" for why in lesson.skipped)
+            + "</ul>"
+        )
     title = escape(lesson.head.name)
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
