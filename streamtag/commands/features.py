@@ -39,7 +39,10 @@ def features(
     jobs: Jobs = 0,
     no_cache: NoCache = False,
 ) -> None:
-    """All features of many files, for those who train elsewhere. Unreadable files are named and skipped."""
+    """All features of many files, for those who train elsewhere.
+
+    Files that cannot be read are named and left out; what is off about others (cut, silent, clipped, a copy) is told.
+    """
     from streamtag.decoding.find import find_audio
     from streamtag.files.outputs import check_outputs
     from streamtag.learn.export import check_format, write_features

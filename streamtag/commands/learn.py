@@ -35,7 +35,8 @@ def learn(
         Path,
         typer.Argument(
             help="A folder with a folder of files for each class (one called none for background, if you like); or "
-            "a .csv or .tsv of path, label (several: a|b), and a group such as the artist, if wanted.",
+            "a table (.csv, .tsv) of path, label (several: a|b, or further cells) and, if wanted, a group such as the "
+            "artist.",
             metavar="DATA",
         ),
     ],
@@ -70,7 +71,10 @@ def learn(
     jobs: Jobs = 0,
     no_cache: NoCache = False,
 ) -> None:
-    """Learn your own tags from labelled files, to be played live."""
+    """Learn your own tags from labelled files, to be played live.
+
+    What cannot be read, or has nothing to hear in it, is left out and named. A copy of a file is never tested on by what was learned from it.
+    """
     from streamtag.files.outputs import check_outputs
     from streamtag.heads.file import write_head
     from streamtag.learn.data import read_labelled
