@@ -73,7 +73,8 @@ def learn(
 ) -> None:
     """Learn your own tags from labelled files, to be played live.
 
-    What cannot be read, or has nothing to hear in it, is left out and named. A copy of a file is never tested on by what was learned from it.
+    What cannot be read, or has nothing to hear in it, is left out and named. Copies of one sound are never learned from
+    and tested on at once.
     """
     from streamtag.files.outputs import check_outputs
     from streamtag.heads.file import write_head
