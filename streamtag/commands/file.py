@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from streamtag._compiling import KERNELS
 from streamtag.commands.console import EXIT_FAILED, err, forget_stdout, preparing, print_failure, print_tags
 from streamtag.commands.options import FILE_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model
 from streamtag.commands.signals import install_signal_handlers
@@ -78,7 +79,7 @@ def file(
         heads=heads,
     )
     install_signal_handlers()
-    with preparing(model):
+    with preparing(model, KERNELS[spec.family]):
         batch.prepare(paths)
     failed = 0
     try:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from streamtag._compiling import KERNELS
 from streamtag._stderr import c_libraries_silent
 from streamtag.commands.console import EXIT_INTERRUPTED, err, forget_stdout, note_stuck, out, preparing
 from streamtag.commands.options import EngineOption, Heads, Model, Window, finite, heads_and_model
 from streamtag.commands.signals import Terminated, install_signal_handlers, restore_default_handlers
 from streamtag.errors import OptionError
+from streamtag.inference.networks.specs import find_spec
 from streamtag.tagging.options import GATE_DBFS, LIVE_MODEL, TaggingOptions
 
 if TYPE_CHECKING:
@@ -95,7 +97,6 @@ def live(
     ] = None,
 ) -> None:
     """Tag live audio and send the results, many times a second."""
-    from streamtag.opening import open_session
     from streamtag.osc.control import ControlPort, parse_listen
     from streamtag.osc.sink import OscSink, parse_destination
     from streamtag.sinks.throttled import Throttled
@@ -119,7 +120,9 @@ def live(
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
     screen = _screen(format, embeddings, rate, others)
     install_signal_handlers()
-    with preparing(model):
+    with preparing(model, KERNELS[find_spec(model).family]):
+        from streamtag.opening import open_session  # the first of what is compiled is compiled here
+
         session = open_session(
             options, input, [screen, *others], channels=chosen, loop=loop, callback=callback, control=control
         )

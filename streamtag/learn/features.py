@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from platformdirs import user_cache_path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from streamtag._places import user_cache
 from streamtag.decoding.decode import open_audio
 from streamtag.dsp.params import PATCH_FRAMES
 from streamtag.errors import AudioFileError, StreamtagError
@@ -125,9 +125,10 @@ class FeatureCache:
 
     @classmethod
     def default(cls) -> FeatureCache:
-        """In the user's cache folder."""
+        """In the user's cache folder, if there is one."""
         chosen = os.environ.get("STREAMTAG_CACHE")
-        return cls((Path(chosen) if chosen else user_cache_path("streamtag")) / "features")
+        folder = Path(chosen) if chosen else user_cache()
+        return cls(None if folder is None else folder / "features")
 
     def get(self, key: str, sizes: dict[str, int]) -> Features | None:
         """What was kept under a key; None for nothing, or for something that is not it."""
