@@ -11,8 +11,8 @@ MINUTES ?= 10
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
 
-demo: $(VENV)/demo-ready ## tag a clip live, on screen and over OSC to 127.0.0.1:9000, for 20 s
-	$(BIN)/streamtag live --model MSD_musicnn --input demo --osc 127.0.0.1:9000 --duration 20
+demo: $(VENV)/demo-ready ## tag a clip live, on screen and over OSC to 127.0.0.1:9000, for 32 s; PLAY=1 lets it be heard
+	$(BIN)/streamtag live --input demo --osc 127.0.0.1:9000 $(if $(PLAY),--play)
 
 test: $(VENV)/test-ready ## everything: linters, types, contracts, the whole suite
 	scripts/system-packages --optional $(SOUND) liblo-tools iproute2

@@ -12,7 +12,7 @@ import typer
 from streamtag._compiling import KERNELS
 from streamtag._stderr import c_libraries_silent
 from streamtag.commands.console import EXIT_INTERRUPTED, err, forget_stdout, note_stuck, out, preparing
-from streamtag.commands.options import EngineOption, Heads, Model, Window, finite, heads_and_model
+from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model
 from streamtag.commands.signals import Terminated, install_signal_handlers, restore_default_handlers
 from streamtag.errors import OptionError
 from streamtag.inference.networks.specs import find_spec
@@ -92,6 +92,9 @@ def live(
     embeddings: Annotated[bool, typer.Option("--embeddings", help="Put the embedding into the JSON lines.")] = False,
     head: Heads = None,
     loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
+    play: Annotated[
+        bool, typer.Option("--play", help="Let a file or the demo be heard on the default output.")
+    ] = False,
     duration: Annotated[
         float | None, typer.Option(help="Stop after this many seconds.", metavar="SECONDS", min=0, callback=finite)
     ] = None,
@@ -103,7 +106,7 @@ def live(
 
     if embeddings and format != "json":
         raise OptionError("--embeddings are written in JSON lines: add --format json (over OSC they are always sent)")
-    heads, model = heads_and_model(head, model, LIVE_MODEL, window)
+    heads, model = heads_and_model(head, model, DEMO_MODEL if input == "demo" else LIVE_MODEL, window)
     options = TaggingOptions(
         model=model,
         hop=hop,
@@ -124,7 +127,7 @@ def live(
         from streamtag.opening import open_session  # the first of what is compiled is compiled here
 
         session = open_session(
-            options, input, [screen, *others], channels=chosen, loop=loop, callback=callback, control=control
+            options, input, [screen, *others], channels=chosen, loop=loop, callback=callback, control=control, play=play
         )
         try:
             session.tagger.warm_up()

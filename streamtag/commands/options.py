@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from streamtag.heads.head import PlainHead
 
 FILE_MODEL = "MTT_musicnn"
+DEMO_MODEL = "MTT_musicnn"
+"""Its words fit what is played: piano, ambient, techno, rock."""
 
 
 def finite(seconds: float | None) -> float | None:
@@ -29,7 +31,7 @@ Model = Annotated[
     str | None,
     typer.Option(
         help=f"One of {', '.join(SPECS)}. Default: the one that --head was learned on; "
-        f"else {LIVE_MODEL} (live), {FILE_MODEL} (file).",
+        f"else {LIVE_MODEL} (live), {DEMO_MODEL} (the demo), {FILE_MODEL} (file).",
         metavar="NAME",
     ),
 ]
