@@ -87,7 +87,7 @@ def _sound() -> Iterator[str]:
 
 def _kernels() -> Iterator[str]:
     from streamtag._kernel_cache import cache_folder, kept_kernels
-    from streamtag.realtime.callback import can_be_native
+    from streamtag.realtime import callback
 
     try:
         yield _short(str(cache_folder()))
@@ -97,7 +97,12 @@ def _kernels() -> Iterator[str]:
     else:
         megabytes = sum(file.stat().st_size for file in kept) / 1e6
         yield f"{len(kept)} compiled, {megabytes:.1f} MB" if kept else "none compiled yet: the first start takes longer"
-    yield f"audio callback: {'native' if can_be_native() else 'Python only'}"
+    if callback.can_be_native():
+        callback.native_callback()  # raises where Numba makes none
+        callback.native_finished()
+        yield "audio callback: native"
+    else:
+        yield "audio callback: Python only (NUMBA_DISABLE_JIT)"
 
 
 def _models() -> Iterator[str]:
