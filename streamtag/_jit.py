@@ -98,22 +98,26 @@ class _Cache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function out of the cache, or None."""
         target_context.refresh()
-        kept = _store.load(self._name_of(sig, target_context.codegen()))
-        if kept is not None:
-            try:
+        loaded = None
+        try:
+            kept = _store.load(self._name_of(sig, target_context.codegen()))
+            if kept is not None:
                 loaded = RESULT._rebuild(target_context, *pickle.loads(kept))
-            except Exception as error:  # whole, and yet it does not fit what is installed here
-                _store.distrust(error)
-            else:
-                _compiling.done()
-                return loaded
-        _compiling.begun()
-        return None
+        except Exception as error:  # whole, and yet it does not fit what is installed here
+            _store.distrust(error)
+        if loaded is None:
+            _compiling.begun()
+        else:
+            _compiling.done()
+        return loaded
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled function."""
-        if not data.library.has_dynamic_globals and not data.lifted:
-            _store.save(self._name_of(sig, data.codegen), DUMPED(data._reduce()))
+        try:
+            if not data.library.has_dynamic_globals and not data.lifted:
+                _store.save(self._name_of(sig, data.codegen), DUMPED(data._reduce()))
+        except Exception as error:  # another Numba, whose functions are not kept so
+            _store.give_up(error)
         _compiling.done()
 
     def _name_of(self, sig: Any, codegen: Any) -> str:

@@ -97,11 +97,7 @@ class KernelStore:
         try:
             self._replace(name, _checksum(name, content) + content)
         except OSError as error:
-            self._gone = True
-            self._tell(
-                f"compiled kernels cannot be kept in {self._told_folder()} ({error.strerror or error}): "
-                "until they can, each start compiles them anew"
-            )
+            self.give_up(error)
         else:
             if self._damage:
                 self._tell(
@@ -109,10 +105,17 @@ class KernelStore:
                     "what was unusable is compiled anew"
                 )
 
+    def give_up(self, error: Exception) -> None:
+        """Keep nothing from now on, and say why."""
+        self._gone = True
+        self._tell(
+            f"compiled kernels cannot be kept in {self._told_folder()} ({_reason(error)}): "
+            "until they can, each start compiles them anew"
+        )
+
     def distrust(self, error: Exception) -> None:
         """Remember that something there could not be used; it is told when it is known whether it can be replaced."""
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        self._damage = self._damage or reason or type(error).__name__
+        self._damage = self._damage or _reason(error)
 
     def _path(self, name: str) -> Path:
         if self._folder is None:
@@ -158,3 +161,7 @@ class KernelStore:
 
 def _checksum(name: str, content: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\n" + content).digest()
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
