@@ -21,7 +21,8 @@ def keep_stderr_for_python() -> None:
     except (OSError, ValueError):  # started with stderr closed, or it is no file
         return
     sys.stderr.flush()
-    sys.stderr = os.fdopen(own, "w", buffering=1, errors="backslashreplace", closefd=False)
+    encoding = sys.stderr.encoding
+    sys.stderr = os.fdopen(own, "w", buffering=1, encoding=encoding, errors="backslashreplace", closefd=False)
 
 
 @contextmanager

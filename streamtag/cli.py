@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 
 from streamtag import __version__
+from streamtag._encoding import never_fail_to_encode
 from streamtag._stderr import keep_stderr_for_python
 from streamtag.commands import devices, doctor, evaluate, features, file, learn, live, models
 from streamtag.commands.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, err, leave
+from streamtag.commands.jobs import stoppable
 from streamtag.commands.limits import heed_limits, plainly
-from streamtag.commands.signals import Terminated
+from streamtag.commands.signals import Terminated, ended_by, ignore_signals
 from streamtag.errors import OptionError, StreamtagError, UnknownModelError
 
 app = typer.Typer(
@@ -51,24 +53,28 @@ def _fail(error: BaseException, status: int) -> int:
 
 def main() -> None:
     """Run the command line; every failure is a message and an exit status, never a traceback."""
-    status: int | None = 0
+    status = 0
     if sys.stdout is None:  # started with stdout closed
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as the process lives
     keep_stderr_for_python()
+    for stream in (sys.stdout, sys.stderr):
+        never_fail_to_encode(stream)
     try:
-        app()
+        with stoppable(None):
+            app()
+    except SystemExit as end:  # Typer's way to say that all is done
+        status = end.code if isinstance(end.code, int) else 0
     except (OptionError, UnknownModelError) as error:
         status = _fail(error, EXIT_USAGE)
     except (StreamtagError, OSError, MemoryError) as error:
         status = _fail(error, EXIT_FAILED)
-    except KeyboardInterrupt:
-        status = EXIT_INTERRUPTED
-    except Terminated as end:
-        status = end.status
+    except (KeyboardInterrupt, Terminated) as end:
+        status = ended_by() or (end.status if isinstance(end, Terminated) else EXIT_INTERRUPTED)
     except Exception as error:  # a mistake of ours
         if os.environ.get("STREAMTAG_DEBUG"):
             raise
         what = f"{type(error).__name__}: {error}"
         ours = StreamtagError(f"this should not happen: {what}. STREAMTAG_DEBUG=1 shows where; please report it")
         status = _fail(error if plainly(error) else ours, EXIT_FAILED)
-    leave(status or 0)
+    ignore_signals()
+    leave(status)

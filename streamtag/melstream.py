@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from streamtag.dsp.params import HOP_LENGTH, MAX_CHANNELS, N_FFT, N_MELS, SAMPLE_RATE
 from streamtag.dsp.resampler import Resampler, to_float32
+from streamtag.dsp.samples import whole_rate
 from streamtag.errors import FeedError
 
 BLOCK = 64
@@ -65,8 +66,8 @@ class MelStream:
 
     Parameters
     ----------
-    samplerate : int
-        Hz of the input, 1 to 384 kHz.
+    samplerate : int or float
+        Hz of the input, a whole number, 1 to 384 kHz.
     channels : int
         Channels of the input, 1 to 32; the mean of them is heard.
     centered : bool
@@ -90,13 +91,13 @@ class MelStream:
         A number of channels that cannot be used.
     """
 
-    def __init__(self, samplerate: int, channels: int = 1, *, centered: bool = False) -> None:
+    def __init__(self, samplerate: float, channels: int = 1, *, centered: bool = False) -> None:
         if not 1 <= channels <= MAX_CHANNELS:
             raise FeedError(f"{channels} channels: 1 to {MAX_CHANNELS} can be used")
-        self.samplerate = samplerate
+        self.samplerate = whole_rate(samplerate)
         self.channels = channels
         self.centered = centered
-        self._resampler = Resampler(samplerate)
+        self._resampler = Resampler(self.samplerate)
         self._window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
         filters = mel_filterbank()
         support = [np.flatnonzero(band) for band in filters]
@@ -143,8 +144,6 @@ class MelStream:
         """
         from streamtag.dsp.kernels import mix_down
 
-        if self._flushed:
-            raise FeedError("samples after the end of the stream: call reset() before pushing a new one")
         shaped = samples[:, None] if samples.ndim == 1 else samples
         if shaped.ndim != 2 or shaped.shape[1] != self.channels:
             raise FeedError(
@@ -153,8 +152,30 @@ class MelStream:
         block = np.ascontiguousarray(to_float32(shaped))
         mono = np.empty(len(block), np.float32)
         self.nonfinite += mix_down(block, mono)
-        self.samples_in += len(mono)
-        return self._take(self._resampler.push(mono))
+        return self.push_mono(mono)
+
+    def push_mono(self, samples: NDArray[np.float32]) -> Frames:
+        """As `push`, for what is mixed and cleaned already, as that which comes out of a ring.
+
+        Parameters
+        ----------
+        samples : ndarray of float32, shape (n,)
+            Finite; any n from 0.
+
+        Returns
+        -------
+        Frames
+            The frames; perhaps none.
+
+        Raises
+        ------
+        FeedError
+            After `flush` without `reset`.
+        """
+        if self._flushed:
+            raise FeedError("samples after the end of the stream: call reset() before pushing a new one")
+        self.samples_in += len(samples)
+        return self._take(self._resampler.push(samples))
 
     def flush(self) -> Frames:
         """End the stream and give the frames that are left.

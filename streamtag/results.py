@@ -5,11 +5,13 @@ from __future__ import annotations
 import enum
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streamtag.errors import StreamtagError
 
 SILENCE_DBFS = -120.0
 """What a level of nothing at all is given as."""
@@ -26,8 +28,39 @@ def _renamed(old: str, new: str) -> Callable[[object], Any]:
     return get
 
 
-@dataclass(frozen=True, slots=True)
-class HeadFrame:
+class Value:
+    """Values with arrays: equal where all fields are, usable in sets, and short to read."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        mine, theirs = _values(self), _values(other)
+        return all(_equal(one, another) for one, another in zip(mine, theirs, strict=True))
+
+    def __hash__(self) -> int:
+        return hash(tuple(value for value in _values(self) if not isinstance(value, np.ndarray)))
+
+
+def _values(value: Any) -> tuple[Any, ...]:
+    """The fields of a dataclass, in order."""
+    return tuple(getattr(value, field.name) for field in fields(value))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=True)
+    return bool(one == other)
+
+
+def shown(top: Sequence[tuple[str, float]]) -> str:
+    """Tags and their scores, for a `repr`."""
+    return ", ".join(f"{tag} {score:.2f}" for tag, score in top) or "nothing"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class HeadFrame(Value):
     """The prediction of one head (your own tags) at one hop.
 
     Attributes
@@ -56,9 +89,12 @@ class HeadFrame:
     on: frozenset[str]
     features: NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        return f"HeadFrame({self.name!r}: {shown(self.top)}; on: {', '.join(sorted(self.on)) or 'nothing'})"
 
-@dataclass(frozen=True, slots=True)
-class TagFrame:
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TagFrame(Value):
     """What is heard at one hop.
 
     Attributes
@@ -110,6 +146,13 @@ class TagFrame:
     heads: tuple[HeadFrame, ...] = ()
     gated: bool = False
 
+    def __repr__(self) -> str:
+        heads = "".join(f"; {head.name}: {shown(head.top)}" for head in self.heads)
+        return (
+            f"TagFrame({self.index} at {self.time:.3f} s, {self.level_dbfs:.1f} dBFS{', gated' * self.gated}: "
+            f"{shown(self.top)}; on: {', '.join(sorted(self.on)) or 'nothing'}{heads})"
+        )
+
     @property
     def latency_ms(self) -> float:
         """Milliseconds from the capture of the newest sample to the scores being sent; 0 where there is no clock."""
@@ -130,6 +173,18 @@ class State(enum.Enum):
     PAUSED = "paused"
     FINISHED = "finished"
     FAILED = "failed"
+
+    def to(self, after: State) -> State:
+        """The state that follows, if the table lets it.
+
+        Raises
+        ------
+        StreamtagError
+            If it does not: a mistake of the program.
+        """
+        if after not in TRANSITIONS[self]:
+            raise StreamtagError(f"a session that is {self.value} cannot become {after.value}")
+        return after
 
 
 ENDED = frozenset({State.FINISHED, State.FAILED})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -23,14 +25,15 @@ from pythonosc.udp_client import SimpleUDPClient
 
 import streamtag
 from streamtag.dsp.params import FRAME_SECONDS
-from streamtag.engine import STATUS_SECONDS, TOLERATED_BACKLOG_SECONDS
+from streamtag.engine import Session
 from streamtag.errors import DeviceError, OptionError, SinkError, StreamtagError
 from streamtag.inference.networks.specs import SPECS
-from streamtag.inference.patches import PatchPredictor
 from streamtag.osc.control import ControlPort
 from streamtag.realtime.callback import NONFINITE, OVERFLOWS
 from streamtag.results import ENDED, TRANSITIONS, State, TagFrame
 from streamtag.session.listeners import WAITING_FRAMES
+from streamtag.session.loop import STATUS_SECONDS
+from streamtag.session.pipeline import TOLERATED_BACKLOG_SECONDS
 from streamtag.tagging.tagger import Tagger
 from tests.support.program import START_SECONDS
 from tests.support.sessions import (
@@ -65,8 +68,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def end_by_hand(session: ScriptedSession) -> None:
     """What the thread does when the source has ended."""
     session.source.end()
-    session.finish()
-    session._settle()
+    pump(session)
+    session.stop()
 
 
 def assert_all_accounted(session: ScriptedSession) -> None:
@@ -158,7 +161,8 @@ def test_every_window_is_either_judged_or_counted_as_skipped(blocks: list[int]) 
         left = session.tagger.due
         assert session.stats.hops + session.stats.hops_skipped + left == windows_in(session.tagger.samples_in)
         assert left <= 1
-    session.finish()
+    session.source.end()
+    pump(session)
     existed = windows_in(sum(blocks))
     indices = [frame.index for frame in sink.frames]
     assert indices == sorted(set(indices))
@@ -231,7 +235,8 @@ def test_a_file_shorter_than_a_window_gives_one_frame_at_its_end() -> None:
     while session.step():
         pass
     assert not sink.frames
-    session.finish()
+    session.source.end()
+    pump(session)
     assert len(sink.frames) == 1
     assert sink.frames[0].index == 0
     assert 0 <= sink.frames[0].latency_ms < 5000, "the window ends after the file; its latency is still the file's"
@@ -241,7 +246,8 @@ def test_nothing_at_all_gives_no_frame() -> None:
     sink = Recorder()
     session = make_session(sink)
     session.prepare()
-    session.finish()
+    session.source.end()
+    pump(session)
     assert not sink.frames
     assert session.stats.latency_p50 == 0
 
@@ -250,7 +256,7 @@ def test_statuses_come_at_each_change_and_each_second(monkeypatch: pytest.Monkey
     sink = Recorder()
     session = make_session(sink)
     now = time.monotonic()
-    monkeypatch.setattr("streamtag.engine.time.monotonic", lambda: now)
+    monkeypatch.setattr("streamtag.session.loop.time.monotonic", lambda: now)
     session.prepare()
     assert [stats.state for stats in sink.states] == [State.RUNNING]
     session.step()
@@ -399,7 +405,7 @@ def test_what_is_on_its_way_at_the_end_is_counted() -> None:
     session.source.deliver(last_sample(3))
     session.source.come_back()
     session.source.deliver(last_sample(2))
-    session._settle()
+    session.stop()
     assert session.stats.samples_in == last_sample(3) + last_sample(2)
     assert session.stats.hops == 0
     assert_all_accounted(session)
@@ -416,7 +422,7 @@ def test_what_cannot_be_is_refused_where_it_is_asked_for() -> None:
     for change, bad in refused:
         with pytest.raises(OptionError):
             change(bad)
-    assert not session._commands
+    assert not session.requests_waiting
 
 
 # --- the input goes and comes back --------------------------------------------------------------------------------
@@ -521,18 +527,11 @@ ALL_PAIRS = list(itertools.product(State, State))
 
 @pytest.mark.parametrize(("before", "after"), ALL_PAIRS)
 def test_only_what_the_table_says_may_follow(before: State, after: State) -> None:
-    sink = Recorder()
-    session = make_session(sink)
-    session.prepare()
-    session._state = before
     if after in TRANSITIONS[before]:
-        session._set_state(after)
-        assert session.stats.state is after
-        assert sink.states[-1].state is after
+        assert before.to(after) is after
     else:
         with pytest.raises(StreamtagError, match=f"{before.value} cannot become {after.value}"):
-            session._set_state(after)
-        assert session.stats.state is before
+            before.to(after)
 
 
 def be(session: ScriptedSession, state: State) -> None:
@@ -604,7 +603,7 @@ def test_iterating_gives_every_frame_and_ends_with_the_source() -> None:
     with session:
         listener = threading.Thread(target=listen)
         listener.start()
-        wait_until(lambda: session._listeners, "the listener")
+        wait_until(lambda: session.listening, "the listener")
         deliver_slowly(session, 10)
         session.source.end()
         listener.join(10)
@@ -621,7 +620,7 @@ def test_frames_that_a_late_caller_misses_are_counted() -> None:
     with session:
         listener = threading.Thread(target=lambda: first.append(next(frames)))
         listener.start()
-        wait_until(lambda: session._listeners, "the listener")
+        wait_until(lambda: session.listening, "the listener")
         deliver_slowly(session, 1)
         listener.join(10)
         deliver_slowly(session, WAITING_FRAMES + 30)
@@ -714,22 +713,13 @@ def fail_in_judge() -> tuple[ScriptedSession, type[Exception], str]:
     return make_session(Recorder(), judge=Judge(fails_at=2)), RuntimeError, "the judge is ill"
 
 
-def fail_in_control() -> tuple[ScriptedSession, type[Exception], str]:
-    session = make_session(Recorder())
-    session.control = ControlPort("127.0.0.1", 0)
-
-    def faulty(count: int) -> None:
+class FaultyPort(ControlPort):
+    def handle(self, packet: bytes, sender: str, controls: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    session.set_top = faulty  # type: ignore[method-assign] # the fault is to be in a method
-    return session, RuntimeError, "a fault of ours"
 
-
-def judge_of(session: ScriptedSession) -> Judge:
-    predictor = session.tagger._windows.predictor
-    assert isinstance(predictor, PatchPredictor)
-    assert isinstance(predictor._network, Judge)
-    return predictor._network
+def fail_in_control() -> tuple[ScriptedSession, type[Exception], str]:
+    return make_session(Recorder(), control=FaultyPort("127.0.0.1", 0)), RuntimeError, "a fault of ours"
 
 
 def provoke(session: ScriptedSession) -> None:
@@ -739,7 +729,7 @@ def provoke(session: ScriptedSession) -> None:
     session.source.deliver(HOP_SAMPLES)
     if session.control is not None:
         tell(session, "/streamtag/top", 3)
-    elif judge_of(session)._fails_at is None:
+    else:  # if the judge has failed before, nobody asks the source any more
         session.source.end(DeviceError("unplugged"))
 
 
@@ -941,7 +931,9 @@ def test_a_desk_steers_a_session() -> None:
     def told(address: str, *values: float) -> None:
         before = session.stats.control_commands
         tell(session, address, *values)
-        wait_until(lambda: session.stats.control_commands > before and not session._commands, str((address, *values)))
+        wait_until(
+            lambda: session.stats.control_commands > before and not session.requests_waiting, str((address, *values))
+        )
 
     def refused(address: str, value: float, number: int) -> None:
         tell(session, address, value)
@@ -979,8 +971,7 @@ def test_a_desk_steers_a_session() -> None:
 
 
 def test_a_desk_cannot_end_a_session_whose_evaluator_was_given() -> None:
-    session = make_session()
-    session.control = ControlPort("127.0.0.1", 0)
+    session = make_session(control=ControlPort("127.0.0.1", 0))
     with session:
         tell(session, "/streamtag/hop", 0.1)
         wait_until(lambda: session.stats.control_ignored, "the refusal")
@@ -992,14 +983,92 @@ def test_a_port_that_is_taken_closes_what_was_opened() -> None:
     taken = ControlPort("127.0.0.1", 0)
     taken.open(make_session())
     sink = Recorder()
-    session = make_session(sink)
-    session.control = ControlPort(*taken.address)
+    session = make_session(sink, control=ControlPort(*taken.address))
     try:
         with pytest.raises(StreamtagError, match="cannot listen for OSC"):
             session.start()
     finally:
         taken.close()
     assert sink.log == ["recorder opened", "recorder closed"]
+
+
+# --- misuse -------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_started_once() -> None:
+    session = make_session(Recorder())
+    with session:
+        with pytest.raises(StreamtagError, match="started before"):
+            session.start()
+        deliver_slowly(session, 2)
+        assert session.stats.state is State.RUNNING, "the show goes on"
+    with pytest.raises(StreamtagError, match="started before: make another"):
+        session.start()
+
+
+def test_a_tagger_serves_one_session_at_a_time() -> None:
+    tagger = make_tagger()
+    first, second = Session(ScriptedSource(), tagger), Session(ScriptedSource(), tagger)
+    with first:
+        with pytest.raises(StreamtagError, match="a tagger of its own"):
+            second.start()
+        assert first.stats.state is State.RUNNING
+    second.stop()
+    tagger.reset()
+    with Session(ScriptedSource(), tagger) as third:
+        assert third.stats.state is State.RUNNING
+
+
+@pytest.mark.parametrize("way", [SystemExit(3), KeyboardInterrupt()])
+def test_whatever_a_sink_raises_when_it_is_closed_the_session_ends(way: BaseException) -> None:
+    class Leaving(Recorder):
+        def close(self) -> None:
+            super().close()
+            raise way
+
+    log: list[str] = []
+    session = make_session(Leaving("one", log=log), Recorder("two", log=log))
+    session.start()
+    session.stop()
+    assert log == ["one opened", "two opened", "one closed", "two closed"]
+    with pytest.raises(type(way)):
+        session.wait(10)
+
+
+def test_a_session_that_nobody_holds_any_more_ends() -> None:
+    log: list[str] = []
+    source = ScriptedSource(log=log)
+    session = make_session(Recorder(log=log), source=source)
+    session.start()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        del session
+        gc.collect()
+    assert [str(warning.message) for warning in told] == ["a session was dropped without stop(), and ended"]
+    wait_until(lambda: log == ["recorder opened", "source started", "source stopped", "recorder closed"], "the end")
+    wait_until(lambda: not any(t.name == "streamtag-engine" for t in threading.enumerate()), "the thread to end")
+
+
+AT_EXIT = """
+import streamtag
+from streamtag.sinks.base import BaseSink
+
+class Printing(BaseSink):
+    name = "printing"
+
+    def close(self):
+        print("closed", flush=True)
+
+session = streamtag.live(input="demo", hop=0.064, sinks=[Printing()])
+session.start()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
+def test_a_session_that_runs_when_the_program_ends_is_ended_in_order() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True, timeout=START_SECONDS)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "closed\n", "")
 
 
 # --- forks --------------------------------------------------------------------------------------------------------
@@ -1022,7 +1091,7 @@ def refused(call):
 
 with streamtag.live(input="demo", hop=0.064) as session:
     wait_for(3)
-    with session._stopping._cond:  # the engine's thread may hold any lock when a fork comes
+    for _ in range(5):  # the engine's thread may hold any lock when a fork comes
         child = os.fork()
         if not child:
             assert refused(session.wait) and refused(lambda: next(iter(session)))
@@ -1030,8 +1099,8 @@ with streamtag.live(input="demo", hop=0.064) as session:
             session.__exit__(None, None, None)
             print("child", session.stats.state.value)
             sys.exit(0)
-    _, status = os.waitpid(child, 0)
-    assert status == 0, status
+        _, status = os.waitpid(child, 0)
+        assert status == 0, status
     wait_for(session.stats.hops + 5)
 assert session.stats.samples_lost == 0, session.stats
 assert session.stats.state is State.FINISHED, session.stats
@@ -1046,7 +1115,7 @@ def test_a_fork_leaves_the_session_to_the_parent() -> None:
     done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=START_SECONDS)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert done.stdout.splitlines() == ["child running", "parent True"]
+    assert done.stdout.splitlines() == [*5 * ["child running"], "parent True"]
 
 
 # --- the real thing -----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from streamtag._compiling import COMPILING, listening
 from streamtag._kernel_cache import is_cached
+from streamtag._terminal import can_draw
 from streamtag.errors import StreamtagError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 @contextmanager
 def preparing(what: str, kernels: int = 0) -> Iterator[None]:
     """Say that there is something to wait for, and for how long; while `kernels` are compiled, how many are ready."""
-    shown = err.is_terminal and not err.is_dumb_terminal
+    shown = can_draw(sys.stderr)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=not shown) as progress:
         task = progress.add_task(f"starting {what}", total=None)

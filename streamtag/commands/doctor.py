@@ -126,7 +126,7 @@ def _models() -> Iterator[str]:
 def _network(destinations: list[str]) -> Iterator[str]:
     import socket
 
-    from streamtag.osc.sink import parse_destination
+    from streamtag.osc.where import parse_destination
 
     yield f"this machine: {socket.gethostname()}"
     if not destinations:

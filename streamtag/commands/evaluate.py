@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from streamtag.commands.console import out
+from streamtag.commands.options import complete_model
 from streamtag.inference.networks.specs import find_spec
 
 app = typer.Typer()
@@ -44,6 +45,7 @@ def evaluate(
         typer.Option(
             help="Whose tags the columns are, where neither file names them (musicnn-training's order).",
             metavar="NAME",
+            autocompletion=complete_model,
         ),
     ] = None,
     per_tag: Annotated[bool, typer.Option("--per-tag", help="Also print each tag's areas.")] = False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamtag.commands.options import complete_model
 from streamtag.dsp.params import frames_in, hop_frames
 from streamtag.errors import OptionError
 from streamtag.inference.networks.specs import SPECS, check_window, find_spec
@@ -14,7 +15,7 @@ from streamtag.inference.networks.specs import SPECS, check_window, find_spec
 if TYPE_CHECKING:
     from streamtag.learn.features import Extraction, FeatureCache
 
-Model = Annotated[str, typer.Option(help=f"One of {', '.join(SPECS)}.", metavar="NAME")]
+Model = Annotated[str, typer.Option(help=f"One of {', '.join(SPECS)}.", metavar="NAME", autocompletion=complete_model)]
 Jobs = Annotated[int, typer.Option(help="Files to work on at a time; 0: one for each processor.", min=0)]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor keep the features of earlier runs.")]
 Window = Annotated[float, typer.Option(help="Seconds of a patch (vgg models: 3 only).", metavar="SECONDS")]

@@ -10,7 +10,6 @@ import typer
 from streamtag._compiling import KERNELS
 from streamtag.commands.console import EXIT_FAILED, err, forget_stdout, preparing, print_failure, print_tags
 from streamtag.commands.options import FILE_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model
-from streamtag.commands.signals import install_signal_handlers
 from streamtag.errors import StreamtagError
 from streamtag.inference.networks.specs import find_spec
 
@@ -78,7 +77,6 @@ def file(
         embeddings=embeddings,
         heads=heads,
     )
-    install_signal_handlers()
     with preparing(model, KERNELS[spec.family]):
         batch.prepare(paths)
     failed = 0

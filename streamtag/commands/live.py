@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
+import time
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from streamtag._compiling import KERNELS
 from streamtag._stderr import c_libraries_silent
-from streamtag.commands.console import EXIT_INTERRUPTED, err, forget_stdout, note_stuck, out, preparing
+from streamtag._terminal import can_draw
+from streamtag.commands.console import err, forget_stdout, note_stuck, preparing
+from streamtag.commands.jobs import stoppable
 from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model
-from streamtag.commands.signals import Terminated, install_signal_handlers, restore_default_handlers
+from streamtag.commands.signals import Terminated, defer_signals, ended_by
 from streamtag.errors import OptionError
 from streamtag.inference.networks.specs import find_spec
 from streamtag.tagging.options import GATE_DBFS, LIVE_MODEL, TaggingOptions
@@ -21,7 +23,10 @@ from streamtag.tagging.options import GATE_DBFS, LIVE_MODEL, TaggingOptions
 if TYPE_CHECKING:
     from streamtag.engine import Session
     from streamtag.sinks.base import Sink, Wrapper
+    from streamtag.sinks.terminal import TerminalView
 
+LOOK_SECONDS = 0.05
+"""How often a running session looks whether a signal has come."""
 app = typer.Typer()
 
 
@@ -69,7 +74,14 @@ def live(
             metavar="DBFS|off",
         ),
     ] = None,
-    osc: Annotated[list[str] | None, typer.Option(help="Send OSC there; repeatable.", metavar="HOST:PORT")] = None,
+    osc: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Send OSC there: a name or an address (IPv6 in brackets, a broadcast address, a multicast group) and "
+            "a port; repeatable.",
+            metavar="HOST:PORT",
+        ),
+    ] = None,
     osc_in: Annotated[
         str | None,
         typer.Option(
@@ -101,7 +113,8 @@ def live(
 ) -> None:
     """Tag live audio and send the results, many times a second."""
     from streamtag.osc.control import ControlPort, parse_listen
-    from streamtag.osc.sink import OscSink, parse_destination
+    from streamtag.osc.sink import OscSink
+    from streamtag.osc.where import parse_destination
     from streamtag.sinks.throttled import Throttled
 
     if embeddings and format != "json":
@@ -121,38 +134,47 @@ def live(
     chosen = parse_channels(channels)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
-    screen = _screen(format, embeddings, rate, others)
-    install_signal_handlers()
-    with preparing(model, KERNELS[find_spec(model).family]):
-        from streamtag.opening import open_session  # the first of what is compiled is compiled here
+    screen, view = _screen(format, embeddings, rate, others)
+    with stoppable(view):
+        with preparing(model, KERNELS[find_spec(model).family]):
+            from streamtag.opening import open_session  # the first of what is compiled is compiled here
 
-        session = open_session(
-            options, input, [screen, *others], channels=chosen, loop=loop, callback=callback, control=control, play=play
-        )
-        try:
-            session.tagger.warm_up()
-        except BaseException:
-            session.stop()
-            raise
-    raise typer.Exit(run_session(session, screen, duration))
+            session = open_session(
+                options,
+                input,
+                [screen, *others],
+                channels=chosen,
+                loop=loop,
+                callback=callback,
+                control=control,
+                play=play,
+            )
+            try:
+                session.tagger.warm_up()
+            except BaseException:
+                session.stop()
+                raise
+        raise typer.Exit(run_session(session, screen, duration))
 
 
-def _screen(format: str | None, embeddings: bool, rate: float, others: list[Sink]) -> Wrapper:
-    """What shows the session on stdout."""
+def _screen(
+    format: str | None, embeddings: bool, rate: float, others: list[Sink]
+) -> tuple[Wrapper, TerminalView | None]:
+    """What shows the session on stdout, and the live view, if that is it."""
     from streamtag.sinks.background import Background
     from streamtag.sinks.lines import JsonLines, TextLines
     from streamtag.sinks.throttled import Throttled
 
     if format == "json":
-        return Throttled(Background(JsonLines(sys.stdout, embeddings=embeddings)), rate)
-    if format == "text" or not out.is_terminal:
-        return Throttled(Background(TextLines(sys.stdout)), rate)
+        return Throttled(Background(JsonLines(sys.stdout, embeddings=embeddings)), rate), None
+    if format == "text" or not can_draw(sys.stdout):
+        return Throttled(Background(TextLines(sys.stdout)), rate), None
     from rich.console import Console
 
     from streamtag.sinks.terminal import TerminalView
 
-    console = Console(highlight=False)  # breaks lines that are too long, which `out` does not
-    return Background(TerminalView(console, others), waiting=1, count_drops=False)
+    view = TerminalView(Console(highlight=False, force_terminal=True), others)
+    return Background(view, waiting=1, count_drops=False), view
 
 
 def run_session(session: Session, screen: Wrapper, duration: float | None) -> int:
@@ -170,25 +192,24 @@ def run_session(session: Session, screen: Wrapper, duration: float | None) -> in
     """
     from streamtag.results import State
 
-    status = 0
     try:
-        with c_libraries_silent():
-            try:
+        try:
+            with c_libraries_silent():
                 session.start()
+                defer_signals()
                 if screen.name != "terminal":  # the view shows it itself
                     for name, trouble in session.stats.sink_trouble.items():
                         err.print(f"note: {name} {trouble}; trying again", markup=False)
-                session.wait(None if duration is None else min(duration, threading.TIMEOUT_MAX))
-            finally:
-                restore_default_handlers()
-                session.stop()
-    except KeyboardInterrupt:
-        status = EXIT_INTERRUPTED
-    except Terminated as end:
-        status = end.status
+                _wait(session, duration)
+        finally:
+            defer_signals()
+            session.stop()
+    except (KeyboardInterrupt, Terminated):
+        pass  # `ended_by` says so
     except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
         forget_stdout()
     finally:
+        session.stop()  # again: the one signal that may raise may have done so just before
         note_stuck(screen.stuck)
         if session.stats.state is not State.STARTING:  # else nothing was heard, and the error says why
             _summary(session)
@@ -196,7 +217,15 @@ def run_session(session: Session, screen: Wrapper, duration: float | None) -> in
         session.wait()
     except BrokenPipeError:
         forget_stdout()
-    return status
+    return ended_by() or 0
+
+
+def _wait(session: Session, seconds: float | None) -> None:
+    """Wait for the end: of the session, of the time, or by a signal, which is only noted by now."""
+    until = math.inf if seconds is None else time.monotonic() + seconds
+    while ended_by() is None and (left := until - time.monotonic()) > 0:
+        if session.wait(min(left, LOOK_SECONDS)):
+            return
 
 
 def parse_channels(text: str | None) -> tuple[int, ...] | None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from streamtag.commands.console import out, preparing
+from streamtag.commands.options import complete_model
 from streamtag.errors import ModelError, OptionError
 from streamtag.inference.networks.specs import SPECS, find_spec
 
@@ -22,7 +23,8 @@ app = typer.Typer(
 def models(
     context: typer.Context,
     labels: Annotated[
-        str | None, typer.Option(help="Print the labels of this model, one a line.", metavar="NAME")
+        str | None,
+        typer.Option(help="Print the labels of this model, one a line.", metavar="NAME", autocompletion=complete_model),
     ] = None,
 ) -> None:
     """List models: labels, parameters, source, licence, sha256, scores as published."""
@@ -53,7 +55,9 @@ def models(
 @app.command("import", epilog="Example: [bold]streamtag models import musicnn-0.1.0-py3-none-any.whl[/bold]")
 def import_(
     path: Annotated[Path, typer.Argument(help="A checkpoint's folder, a folder of them, or the musicnn wheel.")],
-    model: Annotated[str | None, typer.Option(help="Import only this model.", metavar="NAME")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Import only this model.", metavar="NAME", autocompletion=complete_model)
+    ] = None,
     to: Annotated[
         Path | None, typer.Option(help="Where to write; default: your own data folder.", metavar="FOLDER")
     ] = None,

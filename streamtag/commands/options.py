@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -27,9 +30,29 @@ def finite(seconds: float | None) -> float | None:
     return seconds
 
 
+def complete_model(incomplete: str) -> list[str]:
+    """Models for the shell's completion."""
+    return [name for name in SPECS if name.startswith(incomplete)]
+
+
+def complete_head(incomplete: str) -> list[str]:
+    """Head files, and folders in which there may be some, for the shell's completion."""
+    typed = Path(incomplete).expanduser()
+    folder = typed if incomplete.endswith(os.sep) or not incomplete else typed.parent
+    with suppress(OSError):
+        entries = sorted(entry for entry in folder.iterdir() if str(entry).startswith(str(typed)) or not incomplete)
+        return [f"{entry}{os.sep}" if entry.is_dir() else str(entry) for entry in entries if _may_be_head(entry)]
+    return []
+
+
+def _may_be_head(entry: Path) -> bool:
+    return entry.suffix == ".head" or (entry.is_dir() and not entry.name.startswith("."))
+
+
 Model = Annotated[
     str | None,
     typer.Option(
+        autocompletion=complete_model,
         help=f"One of {', '.join(SPECS)}. Default: the one that --head was learned on; "
         f"else {LIVE_MODEL} (live), {DEMO_MODEL} (the demo), {FILE_MODEL} (file).",
         metavar="NAME",
@@ -37,7 +60,11 @@ Model = Annotated[
 ]
 Heads = Annotated[
     list[str] | None,
-    typer.Option(help="Your own tags: a file that `streamtag learn` made; repeatable.", metavar="FILE.head"),
+    typer.Option(
+        help="Your own tags: a file that `streamtag learn` made; repeatable.",
+        metavar="FILE.head",
+        autocompletion=complete_head,
+    ),
 ]
 Window = Annotated[
     float,

@@ -15,6 +15,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from streamtag._encoding import INSTEAD
+from streamtag._terminal import can_draw
 from streamtag.decoding.find import find_audio
 from streamtag.dsp.params import frames_between, frames_in, hop_frames
 from streamtag.errors import OptionError, SinkError, StreamtagError
@@ -136,7 +138,7 @@ class Batch:
                 raise OptionError(f"cannot write {target}: the folder {target.absolute().parent} does not exist")
         if self.save is not None:
             with _writing(self.save):
-                self._save = self.save.open("a", encoding="utf-8")
+                self._save = self.save.open("a", encoding="utf-8", errors=INSTEAD)
         self._found = find_audio(paths)
         self._tagger = FileTagger(
             self.spec.name,
@@ -157,7 +159,7 @@ class Batch:
         """
         jobs = self.jobs or os.cpu_count() or 1
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        shown = console.is_terminal and len(self._found) > 1
+        shown = console.is_terminal and can_draw(console.file) and len(self._found) > 1
         executor = ThreadPoolExecutor(jobs, thread_name_prefix="streamtag-batch")
         try:
             with Progress(*columns, console=console, transient=True, disable=not shown, redirect_stdout=shown) as bar:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from streamtag._encoding import INSTEAD, writable
 from streamtag.dsp.params import N_MELS, frames_between, frames_in
 from streamtag.errors import OptionError
 from streamtag.files.offline import FileTagger, FileTags
@@ -84,11 +86,11 @@ def top_tags(
     _warn(tags)
     names = [tag for tag, _ in tags.top(topN)]
     if print_tags:
-        print(f"[{file_name}] Top{topN} tags: ")
+        print(f"[{writable(str(file_name), sys.stdout.encoding)}] Top{topN} tags: ")
         for name in names:
             print(f" - {name}")
     if save_tags:
-        with Path(save_tags).open("a", encoding="utf-8") as file:
+        with Path(save_tags).open("a", encoding="utf-8", errors=INSTEAD) as file:
             file.write(saved_line(file_name, model, input_length, input_overlap, names))
     return names
 
@@ -98,6 +100,43 @@ def saved_line(
 ) -> str:
     """The line that musicnn appends for a file."""
     return f"{file_name},{model},input_length={input_length},input_overlap={input_overlap},{','.join(names)}\n"
+
+
+@overload
+def extractor(
+    file_name: str | Path,
+    model: str = "MTT_musicnn",
+    input_length: float = 3,
+    input_overlap: float | Literal[False] = False,
+    extract_features: Literal[True] = True,
+) -> tuple[Array, list[str], dict[str, Array]]: ...
+
+
+@overload
+def extractor(
+    file_name: str | Path,
+    model: str = "MTT_musicnn",
+    input_length: float = 3,
+    input_overlap: float | Literal[False] = False,
+    *,
+    extract_features: Literal[False],
+) -> tuple[Array, list[str]]: ...
+
+
+@overload
+def extractor(
+    file_name: str | Path, model: str, input_length: float, input_overlap: float, extract_features: Literal[False]
+) -> tuple[Array, list[str]]: ...
+
+
+@overload
+def extractor(
+    file_name: str | Path,
+    model: str = "MTT_musicnn",
+    input_length: float = 3,
+    input_overlap: float | Literal[False] = False,
+    extract_features: bool = True,
+) -> tuple[Array, list[str], dict[str, Array]] | tuple[Array, list[str]]: ...
 
 
 def extractor(

@@ -21,14 +21,14 @@ from streamtag.inference.base import Engine, feature_sizes
 from streamtag.inference.factory import make_predictor
 from streamtag.inference.networks.specs import find_spec
 from streamtag.melstream import MelStream
-from streamtag.results import best_tags
+from streamtag.results import Value, best_tags, shown
 
 Array = NDArray[np.float32]
 Short = Literal["repeat", "error"]
 
 
-@dataclass(frozen=True, slots=True)
-class FileTags:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FileTags(Value):
     """What was heard in one file.
 
     Attributes
@@ -69,6 +69,9 @@ class FileTags:
     notes: tuple[str, ...]
     heads: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
     features: Mapping[str, Array] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"FileTags({str(self.path)!r}, {self.seconds:.1f} s, {len(self.taggram)} patches: {shown(self.top(3))})"
 
     def top(self, count: int) -> tuple[tuple[str, float], ...]:
         """The tags with the best mean over the patches, best first, with that mean."""

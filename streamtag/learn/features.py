@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from streamtag._places import user_cache
+from streamtag._terminal import can_draw
 from streamtag.decoding.decode import open_audio
 from streamtag.dsp.params import PATCH_FRAMES
 from streamtag.errors import AudioFileError, StreamtagError
@@ -277,7 +278,7 @@ class _Work:
 def progress(console: Console | None, what: str, total: int) -> Iterator[Callable[[], None]]:
     """A progress bar, if the console is a terminal; the body calls what it is given once a step."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = console is not None and console.is_terminal
+    shown = console is not None and console.is_terminal and can_draw(console.file)
     with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)

@@ -7,8 +7,7 @@ are built once; a hop then writes big-endian float32 into the finished datagram:
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +16,10 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from streamtag._slugs import slug
-from streamtag.errors import OptionError
 from streamtag.osc.destination import Destination
+from streamtag.osc.where import check_destination
 from streamtag.results import Stats, TagFrame
-from streamtag.sinks.base import SessionInfo
+from streamtag.sinks.base import SessionInfo, troubles
 from streamtag.sinks.wallclock import unix_times
 
 LARGEST_DATAGRAM = 1472
@@ -28,22 +27,9 @@ LARGEST_DATAGRAM = 1472
 EMBEDDING_FLOATS = 256
 """Numbers of an embedding in one datagram."""
 LARGEST_INT = 2**31 - 1
+LONGEST_TEXT, MOST_TEXTS = 160, 4
 BUNDLE_HEADER = 16
 SIZE_FIELD = 4
-
-
-def parse_destination(text: str) -> tuple[str, int]:
-    """``HOST:PORT`` or ``[IPV6]:PORT`` to host and port.
-
-    Raises
-    ------
-    OptionError
-        Anything else.
-    """
-    match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:\[\]]+)):(\d{1,5})", text.strip())
-    if not match or not 1 <= int(match[3]) <= 65535:
-        raise OptionError(f"the OSC destination {text!r}: expected HOST:PORT, for example 127.0.0.1:9000")
-    return match[1] or match[2], int(match[3])
 
 
 def message(address: str, *arguments: str | int | float) -> OscMessage:
@@ -119,6 +105,47 @@ class _EmbeddingDatagrams:
             yield datagram
 
 
+class _Switches:
+    """What is on, in the order in which it was switched on: for a receiver that comes late, and for the end."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, dict[str, bool]] = {"": {}}  # tags; then heads by name
+
+    def take(self, group: str, switched: Iterable[tuple[str, bool]]) -> Iterator[OscMessage]:
+        """Remember what has switched; a message for each."""
+        known = self._groups.setdefault(group, {})
+        for label, on in switched:
+            known.pop(label, None)
+            known[label] = on
+            yield self._message(group, label, on)
+
+    def all(self) -> list[OscMessage]:
+        """How each stands that has ever switched."""
+        return [self._message(group, label, on) for group, known in self._groups.items() for label, on in known.items()]
+
+    def listed(self) -> list[OscMessage]:
+        """The names of what is on."""
+        found = []
+        for group, known in self._groups.items():
+            address = f"/streamtag/active/{slug(group)}" if group else "/streamtag/active"
+            names = [label for label, on in known.items() if on]
+            while (made := message(address, *names)).size > LARGEST_DATAGRAM - BUNDLE_HEADER - SIZE_FIELD:
+                names.pop()
+            found.append(made)
+        return found
+
+    def release(self) -> list[OscMessage]:
+        """A 0 for whatever is on, which then is off."""
+        on = [(group, label) for group, known in self._groups.items() for label, on in known.items() if on]
+        self._groups = {"": {}}
+        return [self._message(group, label, False) for group, label in on]
+
+    @staticmethod
+    def _message(group: str, label: str, on: bool) -> OscMessage:
+        prefix = f"/streamtag/head/{slug(group)}" if group else "/streamtag"
+        return message(f"{prefix}/on/{slug(label)}", int(on))
+
+
 class OscSink:
     """Sends every frame to one destination.
 
@@ -134,13 +161,20 @@ class OscSink:
         Which port there.
     embeddings : bool
         Whether /streamtag/embedding is sent.
+
+    Raises
+    ------
+    OptionError
+        What cannot be a host or a port.
     """
 
     def __init__(self, host: str, port: int, *, embeddings: bool = True) -> None:
-        self.name = f"osc {host}:{port}"
+        check_destination(host, port)
+        self.name = f"osc {f'[{host}]' if ':' in host else host}:{port}"
         self._destination = Destination(host, port)
         self._with_embeddings = embeddings
-        self._on: set[str] = set()  # addresses that were last sent a 1
+        self._switches = _Switches()
+        self._arrivals = 0  # of the destination, when all switches were last sent
 
     @property
     def drops(self) -> int:
@@ -158,6 +192,8 @@ class OscSink:
     def open(self, info: SessionInfo) -> None:
         """Look up the name, for a second at the most (after that, in the background), and build the messages."""
         self._destination.open()
+        self._arrivals = self._destination.arrivals
+        self._info = info
         self._tags = _ScoreDatagrams([f"/streamtag/tag/{slug(label)}" for label in info.labels])
         self._heads = [
             _ScoreDatagrams([f"/streamtag/head/{slug(head.name)}/{slug(label)}" for label in head.labels])
@@ -167,21 +203,24 @@ class OscSink:
 
     def frame(self, frame: TagFrame) -> None:
         """Send one hop."""
+        switched = list(self._switches.take("", frame.switched))
+        of_heads = [list(self._switches.take(head.name, head.switched)) for head in frame.heads]
         if not self._destination.ready():
             return
-        top = [part for tag, score in frame.top for part in (tag, score)]
         messages = [
             message("/streamtag/frame", frame.index, frame.time, frame.latency_ms, frame.level_dbfs),
+            message("/streamtag/seconds", *_exact(frame.time)),
             *_times(frame),
-            message("/streamtag/top", *top),
-            *(self._switch(f"/streamtag/on/{slug(tag)}", on) for tag, on in frame.switched),
+            message("/streamtag/top", *(part for named in frame.top for part in named)),
+            *switched,
         ]
-        for head in frame.heads:
-            address = f"/streamtag/head/{slug(head.name)}"
-            messages.append(message(address, *head.top[0]))
-            messages += [self._switch(f"{address}/on/{slug(tag)}", on) for tag, on in head.switched]
-        for group in grouped(messages):
-            self._send(bundle(group))
+        for head, its_switches in zip(frame.heads, of_heads, strict=True):
+            # at rest no class is the likeliest
+            messages.append(
+                message(f"/streamtag/head/{slug(head.name)}", *(part for top in head.top[:1] for part in top))
+            )
+            messages += its_switches
+        self._send_bundles(messages)
         for datagram in self._tags.fill(frame.scores):
             self._send(datagram)
         for datagrams, head in zip(self._heads, frame.heads, strict=True):
@@ -190,40 +229,61 @@ class OscSink:
         if self._with_embeddings:
             for datagram in self._embedding.fill(frame.embedding):
                 self._send(datagram)
+        self._greet()
 
     def status(self, stats: Stats) -> None:
-        """Send the state, the losses and the latency."""
+        """Send the state, the losses, the latency, and what is on."""
         if not self._destination.ready():
             return
         latency = (stats.latency_p50, stats.latency_p99, stats.latency_p999)
         added = (stats.added_p50, stats.added_p99, stats.added_p999)
-        messages = [
-            message("/streamtag/status", stats.state.value, stats.samples_lost, stats.hops_skipped, float(stats.load)),
-            message("/streamtag/latency", *map(float, latency)),
-            message("/streamtag/added", *map(float, added)),
-            message("/streamtag/gaps", stats.gaps, float(stats.gap_seconds), stats.overflows),
-            message("/streamtag/rested", stats.hops_gated),
-        ]
-        self._send(bundle(messages))
+        self._send_bundles(
+            [
+                message(
+                    "/streamtag/status", stats.state.value, stats.samples_lost, stats.hops_skipped, float(stats.load)
+                ),
+                message("/streamtag/latency", *map(float, latency)),
+                message("/streamtag/added", *map(float, added)),
+                message("/streamtag/gaps", stats.gaps, float(stats.gap_seconds), stats.overflows),
+                message("/streamtag/rested", stats.hops_gated),
+                message("/streamtag/trouble", *_fitting(troubles(stats, self._info.source))),
+                *self._switches.listed(),
+            ]
+        )
+        self._greet()
 
     def close(self) -> None:
         """Switch off what is still on, so that no cue is left standing, and close the socket."""
-        if self._on and self._destination.ready():
-            for group in grouped([message(address, 0) for address in sorted(self._on)]):
-                self._send(bundle(group))
-        self._on.clear()
+        messages = self._switches.release()
+        if messages and self._destination.ready():
+            self._send_bundles(messages)
         self._destination.close()
 
-    def _switch(self, address: str, on: bool) -> OscMessage:
-        (self._on.add if on else self._on.discard)(address)
-        return message(address, int(on))
+    def _greet(self) -> None:
+        """Bring a receiver that has come (back) up to date; the others are not told a switch twice."""
+        if self._destination.arrivals != self._arrivals:
+            self._arrivals = self._destination.arrivals
+            self._send_bundles(self._switches.all())
 
     def _send(self, datagram: bytes | bytearray) -> None:
         self._destination.send(datagram)
+
+    def _send_bundles(self, messages: Sequence[OscMessage]) -> None:
+        for group in grouped(messages):
+            self._send(bundle(group))
 
 
 def _times(frame: TagFrame) -> Iterator[OscMessage]:
     """When the frame was captured and when it is sent, where there is a clock. A float32 would be off by a minute."""
     if frame.captured is not None:
-        microseconds = (round(1e6 * moment) for moment in unix_times(frame.captured))
-        yield message("/streamtag/time", *(part for moment in microseconds for part in divmod(moment, 1_000_000)))
+        yield message("/streamtag/time", *(part for moment in unix_times(frame.captured) for part in _exact(moment)))
+
+
+def _exact(seconds: float) -> tuple[int, int]:
+    """Seconds as two integers, whole ones and microseconds: a float32 is exact to the hundredth for a day."""
+    return divmod(round(1e6 * seconds), 1_000_000)
+
+
+def _fitting(texts: Sequence[str]) -> list[str]:
+    """What is worth a place in a datagram."""
+    return [text[:LONGEST_TEXT] for text in texts[:MOST_TEXTS]]

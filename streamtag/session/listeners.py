@@ -35,6 +35,10 @@ class Listeners:
         self._all: list[Listener] = []
         self._ended = False
 
+    def __len__(self) -> int:
+        """How many listen now."""
+        return len(self._all)
+
     @contextmanager
     def listening(self) -> Iterator[Listener]:
         """Frames from now on go to the listener, too."""

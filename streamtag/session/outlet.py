@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from streamtag.results import Stats, TagFrame
-from streamtag.sinks.base import SessionInfo, Sink, told_by
+from streamtag.sinks.base import SessionInfo, Sink, distinct_names, told_by
 
 
 class Outlet:
@@ -27,70 +27,87 @@ class Outlet:
     """
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
+        # by place, since names may be the same, and sinks of a user may be equal or not hashable
         self._sinks = list(sinks)
-        self._opened: list[Sink] = []
-        self._told: list[Sink] = []
-        self._failures: dict[str, int] = {}
+        self._names = distinct_names(self._sinks)
+        self._opened: list[int] = []
+        self._told: list[int] = []
+        self._failures = [0] * len(self._sinks)
         self._errors: dict[str, str] = {}
+        self._failing: dict[tuple[int, str], str] = {}  # sink and method, as long as it raises
+        self._left: set[int] = set()
         self.first_error: BaseException | None = None
 
     @property
     def drops(self) -> dict[str, int]:
-        """Messages lost, by sink."""
-        return {sink.name: sink.drops + self._failures.get(sink.name, 0) for sink in self._sinks}
+        """Messages lost, by sink; sinks of one name are numbered (see `distinct_names`)."""
+        return {
+            name: sink.drops + failures
+            for name, sink, failures in zip(self._names, self._sinks, self._failures, strict=True)
+        }
 
     @property
     def errors(self) -> dict[str, str]:
         """The first exception of each sink that raised one; `Background` keeps those of its sink to itself."""
-        kept = ((sink.name, told_by(sink, "first_error")) for sink in self._sinks)
+        kept = ((name, told_by(sink, "first_error")) for name, sink in zip(self._names, self._sinks, strict=True))
         return {name: _words(error) for name, error in kept if error is not None} | self._errors
 
     @property
     def trouble(self) -> dict[str, str]:
-        """What is wrong with a sink at present, in the words of those that say so."""
-        said = ((sink.name, told_by(sink, "trouble")) for sink in self._sinks)
-        return {name: trouble for name, trouble in said if trouble}
+        """What is wrong with a sink at present: in its own words, or because it raises or has been left."""
+        failing = {place: f"fails: {words}" for (place, _), words in self._failing.copy().items()}
+        left = dict.fromkeys(self._left.copy(), "its reader has left")
+        found = {}
+        for place, (name, sink) in enumerate(zip(self._names, self._sinks, strict=True)):
+            trouble = left.get(place) or told_by(sink, "trouble") or failing.get(place)
+            if trouble:
+                found[name] = trouble
+        return found
 
     def open(self, info: SessionInfo) -> None:
         """Open all; the first that cannot be ends it."""
-        for sink in self._sinks:
+        for place, sink in enumerate(self._sinks):
             sink.open(info)
-            self._opened.append(sink)
-            self._told.append(sink)
+            self._opened.append(place)
+            self._told.append(place)
 
     def frame(self, frame: TagFrame) -> None:
         """Pass a frame on."""
-        for sink in tuple(self._told):
-            self._try(sink, partial(sink.frame, frame))
+        for place in tuple(self._told):
+            self._try(place, "frame", partial(self._sinks[place].frame, frame))
 
     def status(self, stats: Stats) -> None:
         """Pass the counters on."""
-        for sink in tuple(self._told):
-            self._try(sink, partial(sink.status, stats))
+        for place in tuple(self._told):
+            self._try(place, "status", partial(self._sinks[place].status, stats))
 
     def close(self) -> None:
         """Close all that were opened."""
         opened, self._opened = self._opened, []
-        for sink in opened:
+        for place in opened:
             try:
-                sink.close()
-            except Exception as error:
-                self._note(sink, error)
+                self._sinks[place].close()
+            except BaseException as error:  # also SystemExit: the others are still to be closed
+                self._note(place, error)
 
-    def _try(self, sink: Sink, call: Callable[[], None]) -> None:
+    def _try(self, place: int, method: str, call: Callable[[], None]) -> None:
         try:
             call()
         except BrokenPipeError as error:
-            self._told.remove(sink)
-            self._note(sink, error)
+            self._told.remove(place)
+            self._left.add(place)
+            self._note(place, error)
             if not self._told:
                 raise
         except Exception as error:
-            self._failures[sink.name] = self._failures.get(sink.name, 0) + 1
-            self._note(sink, error)
+            self._failures[place] += 1
+            self._failing[place, method] = _words(error)
+            self._note(place, error)
+        else:
+            self._failing.pop((place, method), None)
 
-    def _note(self, sink: Sink, error: Exception) -> None:
-        self._errors.setdefault(sink.name, _words(error))
+    def _note(self, place: int, error: BaseException) -> None:
+        self._errors.setdefault(self._names[place], _words(error))
         self.first_error = self.first_error or error
 
 

@@ -51,6 +51,8 @@ class Background(Wrapper):
         self._left_behind = False
         self._over = False  # nobody takes anything any more
         self._to_raise: BaseException | None = None  # at the next call if it is over, else at the end
+        self._failing: dict[bool, str] = {}  # by whether it was a frame: what the sink raised at the last one
+        self._behind = False  # frames were dropped since it last had taken all of them
         self._thread = threading.Thread(target=self._run, name=f"streamtag-{sink.name}", daemon=True)
 
     @property
@@ -59,6 +61,13 @@ class Background(Wrapper):
         with self._changed:
             stuck_with = self._count_drops and self._in_frame and self.stuck
             return self._lost + stuck_with + self._sink.drops
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the sink at present: in its own words; or it raises, is too slow, or was left."""
+        if self._behind and not self._over:
+            return "is too slow: the oldest of what waits is dropped"
+        return next(iter(self._failing.copy().values()), None) or super().trouble
 
     @property
     def stuck(self) -> bool:
@@ -85,6 +94,7 @@ class Background(Wrapper):
             if len(self._frames) == self._waiting:
                 self._frames.popleft()
                 self._lose(1)
+                self._behind = self._count_drops
             self._frames.append(lambda: self._sink.frame(frame))
             self._changed.notify()
 
@@ -136,9 +146,12 @@ class Background(Wrapper):
                 with self._changed:
                     self._lose(1)
                     self._keep(error)
+                    self._failing[self._in_frame] = _words(error)
                     if isinstance(error, BrokenPipeError) or not isinstance(error, Exception):
                         self._over, self._to_raise = True, error
                         self._lose_waiting()
+            else:
+                self._failing.pop(self._in_frame, None)
         try:
             self._sink.close()
         except BaseException as error:
@@ -157,6 +170,7 @@ class Background(Wrapper):
                 if self._frames:
                     self._in_frame = True
                     return self._frames.popleft()
+                self._behind = False
                 if self._status is not None:
                     work, self._status = self._status, None
                     return work
@@ -164,3 +178,7 @@ class Background(Wrapper):
                     break
                 self._changed.wait()
             return None
+
+
+def _words(error: BaseException) -> str:
+    return "its reader has left" if isinstance(error, BrokenPipeError) else f"fails: {type(error).__name__}: {error}"

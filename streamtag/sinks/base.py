@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -118,6 +119,24 @@ def told_by(sink: Sink, name: str) -> Any:
     """One of `BaseSink`'s properties, or its default of a sink that only follows the protocol."""
     default = getattr(BaseSink, name).fget(sink)
     return getattr(sink, name, default)
+
+
+def distinct_names(sinks: Sequence[Sink]) -> list[str]:
+    """The sinks' names, numbered where several have the same: ``osc``, ``osc (2)``."""
+    names: list[str] = []
+    for sink in sinks:
+        name, count = sink.name, 1
+        while name in names:
+            count += 1
+            name = f"{sink.name} ({count})"
+        names.append(name)
+    return names
+
+
+def troubles(stats: Stats, source: str) -> list[str]:
+    """What is wrong at present, with the input and with each sink: ``osc 127.0.0.1:9000: nobody listens there``."""
+    wrong = {source: stats.trouble, **stats.sink_trouble}
+    return [f"{name}: {trouble}" for name, trouble in wrong.items() if trouble]
 
 
 class Wrapper(BaseSink):

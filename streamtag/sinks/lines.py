@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import IO, Any
 
-from streamtag.results import Stats, TagFrame
-from streamtag.sinks.base import SessionInfo
+from streamtag.results import SILENCE_DBFS, State, Stats, TagFrame
+from streamtag.sinks.base import SessionInfo, troubles
 from streamtag.sinks.wallclock import unix_times
 from streamtag.sinks.writer import LineWriter
+
+WITHOUT_HOPS = frozenset({State.RECOVERING, State.PAUSED, State.FAILED})
 
 
 class _Lines:
@@ -21,6 +24,11 @@ class _Lines:
     def drops(self) -> int:
         """Lines that are missing."""
         return self._writer.drops
+
+    @property
+    def trouble(self) -> str | None:
+        """Why lines are missing at present, or will be; None if nothing is known to be wrong."""
+        return self._writer.trouble
 
     def open(self, info: SessionInfo) -> None:
         """Let what the stream holds back go first. Raises SinkError if that cannot be written."""
@@ -35,23 +43,32 @@ class _Lines:
 
 
 class TextLines(_Lines):
-    """``12.34 s  -18.2 dBFS  rock 0.43  pop 0.31``: seconds of audio, input level, the top tags and their scores."""
+    """``12.34 s  -18.2 dBFS  rock 0.43  pop 0.31``: seconds of audio, input level, the top tags and their scores.
+
+    At rest, tags whose score has fallen to 0.00 are left out; ``silence`` is what stands there in the end.
+    """
 
     name = "text"
 
     def frame(self, frame: TagFrame) -> None:
         """Write a line, at once."""
-        tags = "  ".join(f"{tag} {score:.2f}" for tag, score in frame.top)
+        tags = _named(frame.top, frame.gated)
         for head in frame.heads:
-            tags += f"  | {head.name}: " + "  ".join(f"{tag} {score:.2f}" for tag, score in head.top)
+            tags += f"  | {head.name}: {_named(head.top, frame.gated)}"
         self._writer.write(f"{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {tags}")
+
+
+def _named(top: Sequence[tuple[str, float]], gated: bool) -> str:
+    shown = [f"{tag} {score:.2f}" for tag, score in top if not gated or score >= 0.005]
+    return "  ".join(shown) or "silence"
 
 
 class JsonLines(_Lines):
     """One JSON object a hop.
 
-    t (seconds), top, level_dbfs, latency_ms; captured and sent (seconds since 1970) where there is a clock; rested,
-    where the network was not asked; heads, if any play; embedding, on request.
+    t (seconds), top, on, level_dbfs, latency_ms; captured and sent (seconds since 1970) where there is a clock; rested,
+    where the network was not asked; heads and heads_on, if any play; embedding, on request; status, each second and at
+    each change of state: where no hops come, on a line that else repeats the last one.
     """
 
     name = "json"
@@ -59,21 +76,55 @@ class JsonLines(_Lines):
     def __init__(self, stream: IO[str], *, embeddings: bool = False) -> None:
         super().__init__(stream)
         self._embeddings = embeddings
+        self._source = ""
+        self._status: dict[str, Any] | None = None  # to go with the next line
+        self._last: dict[str, Any] = {"t": 0.0, "top": [], "on": [], "level_dbfs": SILENCE_DBFS, "latency_ms": 0.0}
+
+    def open(self, info: SessionInfo) -> None:
+        """Let what the stream holds back go first. Raises SinkError if that cannot be written."""
+        self._source = info.source
+        super().open(info)
 
     def frame(self, frame: TagFrame) -> None:
         """Write an object on a line, at once."""
         line: dict[str, Any] = {
             "t": round(frame.time, 3),
-            "top": [[tag, round(score, 4)] for tag, score in frame.top],
+            "top": _rounded(frame.top),
+            "on": sorted(frame.on),
             "level_dbfs": round(frame.level_dbfs, 1),
             "latency_ms": round(frame.latency_ms, 1),
         }
-        if frame.captured is not None:
-            line["captured"], line["sent"] = (round(moment, 6) for moment in unix_times(frame.captured))
         if frame.gated:
             line["rested"] = True
         if frame.heads:
-            line["heads"] = {head.name: [[tag, round(score, 4)] for tag, score in head.top] for head in frame.heads}
+            line["heads"] = {head.name: _rounded(head.top) for head in frame.heads}
+            line["heads_on"] = {head.name: sorted(head.on) for head in frame.heads}
+        self._last = line.copy()
+        if frame.captured is not None:
+            line["captured"], line["sent"] = (round(moment, 6) for moment in unix_times(frame.captured))
         if self._embeddings:
             line["embedding"] = [round(float(value), 6) for value in frame.embedding]
-        self._writer.write(json.dumps(line))
+        self._write(line)
+
+    def status(self, stats: Stats) -> None:
+        """Put the state on the next line; on one of its own where none may come soon."""
+        self._status = {
+            "state": stats.state.value,
+            "trouble": troubles(stats, self._source),
+            "samples_lost": stats.samples_lost,
+            "overflows": stats.overflows,
+            "hops_skipped": stats.hops_skipped,
+            "gaps": stats.gaps,
+            "gap_seconds": round(stats.gap_seconds, 3),
+            "load": round(float(stats.load), 3),
+        }
+        if stats.state in WITHOUT_HOPS:
+            self._write(self._last)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        status, self._status = self._status, None
+        self._writer.write(json.dumps(line if status is None else {**line, "status": status}))
+
+
+def _rounded(top: Sequence[tuple[str, float]]) -> list[list[str | float]]:
+    return [[tag, round(score, 4)] for tag, score in top]

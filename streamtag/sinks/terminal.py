@@ -1,25 +1,42 @@
-"""A steady view of a live session on a terminal. The only importer of rich's live display."""
+"""A steady view of a live session on a terminal: what it shows, and what of that where there is little room."""
 
 from __future__ import annotations
 
 import errno
 import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from rich.cells import set_cell_size
 from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
+from streamtag._encoding import writable
 from streamtag.results import SILENCE_DBFS, HeadFrame, State, Stats, TagFrame
-from streamtag.sinks.base import SessionInfo, Sink
+from streamtag.sinks.base import BaseSink, SessionInfo, Sink, distinct_names
+from streamtag.sinks.painter import Painter
 
 BAR_CELLS = 32
+SHORTEST_BAR_CELLS = 4
 REDRAWS_PER_SECOND = 10
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 QUIETEST_SHOWN_DBFS = -60.0
+PACE_SECONDS = 3.0
+"""Over how long hops are counted to say how many come in a second."""
+LONGEST_TROUBLE_ROWS = 3
+
+# what goes first where there is no room for all: the greatest number, and of equal ones the last
+STATE, TROUBLE, LOSSES, LEVEL, HEADING, NO_LOSSES, TAGS, QUIET_SINK, BLANK = 0, 1, 2, 3, 5, 6, 10, 900, 1000
 
 
-class TerminalView:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    text: Text
+    importance: int
+
+
+class TerminalView(BaseSink):
     """Bars for the top tags, input level, hop rate, latency and losses. Wrap it in `Background`.
 
     Parameters
@@ -33,129 +50,197 @@ class TerminalView:
     name = "terminal"
 
     def __init__(self, console: Console, others: list[Sink]) -> None:
-        self.drops = 0
         self._console = console
-        self._others = others
+        self._others = distinct_names([self, *others])[1:]
+        self._painter = Painter(console, self._fitting)
         self._frame: TagFrame | None = None
         self._stats: Stats | None = None
+        self._pace: deque[tuple[float, int]] = deque()  # when so many hops had been made
+        self._most_tags: dict[str, int] = {}  # by head, as last named: so many rows stay where nothing is heard
         self._drawn = 0.0
 
     def open(self, info: SessionInfo) -> None:
-        """Begin to draw."""
+        """Get ready: the first picture comes with the first status."""
         self._info = info
-        self._live = Live(console=self._console, auto_refresh=False, transient=False)
-        self._live.start()
 
     def frame(self, frame: TagFrame) -> None:
         """Show a frame, ten times a second at the most."""
         self._frame = frame
+        named = {"": frame.top, **{head.name: head.top for head in frame.heads}}
+        self._most_tags |= {name: len(top) for name, top in named.items() if top}
         if time.monotonic() - self._drawn >= 1 / REDRAWS_PER_SECOND:
             self._draw()
 
     def status(self, stats: Stats) -> None:
         """Show the counters."""
         self._stats = stats
+        now = time.monotonic()
+        self._pace.append((now, stats.hops))
+        while len(self._pace) > 2 and now - self._pace[1][0] >= PACE_SECONDS:
+            self._pace.popleft()
         self._draw()
 
     def close(self) -> None:
         """Leave the last picture standing."""
-        self._draw()
-        self._live.stop()
+        if self._frame is not None or self._stats is not None:
+            self._guarded(self._painter.close)
+
+    def suspend(self) -> None:
+        """Leave the terminal to the shell until `resume`; for the main thread."""
+        self._painter.suspend()
+
+    def resume(self) -> None:
+        """Draw again, below what stands there now; for the main thread."""
+        self._painter.resume()
+
+    def picture(self) -> Group:
+        """What is shown now, where there is room for all of it."""
+        return Group(*(row.text for row in self._rows(self._console.width)))
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
+        self._guarded(self._painter.paint)
+
+    @staticmethod
+    def _guarded(draw: Callable[[], None]) -> None:
         try:
-            self._live.update(self.picture(), refresh=True)
+            draw()
         except OSError as error:
             if error.errno == errno.EIO:  # the terminal was closed
                 raise BrokenPipeError(error.errno, "the terminal was closed") from error
             raise
 
-    def picture(self) -> Group:
-        """What is shown now."""
-        info = self._info
-        hop, rate = (self._stats.hop, self._stats.samplerate) if self._stats else (info.hop, info.samplerate)
-        head = Text.assemble(
-            ("streamtag", "bold"),
-            f"  {info.model}  ·  {info.source}, {rate} Hz  ·  hop {hop * 1e3:.0f} ms",
-        )
-        return Group(head, Text(), *self._tags(), Text(), self._level(), *self._counters())
+    def _fitting(self, columns: int, lines: int) -> list[Text]:
+        """The most important rows, as many as there is room for."""
+        rows = self._rows(columns)
+        while len(rows) > lines:
+            del rows[max(range(len(rows)), key=lambda place: (rows[place].importance, place))]
+        return [row.text for row in rows]
 
-    def _tags(self) -> list[Table | Text]:
+    def _rows(self, columns: int) -> list[_Row]:
+        info, stats = self._info, self._stats
+        hop, rate = (stats.hop, stats.samplerate) if stats else (info.hop, info.samplerate)
+        about = f"  {info.model}  ·  {info.source}, {rate} Hz  ·  hop {hop * 1e3:.0f} ms"
+        return [
+            _Row(self._text(("streamtag", "bold"), (about, "")), HEADING),
+            _Row(Text(), BLANK),
+            *self._tags(columns),
+            _Row(Text(), BLANK),
+            _Row(self._level(columns), LEVEL),
+            *self._counters(columns),
+        ]
+
+    def _text(self, *parts: tuple[str, str]) -> Text:
+        """Parts with their styles, in characters that the terminal's encoding has."""
+        return Text.assemble(*((writable(part, self._console.encoding), style) for part, style in parts))
+
+    # --- what is heard --------------------------------------------------------------------------------------------
+
+    def _tags(self, columns: int) -> list[_Row]:
         if self._frame is None:
-            return [Text(f"listening: the first tags come after {self._info.window:.0f} s", style="dim")]
+            waiting = f"listening: the first tags come after {self._info.window:.0f} s"
+            return [_Row(self._text((waiting, "dim")), TAGS)]
         width = max(
             len(label)
             for labels in (self._info.labels, *(head.labels for head in self._info.heads))
             for label in labels
         )
-        shown: list[Table | Text] = [self._bars(self._frame, width)]
+        rows = self._bars("", self._frame, width, columns)
         for head in self._frame.heads:
-            shown += [Text(head.name, style="bold"), self._bars(head, width)]
-        return shown
+            rows += [_Row(self._text((head.name, "bold")), TAGS), *self._bars(head.name, head, width, columns)]
+        return rows
 
-    def _bars(self, heard: TagFrame | HeadFrame, width: int) -> Table:
-        table = Table.grid(padding=(0, 1))
-        table.add_column(width=width)
-        table.add_column(width=BAR_CELLS)
-        for tag, score in heard.top:
+    def _bars(self, name: str, heard: TagFrame | HeadFrame, width: int, columns: int) -> list[_Row]:
+        score_cells = len(" 0.00")
+        cells = min(BAR_CELLS, columns - width - score_cells - 1)
+        if cells < SHORTEST_BAR_CELLS:
+            width, cells = max(1, min(width, columns - score_cells)), -1
+        rows = []
+        for place in range(self._most_tags.get(name, 1)):
+            tag, score = heard.top[place] if place < len(heard.top) else ("", 0.0)
             if not score:  # nothing is heard: which tags come first then means nothing
-                table.add_row(Text("–", "dim"), "", "")
+                rows.append(_Row(self._text(("–", "dim")), TAGS + place))
                 continue
             style = "bold green" if tag in heard.on else ""
-            table.add_row(Text(tag, style), Text(bar(score), style or "cyan"), f"{score:.2f}")
-        return table
+            label = set_cell_size(writable(tag, self._console.encoding), width)
+            drawn = f" {bar(score, cells):{cells}}" if cells > 0 else ""
+            row = self._text((label, style), (drawn, style or "cyan"), (f" {score:.2f}", ""))
+            rows.append(_Row(row, TAGS + place))
+        return rows
 
-    def _level(self) -> Text:
+    def _level(self, columns: int) -> Text:
         if self._frame is None:
-            return Text("level  -")
+            return self._text(("level  -", ""))
         level = self._frame.level_dbfs
         share = 1 - level / QUIETEST_SHOWN_DBFS
         colour = "red" if level > -1 else "yellow" if level > -6 else "green"
         shown = "silence" if level <= SILENCE_DBFS else f"{level:6.1f} dBFS"
-        return Text.assemble("level  ", (bar(share), colour), f" {shown}")
+        cells = min(BAR_CELLS, columns - len(f"level   {shown}"))
+        drawn = (f"{bar(share, cells)} ", colour) if cells >= SHORTEST_BAR_CELLS else ("", "")
+        return self._text(("level  ", ""), drawn, (shown, ""))
 
-    def _counters(self) -> list[Text]:
+    # --- how well -------------------------------------------------------------------------------------------------
+
+    def _counters(self, columns: int) -> list[_Row]:
         stats = self._stats
         if stats is None:
             return []
+        lost = self._losses(stats)
+        return [
+            _Row(self._state(stats), STATE),
+            _Row(lost, LOSSES if any(span.style != "dim" for span in lost.spans) else NO_LOSSES),
+            *(row for text in self._troubles(stats) for row in self._wrapped(text, columns)),
+        ]
+
+    def _state(self, stats: Stats) -> Text:
         minutes, seconds = divmod(int(stats.seconds + stats.gap_seconds), 60)
         latency = f"latency {stats.latency_p50:.0f} ms (p99 {stats.latency_p99:.0f})" if stats.hops else "latency -"
-        calm = stats.state is not State.RECOVERING
-        parts = Text.assemble(
-            (stats.state.value, "" if calm else "bold red"),
-            ", resting" if stats.gate_closed and stats.state is State.RUNNING else "",
-            f" {minutes}:{seconds:02d}  ·  {1 / stats.hop:.1f} hops/s  ·  {latency}",
-            f"  ·  load {100 * stats.load:.0f} %",
-        )
-        losses = Text()
+        resting = ", resting" if stats.gate_closed and stats.state is State.RUNNING else ""
+        rest = (f"{minutes}:{seconds:02d}", f"{self._rate()} hops/s", latency, f"load {100 * stats.load:.0f} %")
+        colour = "bold red" if stats.state is State.RECOVERING else ""
+        return self._text((stats.state.value, colour), (f"{resting} {'  ·  '.join(rest)}", ""))
+
+    def _rate(self) -> str:
+        """How many hops were made in a second of late."""
+        (began, first), (ended, last) = self._pace[0], self._pace[-1]
+        return f"{(last - first) / (ended - began):.1f}" if ended > began else "-"
+
+    def _losses(self, stats: Stats) -> Text:
         rare = (
             ("overflows", stats.overflows),
             ("clock jumps", stats.clock_jumps),
             ("replaced samples", stats.nonfinite),
         )
-        for name, count in (
+        counts = (
             (f"gaps ({stats.gap_seconds:.0f} s)" if stats.gaps else "gaps", stats.gaps),
             ("lost samples", stats.samples_lost),
             ("skipped hops", stats.hops_skipped),
             *(each for each in rare if each[1]),
-        ):
-            losses.append(f"{name} {count}   ", style="bold red" if count else "dim")
-        lines = [parts, losses]
+        )
+        return self._text(*((f"{name} {count}   ", "bold red" if count else "dim") for name, count in counts))
+
+    def _troubles(self, stats: Stats) -> list[tuple[str, str]]:
+        lines = []
         if stats.trouble:
-            lines.append(Text(f"{self._info.source}: {stats.trouble}", style="bold red"))
-        for sink in self._others:
-            troubled = stats.sink_trouble.get(sink.name) or stats.sink_errors.get(sink.name)
-            lost = f", {stats.sink_drops[sink.name]} not taken" if stats.sink_drops.get(sink.name) else ""
+            lines.append((f"{self._info.source}: {stats.trouble}", "bold red"))
+        for name in self._others:
+            troubled = stats.sink_trouble.get(name) or stats.sink_errors.get(name)
+            lost = f", {stats.sink_drops[name]} not taken" if stats.sink_drops.get(name) else ""
             said = f", {troubled}" if troubled else ""
-            lines.append(Text(f"→ {sink.name}{lost}{said}", style="yellow" if lost or said else "dim"))
+            lines.append((f"→ {name}{lost}{said}", "yellow" if lost or said else "dim"))
         if stats.control_ignored:
             why = f", the last: {stats.control_last_ignored}" if stats.control_last_ignored else ""
-            lines.append(Text(f"← commands ignored: {stats.control_ignored}{why}", style="yellow"))
+            lines.append((f"← commands ignored: {stats.control_ignored}{why}", "yellow"))
         return lines
 
+    def _wrapped(self, text: tuple[str, str], columns: int) -> list[_Row]:
+        """What is wrong, in full where a few rows can hold it."""
+        importance = QUIET_SINK if text[1] == "dim" else TROUBLE
+        lines = self._text(text).wrap(self._console, columns)
+        return [_Row(line, importance) for line in lines[:LONGEST_TROUBLE_ROWS]]
 
-def bar(share: float) -> str:
-    """A bar of 0 to 32 cells for a share of 0..1, to the eighth of a cell."""
-    eighths = round(min(max(share, 0.0), 1.0) * BAR_CELLS * 8)
+
+def bar(share: float, cells: int = BAR_CELLS) -> str:
+    """A bar of 0 to so many cells for a share of 0..1, to the eighth of a cell."""
+    eighths = round(min(max(share, 0.0), 1.0) * cells * 8)
     return "█" * (eighths // 8) + (EIGHTHS[eighths % 8] if eighths % 8 else "")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections.abc import Callable
 from typing import IO
 
+from streamtag._encoding import INSTEAD, writable
 from streamtag.errors import SinkError
 
 
@@ -14,7 +16,8 @@ class LineWriter:
     """Writes lines at once and whole, and survives a full disk.
 
     A line that cannot be written is dropped and counted. What is left of one that was begun goes before anything else,
-    so that no line is torn but perhaps the very last.
+    so that no line is torn but perhaps the very last. A file that is made shorter meanwhile (log rotation by copying)
+    is gone on with at its new end, without a hole.
 
     A stream that is a file, a pipe or a terminal is written past Python's buffer: a thread that is stuck in that
     buffer holds its lock, and the interpreter, which wants the lock to flush at its exit, aborts.
@@ -28,10 +31,13 @@ class LineWriter:
     ----------
     drops : int
         Lines that are missing.
+    trouble : str or None
+        Why lines are missing at present, or will be; None if nothing is known to be wrong.
     """
 
     def __init__(self, stream: IO[str]) -> None:
         self.drops = 0
+        self.trouble: str | None = None
         self._stream = stream
         self._plain = _plain(stream)
         self._rest = b""  # of a line that was begun
@@ -61,9 +67,14 @@ class LineWriter:
             If the reader has left.
         """
         if self._plain is None:
-            self.drops += not self._attempt(lambda: print(line, file=self._stream, flush=True))
+            text = writable(line, getattr(self._stream, "encoding", None))
+            if self._attempt(lambda: print(text, file=self._stream, flush=True)):
+                self.trouble = None
+            else:
+                self.drops += 1
             return
-        data = f"{line}\n".encode(self._plain.encoding, self._plain.errors or "strict")
+        errors = self._plain.errors
+        data = f"{line}\n".encode(self._plain.encoding, errors if errors and errors != "strict" else INSTEAD)
         if self._attempt(self._push):
             self._rest = data
             try:
@@ -103,13 +114,28 @@ class LineWriter:
             raise
         except OSError as error:  # no room, at present
             self._error = self._error or error
+            self.trouble = f"cannot be written: {error.strerror or error}"
             return False
         return True
 
     def _push(self) -> None:
+        if not self._rest:
+            return
+        descriptor = self._stream.fileno()  # asked for each time: that of a closed file may be another's by now
+        wrong = _follow(descriptor)
         while self._rest:
-            # asked for each time: the number of a closed file may be another's by now
-            self._rest = self._rest[os.write(self._stream.fileno(), self._rest) :]
+            self._rest = self._rest[os.write(descriptor, self._rest) :]
+        self.trouble = wrong
+
+
+def _follow(descriptor: int) -> str | None:
+    """Go to the end of a file that others have made shorter. Returns what is wrong with it, if anything."""
+    told = os.fstat(descriptor)
+    if not stat.S_ISREG(told.st_mode):
+        return None
+    if told.st_size < os.lseek(descriptor, 0, os.SEEK_CUR):
+        os.lseek(descriptor, 0, os.SEEK_END)
+    return "the file was removed: what is written to it is lost" if told.st_nlink == 0 else None
 
 
 def _plain(stream: IO[str]) -> io.TextIOWrapper | None:

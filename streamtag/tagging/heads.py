@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamtag.heads.head import PlainHead
 from streamtag.results import HeadFrame
-from streamtag.tagging.smoothing import Rolling
+from streamtag.tagging.smoothing import Rolling, Switched
 
 
 class PlayingHead:
@@ -57,15 +57,13 @@ class PlayingHead:
         HeadFrame
             The head's prediction at this hop.
         """
-        judged = self.head.joined(features)
-        raw = self.head.decision.probabilities(judged[None])[0].astype(np.float32)
-        return self._frame(raw, self._rolling.update(raw, seconds), judged)
+        joined = self.head.joined(features)
+        raw = self.head.decision.probabilities(joined[None])[0].astype(np.float32)
+        return self._frame(raw, self._rolling.update(raw, seconds), joined)
 
-    def _frame(
-        self, raw: NDArray[np.float32], switched: tuple[tuple[str, bool], ...], judged: NDArray[np.float32]
-    ) -> HeadFrame:
+    def _frame(self, raw: NDArray[np.float32], switched: Switched, joined: NDArray[np.float32]) -> HeadFrame:
         assert self._rolling.scores is not None
-        for array in (raw, self._rolling.scores, judged):
+        for array in (raw, self._rolling.scores, joined):
             array.flags.writeable = False
         return HeadFrame(
             name=self.head.name,
@@ -74,5 +72,5 @@ class PlayingHead:
             top=self._rolling.best(),
             switched=switched,
             on=frozenset(label for label, on in zip(self.head.labels, self._rolling.on, strict=True) if on),
-            features=judged,
+            features=joined,
         )

@@ -19,6 +19,10 @@ NOTHING = 1e-4
 """Scores that fall below this are 0."""
 
 
+Switched = tuple[tuple[str, bool], ...]
+"""Tags that crossed their threshold, as (tag, is on now)."""
+
+
 def check_top(top: int) -> None:
     """Refuse a number of tags to name that makes no sense.
 
@@ -79,7 +83,7 @@ class Rolling:
         self.scores: NDArray[np.float32] | None = None
         self.on = np.zeros(len(self.labels), bool)
 
-    def update(self, raw: NDArray[np.float32], seconds: float) -> tuple[tuple[str, bool], ...]:
+    def update(self, raw: NDArray[np.float32], seconds: float) -> Switched:
         """Take the scores of the next window.
 
         Parameters
@@ -104,7 +108,7 @@ class Rolling:
         self.on = on
         return switched
 
-    def rest(self, seconds: float) -> tuple[tuple[str, bool], ...]:
+    def rest(self, seconds: float) -> Switched:
         """Take time in which nothing is heard: scores fall to 0 as they would for a model that is sure of nothing.
 
         Parameters
@@ -126,5 +130,7 @@ class Rolling:
         return switched
 
     def best(self) -> tuple[tuple[str, float], ...]:
-        """The top tags and their scores, best first."""
-        return () if self.scores is None else best_tags(self.labels, self.scores, self.top)
+        """The top tags and their scores, best first; none where all scores are 0, as in silence."""
+        if self.scores is None or not self.scores.any():
+            return ()
+        return best_tags(self.labels, self.scores, self.top)

@@ -5,31 +5,30 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from typing import Unpack
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from streamtag.dsp.params import FRAME_SECONDS, frames_in, hop_frames
 from streamtag.dsp.resampler import lookahead
+from streamtag.dsp.samples import as_samples, whole_rate
 from streamtag.heads.file import check_heads
 from streamtag.heads.head import PlainHead
 from streamtag.inference.base import Predictor
 from streamtag.inference.factory import COARSE_HOP, FINE_HOP, make_predictor, slides
 from streamtag.inference.networks.specs import ModelSpec
 from streamtag.melstream import MelStream
-from streamtag.results import SILENCE_DBFS, HeadFrame, TagFrame
-from streamtag.tagging.heads import PlayingHead
+from streamtag.results import SILENCE_DBFS, TagFrame
 from streamtag.tagging.options import TaggingKeywords, TaggingOptions, chosen
-from streamtag.tagging.smoothing import Rolling, check_threshold, check_top
+from streamtag.tagging.scores import Moment, Scores
 from streamtag.tagging.timeline import Timeline, window_end
 from streamtag.tagging.windows import Windows
 
 GATE_SECONDS = 1.0
 """How long it must have been so."""
-Switched = tuple[tuple[str, bool], ...]
 
 
 class Tagger:
@@ -90,9 +89,7 @@ class Tagger:
         self._windows = Windows(predictor, remake)
         self._gate = given.gate
         check_heads(heads, self.spec)
-        top, smooth, threshold = given.top, given.smooth, given.threshold
-        self._heads = [PlayingHead(head, top=top, smooth=smooth, threshold=threshold) for head in heads]
-        self._rolling = Rolling(self.spec.labels, top=top, smooth=smooth, threshold=threshold)
+        self._scores = Scores(self.spec, heads, top=given.top, smooth=given.smooth, threshold=given.threshold)
         self._centered = given.centered
         self._warm = False
         self.reset()
@@ -110,7 +107,7 @@ class Tagger:
     @property
     def heads(self) -> tuple[PlainHead, ...]:
         """Your own tags that are predicted too."""
-        return tuple(playing.head for playing in self._heads)
+        return self._scores.heads
 
     @property
     def hop(self) -> float:
@@ -145,7 +142,7 @@ class Tagger:
     @property
     def seconds_in(self) -> float:
         """The same in seconds, whatever the rates were."""
-        return self._timeline.seconds_in
+        return float(self._timeline.seconds_in)
 
     @property
     def nonfinite(self) -> int:
@@ -166,9 +163,7 @@ class Tagger:
         """Start a new stream, of any rate and number of channels."""
         self._timeline = Timeline(centered=self._centered, gate=self._gate)
         self._windows.reset()
-        self._rolling.reset()
-        for head in self._heads:
-            head.reset()
+        self._scores.reset()
         self._last_index = -1
         self.hops_gated = 0
         self.hops_lost = 0
@@ -181,15 +176,15 @@ class Tagger:
         MelStream(44_100).push(np.zeros(1024, np.float32))
         self._windows.predictor.warm_up()
 
-    def feed(self, samples: NDArray[np.generic], samplerate: int) -> int:
+    def feed(self, samples: ArrayLike, samplerate: float) -> int:
         """Take samples without making predictions; `step` and `skip` decide what becomes of the results.
 
         Parameters
         ----------
-        samples : ndarray, shape (n,) or (n, channels)
-            Float (-1..1), int16 or int32.
-        samplerate : int
-            Hz; the same until `reset`.
+        samples : array_like, shape (n,) or (n, channels)
+            Float (-1..1), int16 or int32; an array, a list, a tensor on the CPU, a table.
+        samplerate : int or float
+            Hz, a whole number; the same until `reset`.
 
         Returns
         -------
@@ -199,12 +194,19 @@ class Tagger:
         Raises
         ------
         FeedError
-            A rate or shape that does not fit what came before.
+            What is no sound, or of another scale; a rate or shape that does not fit what came before.
+        OptionError
+            A rate that cannot be used.
         """
-        self._accept(self._timeline.push(samples, samplerate))
+        self._accept(self._timeline.push(as_samples(samples), whole_rate(samplerate)))
         return self.due
 
-    def push(self, samples: NDArray[np.generic], samplerate: int) -> list[TagFrame]:
+    def feed_mono(self, samples: NDArray[np.float32], samplerate: int) -> int:
+        """As `feed`, for float32 samples of shape (n,) that are mixed and finite already, as those out of a ring."""
+        self._accept(self._timeline.push_mono(samples, samplerate))
+        return self.due
+
+    def push(self, samples: ArrayLike, samplerate: float) -> list[TagFrame]:
         """Take samples and give all results that they complete (see `feed`)."""
         self.feed(samples, samplerate)
         return list(self.results())
@@ -258,18 +260,13 @@ class Tagger:
             Whether the samples that follow may be of another rate or number of channels.
         """
         samplerate = self._timeline.samplerate
-        if samplerate and not new_stream and self._timeline.is_short(round(seconds * samplerate)):
-            self._fill(round(seconds * samplerate), samplerate)
-            return
-        self._accept(self._timeline.end())
-        silent = self._timeline.begin_after(seconds)
-        self._timeline.silence(silent)
-        self.hops_lost += self._windows.pass_silence(silent)
-        self._discard()
-        self._lose()
+        if samplerate and not new_stream:
+            self.lose(round(seconds * samplerate), samplerate)
+        else:
+            self._pass(Fraction(seconds))
 
     def lose(self, samples: int, samplerate: int) -> None:
-        """As `gap`, for samples that were lost.
+        """As `gap`, for samples that were lost within a stream.
 
         Parameters
         ----------
@@ -281,19 +278,28 @@ class Tagger:
         if self._timeline.is_short(samples):
             self._fill(samples, samplerate)
         else:
-            self.gap(samples / samplerate)
+            self._pass(Fraction(samples, samplerate))
+
+    def begin_stream(self, gap: int, samplerate: int) -> None:
+        """As `gap`, before a stream that may be of another rate or number of channels.
+
+        Parameters
+        ----------
+        gap : int
+            How long nothing came, in samples of the new stream.
+        samplerate : int
+            Its rate in Hz.
+        """
+        self._pass(Fraction(gap, samplerate))
 
     def release_all(self, time: float) -> TagFrame:
         """Take all scores to 0 and switch everything off, at `time` (seconds): the input is gone, or others begin."""
-        heads = tuple(head.rest(math.inf) for head in self._heads)
-        return self._resting(max(0, self._last_index), time, SILENCE_DBFS, self._rolling.rest(math.inf), heads)
+        return self._scores.rest(Moment(max(0, self._last_index), time, SILENCE_DBFS, math.inf))
 
     def reset_history(self) -> None:
         """Go on as if silence had come before: neither windows nor scores remember what was heard."""
         self._windows.reset_history()
-        self._rolling.reset()
-        for head in self._heads:
-            head.reset()
+        self._scores.reset()
 
     def let_go(self, time: float) -> TagFrame:
         """Former name of `release_all`, deprecated since 0.2."""
@@ -313,7 +319,11 @@ class Tagger:
         OptionError
             Shorter than a frame, longer than an hour; or the predictor was given, and keeps its hop.
         """
-        self._windows.set_hop(hop_frames(seconds))
+        hop = hop_frames(seconds)
+        if hop != self._windows.hop:
+            self._windows.set_hop(hop)
+        else:
+            self._windows.check_hop()
 
     def check_hop(self, seconds: float) -> None:
         """Refuse a hop that `set_hop` cannot use; may be called from any thread.
@@ -334,9 +344,7 @@ class Tagger:
         OptionError
             Less than 1.
         """
-        check_top(count)
-        self._rolling.top = count
-        self._tell_heads()
+        self._scores.set_top(count)
 
     def set_threshold(self, score: float) -> None:
         """Change the rolling score at which a tag switches on.
@@ -346,13 +354,7 @@ class Tagger:
         OptionError
             Out of range.
         """
-        check_threshold(score)
-        self._rolling.threshold = score
-        self._tell_heads()
-
-    def _tell_heads(self) -> None:
-        for head in self._heads:
-            head.set(top=self._rolling.top, threshold=self._rolling.threshold)
+        self._scores.set_threshold(score)
 
     def _accept(self, logmel: NDArray[np.float32]) -> None:
         self._windows.push(logmel)
@@ -360,6 +362,15 @@ class Tagger:
 
     def _discard(self) -> None:
         self._timeline.discard_before(self._windows.oldest_frame)
+
+    def _pass(self, seconds: Fraction) -> None:
+        """End the stream, and let time pass before another."""
+        self._accept(self._timeline.end())
+        silent = self._timeline.begin_after(seconds)
+        self._timeline.silence(silent)
+        self.hops_lost += self._windows.pass_silence(silent)
+        self._discard()
+        self._lose()
 
     def _fill(self, samples: int, samplerate: int) -> None:
         """Zeros in place of a few lost samples; windows that end in more than a hop of them are lost, too."""
@@ -378,60 +389,24 @@ class Tagger:
 
     def _predict(self, limit: int) -> list[TagFrame]:
         prediction = self._windows.take(limit)
-        features = prediction.features(self.spec) if self._heads else {}
+        features = prediction.features(self.spec) if self.heads else {}
         frames = []
         for i, (raw, embedding) in enumerate(zip(prediction.taggram, prediction.embedding, strict=True)):
-            index, seconds, time, level = self._next()
+            moment = self._next()
             of_window = {name: value[i] for name, value in features.items()}
-            heads = tuple(head.update(of_window, seconds) for head in self._heads)
-            switched = self._rolling.update(raw, seconds)
-            frames.append(self._made(index, time, level, raw, embedding, switched, heads))
+            frames.append(self._scores.update(moment, raw, embedding, of_window))
         return frames
 
     def _rest(self) -> TagFrame:
         self.hops_gated += 1
         self._windows.predictor.skip(1)
-        index, seconds, time, level = self._next()
-        heads = tuple(head.rest(seconds) for head in self._heads)
-        return self._resting(index, time, level, self._rolling.rest(seconds), heads)
+        return self._scores.rest(self._next())
 
-    def _next(self) -> tuple[int, float, float, float]:
-        """The next window, which is then done with: its index, seconds since the last result, its time and level."""
+    def _next(self) -> Moment:
+        """When and how loud the next window is, which is then done with."""
         end = self._windows.end
         index = self._windows.advance()
         hops = index - self._last_index if self._last_index >= 0 else 1
         self._last_index = index
         level = self._timeline.level(end, min(self._windows.hop, self._windows.length))
-        return index, hops * self.hop, window_end(end, self._centered), level
-
-    def _resting(
-        self, index: int, time: float, level: float, switched: Switched, heads: tuple[HeadFrame, ...]
-    ) -> TagFrame:
-        raw, embedding = np.zeros(len(self.labels), np.float32), np.zeros(self.spec.embedding_size, np.float32)
-        return replace(self._made(index, time, level, raw, embedding, switched, heads), gated=True)
-
-    def _made(
-        self,
-        index: int,
-        time: float,
-        level: float,
-        raw: NDArray[np.float32],
-        embedding: NDArray[np.float32],
-        switched: Switched,
-        heads: tuple[HeadFrame, ...],
-    ) -> TagFrame:
-        assert self._rolling.scores is not None
-        for array in (raw, embedding, self._rolling.scores):
-            array.flags.writeable = False
-        return TagFrame(
-            index=index,
-            time=time,
-            raw=raw,
-            scores=self._rolling.scores,
-            top=self._rolling.best(),
-            switched=switched,
-            on=frozenset(label for label, on in zip(self.labels, self._rolling.on, strict=True) if on),
-            embedding=embedding,
-            level_dbfs=level,
-            heads=heads,
-        )
+        return Moment(index, window_end(end, self._centered), level, hops * self.hop)

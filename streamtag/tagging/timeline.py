@@ -6,16 +6,20 @@ is in its right place, to the sample. Their levels are kept for as long as a win
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.dsp.params import FRAME_SECONDS, HOP_LENGTH, N_FFT, N_MELS, SAMPLE_RATE
+from streamtag.dsp.params import HOP_LENGTH, N_FFT, N_MELS, SAMPLE_RATE
 from streamtag.errors import FeedError
 from streamtag.melstream import Frames, MelStream
 from streamtag.results import dbfs
 
 SHORT_GAP_SECONDS = 1.0
 """A shorter gap within a stream is filled with zeros; a longer one ends the stream and begins another."""
+FRAME = Fraction(HOP_LENGTH, SAMPLE_RATE)
+"""Seconds of a frame; time is exact here, whatever the rates of the streams: a count of samples of each."""
 NEVER = -(10**9)
 """Number of the newest loud frame, where there was none."""
 
@@ -38,7 +42,7 @@ class Timeline:
         Number of the next frame.
     samples_in : int
         Samples (per channel) taken; those that stand for a gap are not among them.
-    seconds_in : float
+    seconds_in : Fraction
         The same in seconds, whatever the rates were.
     """
 
@@ -48,8 +52,8 @@ class Timeline:
         self._mel: MelStream | None = None
         self.frames = 0
         self.samples_in = 0
-        self.seconds_in = 0.0
-        self._origin = 0.0  # seconds at which the present stream begins (it may begin with silence), or will
+        self.seconds_in = Fraction(0)
+        self._origin = Fraction(0)  # seconds at which the present stream begins (it may begin with silence), or will
         self._nonfinite = 0  # in streams before this one
         self._ended: tuple[int, int] | None = None  # rate and channels of a stream that a gap has ended
         self._power: Array = np.empty(0, np.float32)  # of the frames from _start on
@@ -72,11 +76,11 @@ class Timeline:
         return self._mel.samplerate if self._mel else None
 
     @property
-    def now(self) -> float:
+    def now(self) -> Fraction:
         """Seconds from the start to after the newest sample."""
         if self._mel is None or self._ended:
             return self._origin
-        return self._origin + self._mel.samples_in / self._mel.samplerate
+        return self._origin + Fraction(self._mel.samples_in, self._mel.samplerate)
 
     def push(self, samples: NDArray[np.generic], samplerate: int) -> Array:
         """Take samples and give the frames that they complete: float32 (n, 96).
@@ -88,10 +92,12 @@ class Timeline:
         """
         stream, lead = self._stream(samplerate, samples.shape[1] if samples.ndim > 1 else 1)
         frames = stream.push(samples)
-        self.samples_in += len(samples)
-        self.seconds_in += len(samples) / samplerate
-        made = self._take(frames)
-        return np.concatenate((lead, made)) if len(lead) else made
+        return self._count(len(samples), samplerate, lead, frames)
+
+    def push_mono(self, samples: Array, samplerate: int) -> Array:
+        """As `push`, for samples that are mixed and cleaned already."""
+        stream, lead = self._stream(samplerate, 1)
+        return self._count(len(samples), samplerate, lead, stream.push_mono(samples))
 
     def flush(self) -> Array:
         """End the stream and give the frames that are left."""
@@ -119,11 +125,11 @@ class Timeline:
         self._origin = now
         return frames
 
-    def begin_after(self, seconds: float) -> int:
+    def begin_after(self, seconds: Fraction) -> int:
         """Let a gap pass after `end`; gives how many frames of silence are to be passed: those that hear no more."""
         self._origin += seconds
         # a frame hears two hops, and the resampler spreads what comes after it by less than one more
-        return max(0, int(self._origin / FRAME_SECONDS + 1e-9) - 2 - self.frames)
+        return max(0, self._origin // FRAME - 2 - self.frames)
 
     def silence(self, frames: int) -> None:
         """Number frames of silence."""
@@ -170,10 +176,16 @@ class Timeline:
                 self._mel = MelStream(samplerate, channels, centered=self._centered)
             self._ended = None
         # between the last whole frame and the stream's beginning there is silence too
-        first = self.frames * FRAME_SECONDS
+        first = self.frames * FRAME
         lead = max(0, round((self._origin - first) * samplerate))
         self._origin = first
         return self._mel, self._take(self._mel.push(self._zeros(lead))) if lead else none
+
+    def _count(self, samples: int, samplerate: int, lead: Array, frames: Frames) -> Array:
+        self.samples_in += samples
+        self.seconds_in += Fraction(samples, samplerate)
+        made = self._take(frames)
+        return np.concatenate((lead, made)) if len(lead) else made
 
     def _zeros(self, samples: int) -> Array:
         assert self._mel is not None

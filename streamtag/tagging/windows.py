@@ -117,7 +117,7 @@ class Windows:
     def reset_history(self) -> None:
         """Go on as if silence had come before; windows that are due stay due, and hear nothing."""
         done = self._newest_done()
-        start = self.frames if done is None else done + self.hop
+        start = self._first_frame if done is None else done + self.hop
         self._history = np.zeros((max(0, self.frames - start), N_MELS), np.float32)
         self.predictor.reset()
         self._begin_at(start)

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.show import Show
+from streamtag._slugs import slug
+from tests.support.show import Receiver, Show
 from tests.support.waiting import lacking
 
 pytestmark = pytest.mark.slow
@@ -132,6 +133,36 @@ def test_a_receivers_port_is_closed_and_opened(show: Begin, record: Record) -> N
         f"the datagrams, as far as the network reports them: {dropped} counted",
         "`not taken`",
         f"{took:.2f} s after it is opened",
+    )
+
+
+def test_a_receiver_that_starts_late(show: Begin, record: Record) -> None:
+    late = Receiver()
+    late.close()
+    run = show(None, "--threshold", "0.05", "--osc", f"localhost:{late.port}")
+    run.wait_for(lambda: [a for _, a, _ in run.receiver.messages if a.startswith("/streamtag/on/")], "tags to be on")
+    assert not late.messages
+    late.open()
+    took = run.wait_for(lambda: late.frames, "its first frame")
+
+    def on() -> set[str]:
+        told = [(address, given[0]) for _, address, given in late.messages if address.startswith("/streamtag/on/")]
+        return {address.rpartition("/")[2] for address, is_on in dict(told).items() if is_on}
+
+    # of those that were on when it came, and of those that have switched since
+    run.wait_for(
+        lambda: on() and late.of("/streamtag/active") and on() == set(map(slug, late.of("/streamtag/active")[-1])),
+        "what is on",
+    )
+    outcome, _ = run.end()
+    late.end()
+    assert outcome.status == 130
+    assert not on(), "at the end nothing is left on there, either"
+    record(
+        "an OSC receiver on this machine is started late",
+        "what came before, counted",
+        "`nobody listens there` until then",
+        f"{took:.2f} s after it is started; what is on is sent to it again",
     )
 
 

@@ -43,6 +43,12 @@ def receiver() -> Iterator[Receiver]:
     receiver.socket.close()
 
 
+def switches(receiver: Receiver) -> list[tuple[str, int]]:
+    """What was switched since this was last asked."""
+    said = [(address.rpartition("/"), arguments) for address, _, arguments in receiver.messages()]
+    return [(label, on) for (where, _, label), (on, *_) in ((a, b) for a, b in said if a[0] == "/streamtag/on")]
+
+
 class Names:
     """Stands for the name server: what `show.invalid` means, from when on, and how often it was asked."""
 
@@ -114,10 +120,12 @@ def test_a_name_that_is_known_later_is_found(names: Names, receiver: Receiver) -
     sink.close()
 
 
-def test_attempts_become_rarer_and_then_are_as_often_again(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attempts_become_rarer_and_then_are_as_often_again(
+    names: Names, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    there = destination.Destination("show.invalid", free_udp_port())
+    there = destination.Destination("show.invalid", receiver.port)
     there.open()
 
     def pause() -> float:
@@ -126,8 +134,8 @@ def test_attempts_become_rarer_and_then_are_as_often_again(names: Names, monkeyp
         while names.asked == asked and now[0] < began + 60:
             now[0] += 0.25
             there.ready()
-            if there._attempt is not None:
-                assert there._attempt.finished.wait(10)
+            if there._lookup is not None:
+                assert there._lookup.finished.wait(10)
         there.ready()
         return now[0] - began
 
@@ -229,7 +237,7 @@ def test_an_address_is_never_looked_up_again(receiver: Receiver, monkeypatch: py
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up"))
     for index in range(5):
         sink.frame(make_frame(index))
-        assert sink._destination._attempt is None
+        assert sink._destination._lookup is None
     sink.close()
 
 
@@ -261,12 +269,13 @@ def test_a_receiver_that_is_down_is_counted_and_hears_again_when_it_is_up() -> N
     sink.close()
 
 
-def test_cues_that_are_on_are_switched_off_by_a_sink_that_lost_its_way_and_found_it(
+def test_what_was_switched_while_there_was_no_way_is_told_when_there_is_one_and_switched_off_at_the_end(
     names: Names, receiver: Receiver
 ) -> None:
     sink = OscSink("show.invalid", receiver.port)
     sink.open(INFO)
-    sink.frame(make_frame(0, switched=(("rock", True),)))  # not sent, and so not to be taken back
+    sink.frame(make_frame(0, switched=(("rock", True), ("jazz", True))))
+    sink.frame(make_frame(1, switched=(("jazz", False),)))
     names.addresses = ["127.0.0.1"]
 
     def found() -> bool:
@@ -274,10 +283,11 @@ def test_cues_that_are_on_are_switched_off_by_a_sink_that_lost_its_way_and_found
         return sink.trouble is None
 
     wait_until(found, "the name to be found")
+    assert switches(receiver) == [("rock", 1), ("jazz", 0)]
     sink.frame(make_frame(1, switched=(("pop", True),)))
-    receiver.datagrams()
+    assert switches(receiver) == [("pop", 1)]
     sink.close()
-    assert receiver.messages() == [("/streamtag/on/pop", "i", (0,))]
+    assert switches(receiver) == [("rock", 0), ("pop", 0)]
 
 
 # --- networks -----------------------------------------------------------------------------------------------------
@@ -334,10 +344,10 @@ told_until(lambda: sink.trouble == "Network is unreachable")
 before = sink.drops
 sink.status(make_stats())
 assert sink.drops == before + 1
-assert sink._destination._socket is not None
+(stale,) = sink._destination._peers
 
 # and another comes, with a way to the receiver: the old socket would never find it
-stale = sink._destination._socket.dup()
+stale = stale._socket.dup()
 ip("addr", "add", "10.9.1.1/24", "dev", "lo")
 ip("route", "add", "local", "10.9.0.9", "dev", "lo", "src", "10.9.1.1")
 try:
@@ -356,7 +366,8 @@ assert sink.drops == before
 assert len(heard()) > 3
 
 # a firewall returns what comes: an ICMP error, type 3 (unreachable), code 13 (prohibited), with what it is about
-own, (host, port) = sink._destination._socket.getsockname(), sink._destination._socket.getpeername()
+(used,) = sink._destination._peers
+own, (host, port) = used._socket.getsockname(), used._socket.getpeername()
 about = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 36, 0, 0, 64, 17, 0, socket.inet_aton(own[0]), socket.inet_aton(host))
 about += struct.pack("!HHHH", own[1], port, 16, 0)
 total = sum(struct.unpack(f"!{len(about) // 2}H", about)) + 0x030D
@@ -365,13 +376,12 @@ while total >> 16:
 with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as firewall:
     firewall.sendto(struct.pack("!BBHI", 3, 13, total ^ 0xFFFF, 0) + about, (own[0], 0))
 assert sink.trouble is None
-used = sink._destination._socket
 sink.status(make_stats())
 assert sink.trouble == "No route to host", sink.trouble
 assert sink.drops == before + 1, "the one that came back"
 assert len(heard()) == 1, "and the present one is sent"
 told_until(lambda: sink.trouble is None)
-assert sink._destination._socket is used, "nothing is wrong with the socket"
+assert sink._destination._peers == (used,), "nothing is wrong with the socket"
 sink.close()
 receiver.close()
 assert not [thread for thread in threading.enumerate() if thread.name == "streamtag-resolve"]

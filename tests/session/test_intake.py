@@ -1,11 +1,11 @@
-"""From rings into the tagger: every sample once and in order, or in a counted gap of exactly that many."""
+"""From rings to events: every sample once and in order, or in a counted gap of exactly that many."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from streamtag.dsp.resampler import lookahead
 from streamtag.engine import Session
-from streamtag.ringbuffer import RingBuffer
+from streamtag.errors import DeviceError
+from streamtag.results import State
+from streamtag.ringbuffer import Piece, RingBuffer
+from streamtag.session.events import Back, Ended, Event, Gone, Heard, Lost, NewStream, Samples
 from streamtag.session.intake import SHORTEST_GAP_SECONDS, Intake
-from streamtag.tagging.tagger import Tagger
 from tests.support.sessions import Judge, ScriptedSource, make_tagger
 from tests.support.waiting import wait_until
 
@@ -51,56 +53,54 @@ class Ramp(ScriptedSource):
         self.ring.write_stamped(block, self.now - samples / self.ring.samplerate, captured or self.now)
 
 
-@dataclass
-class Listening:
-    """What a tagger is given, in order: samples, and gaps as (seconds, whether a new stream may follow)."""
+class Taking:
+    """An intake, and all events that it gave."""
 
-    tagger: Tagger
-    heard: list[np.ndarray | tuple[float, bool]] = field(default_factory=list)
+    def __init__(self, source: Ramp) -> None:
+        self.intake = Intake(source)
+        self.heard: list[Heard] = []
 
-    def __post_init__(self) -> None:
-        feed, gap, lose = self.tagger.feed, self.tagger.gap, self.tagger.lose
+    def take(self, *, idle: bool = True) -> list[Heard]:
+        events = self.intake.take(idle=idle)
+        self.heard += events
+        return events
 
-        def feeding(samples: np.ndarray, samplerate: int) -> int:
-            self.heard.append(samples.copy())
-            return feed(samples, samplerate)
+    def drain(self) -> None:
+        self.heard += self.intake.drain()
 
-        def passing(seconds: float, *, new_stream: bool = False) -> None:
-            self.heard.append((seconds, new_stream))
-            gap(seconds, new_stream=new_stream)
-
-        def losing(samples: int, samplerate: int) -> None:
-            before = len(self.heard)
-            lose(samples, samplerate)
-            self.heard[before:] = [(samples / samplerate, False)]  # a long one comes as a gap, too
-
-        self.tagger.feed, self.tagger.gap, self.tagger.lose = feeding, passing, losing  # type: ignore[method-assign]
+    @property
+    def gaps(self) -> list[NewStream]:
+        return [event for event in self.heard if isinstance(event, NewStream)]
 
 
-def assert_nothing_is_missing(source: Ramp, intake: Intake, heard: list[np.ndarray | tuple[float, bool]]) -> None:
+def assert_nothing_is_missing(source: Ramp, intake: Intake, heard: Sequence[Event]) -> None:
     """Samples count up, ring by ring; what is left out of a ring lies in a gap of so many, or after its last."""
     used = [(ring, first) for ring, first in source.rings if ring.written]
     rings = iter([*used, (None, source.position)])
     ring, wanted = next(rings, (None, 0))
     missing = 0
-    for part in heard:
-        if isinstance(part, tuple) and not part[1]:
-            assert ring is not None
-            lost = part[0] * ring.samplerate
-            assert lost == pytest.approx(round(lost))
-            wanted += round(lost)
-            missing += round(lost)
-        elif isinstance(part, tuple):
-            ring, wanted, missing = follow(ring, wanted, missing, rings)
-        else:
-            np.testing.assert_array_equal(part, np.arange(wanted, wanted + len(part)))
-            wanted += len(part)
+    fed = 0
+    for event in heard:
+        match event:
+            case Lost(count, samplerate):
+                assert ring is not None
+                assert ring.samplerate == samplerate
+                wanted += count
+                missing += count
+            case NewStream():
+                ring, wanted, missing = follow(ring, wanted, missing, rings)
+            case Samples(part, samplerate):
+                assert ring is not None
+                assert ring.samplerate == samplerate
+                np.testing.assert_array_equal(part, np.arange(wanted, wanted + len(part)))
+                wanted += len(part)
+                fed += len(part)
     follow(ring, wanted, missing, rings)
-    fed = sum(len(part) for part in heard if isinstance(part, np.ndarray))
+    gaps = [event for event in heard if isinstance(event, NewStream)]
     assert intake.counters.offered == source.position == fed + intake.counters.lost
     assert intake.counters.lost == sum(ring.lost for ring, _ in source.rings)
-    assert intake.gaps == sum(isinstance(part, tuple) and part[1] for part in heard)
-    assert intake.gap_seconds == pytest.approx(sum(part[0] for part in heard if isinstance(part, tuple) and part[1]))
+    assert intake.gaps == len(gaps)
+    assert intake.gap_seconds == pytest.approx(sum(event.gap / event.samplerate for event in gaps))
 
 
 def follow(ring, wanted, missing, rings):
@@ -129,56 +129,89 @@ ACTIONS = st.lists(
 @example([("deliver", 900), ("deliver", 900), ("come back", 48_000), ("deliver", 900), ("deliver", 5000), ("take", 3)])
 @example([("deliver", 900), ("come back", 48_000), ("come back", 16_000), ("take", 4), ("deliver", 30), ("take", 3)])
 def test_every_sample_comes_once_and_in_order_or_lies_in_a_gap_of_that_many(actions: list[tuple[str, int]]) -> None:
-    source, tagger = Ramp(), make_tagger()
-    listening, intake = Listening(tagger), Intake(source, tagger)
+    source = Ramp()
+    taking = Taking(source)
     for action, number in actions:
         if action == "deliver":
             source.deliver(number)
         elif action == "take":
             for _ in range(number):
-                intake.take()
-                tagger.skip(tagger.due)
+                taking.take()
         elif action == "pass":
             source.now += number / 1000
         else:
             # a source looks for its device for longer than the engine takes to hear of the ring before
-            while intake.take() or intake._ring is not source.ring:
-                tagger.skip(tagger.due)
+            while taking.take():
+                pass
             source.come_back(number)
-    intake.drain()
-    assert_nothing_is_missing(source, intake, listening.heard)
-    assert not intake.waiting
+    taking.drain()
+    assert_nothing_is_missing(source, taking.intake, taking.heard)
+    assert not taking.intake.waiting
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(blocks=st.lists(st.integers(1, 700), min_size=2, max_size=20), away=st.floats(0.01, 30))
 def test_a_gap_lasts_from_the_last_sample_before_to_the_first_after(blocks: list[int], away: float) -> None:
-    source, tagger = Ramp(1.0), make_tagger()
-    listening, intake = Listening(tagger), Intake(source, tagger)
+    source = Ramp(1.0)
+    taking = Taking(source)
     for half in (0, 1):
         for block in blocks[half::2]:
             source.deliver(block)
-            intake.take()
-            tagger.skip(tagger.due)
-        intake.take()  # it may have turned to the ring, and not read it yet
+            taking.take()
         if not half:
             source.come_back(48_000)
             source.now += away
-    gaps = [part for part in listening.heard if isinstance(part, tuple)]
-    ((lasted, ends_a_stream),) = gaps
-    assert lasted == pytest.approx(max(away, SHORTEST_GAP_SECONDS))
-    assert ends_a_stream is True
-    assert intake.gap_seconds == lasted
+    (began,) = taking.gaps
+    assert began.samplerate == 48_000
+    lasted = began.gap / 48_000
+    assert lasted == pytest.approx(max(away, SHORTEST_GAP_SECONDS), abs=1 / 48_000)
+    assert taking.intake.gap_seconds == lasted
     # where the music is, is when it was captured
     heard = sum(blocks[::2]) / RATE + lasted
     for at in (heard, heard + sum(blocks[1::2]) / 48_000):
         late = lasted - away  # 0, but for a gap that was too short for the frames before it to end
-        assert intake.times(at)[0] == pytest.approx(100 + at - late, abs=1e-6)
+        assert taking.intake.times(at)[0] == pytest.approx(100 + at - late, abs=1e-6)
+
+
+def test_what_was_heard_before_a_gap_is_done_with_before_another_stream_begins() -> None:
+    source = Ramp(1.0)
+    taking = Taking(source)
+    source.deliver(500)
+    source.come_back(48_000)
+    source.deliver(300)
+    (event,) = taking.take(idle=False)
+    assert isinstance(event, Samples)
+    assert taking.take(idle=False) == []
+    assert taking.intake.waiting
+    began, event = taking.take(idle=True)
+    assert isinstance(began, NewStream)
+    assert isinstance(event, Samples)
+
+
+def test_the_input_is_gone_once_what_it_left_was_read_and_the_end_is_told_once() -> None:
+    source = Ramp(1.0)
+    taking = Taking(source)
+    source.deliver(500)
+    source.go()
+    assert [type(event) for event in taking.take()] == [Samples]
+    (gone,) = taking.take()
+    assert isinstance(gone, Gone)
+    assert gone.time >= 500 / RATE
+    assert taking.take() == []
+    source.come_back()
+    assert [type(event) for event in taking.take()] == [Back]
+    unplugged = DeviceError("unplugged for good")
+    source.deliver(10)
+    source.end(unplugged)
+    assert [type(event) for event in taking.take()] == [NewStream, Samples]
+    assert taking.take(idle=False) == []
+    assert taking.take() == [Ended(unplugged)]
+    assert taking.take() == []
 
 
 def test_times_are_those_of_the_sample_that_is_asked_for() -> None:
-    source, tagger = Ramp(1.0), make_tagger()
-    intake = Intake(source, tagger)
+    source = Ramp(1.0)
+    intake = Intake(source)
     for late in (0.003, 0.008, 0.001):
         source.deliver(1600, captured=source.now + 0.1 + late)
         intake.take()
@@ -192,10 +225,10 @@ def test_times_are_those_of_the_sample_that_is_asked_for() -> None:
 
 @pytest.mark.parametrize("changed", [False, True])
 def test_the_resamplers_needs_count_as_arrival(changed: bool) -> None:
-    source, tagger = Ramp(1.0), make_tagger()
-    intake = Intake(source, tagger) if changed else None
+    source = Ramp(1.0)
+    intake = Intake(source) if changed else None
     source.come_back(48_000)
-    intake = intake or Intake(source, tagger)
+    intake = intake or Intake(source)
     intake.take()
     needed = lookahead(48_000)
     assert needed > 100
@@ -207,8 +240,8 @@ def test_the_resamplers_needs_count_as_arrival(changed: bool) -> None:
 
 
 def test_now_goes_on_where_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    source, tagger = Ramp(1.0), make_tagger()
-    intake = Intake(source, tagger)
+    source = Ramp(1.0)
+    intake = Intake(source)
     assert intake.now() == 0
     source.deliver(1600)
     intake.take()
@@ -220,59 +253,57 @@ def test_now_goes_on_where_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> Non
     source.now += 7.0
     source.deliver(4800)
     intake.take()
-    tagger.skip(tagger.due)
     monkeypatch.setattr(time, "monotonic", lambda: source.now)
     assert intake.now() == pytest.approx(0.1 + 7.0 + 0.1)
 
 
 def test_a_ring_that_brought_nothing_leaves_no_trace() -> None:
-    source, tagger = Ramp(1.0), make_tagger()
-    listening, intake = Listening(tagger), Intake(source, tagger)
+    source = Ramp(1.0)
+    taking = Taking(source)
     source.deliver(500)
-    intake.take()
+    taking.take()
     source.come_back(48_000)
-    intake.take()
+    taking.take()
     source.now += 1.0
     source.come_back(44_100)
-    intake.take()
+    taking.take()
     source.now += 1.0
     source.deliver(500)
-    intake.take()
-    ((lasted, ends_a_stream),) = (part for part in listening.heard if isinstance(part, tuple))
-    assert lasted == pytest.approx(2.0)
-    assert ends_a_stream is True
-    assert (intake.gaps, intake.counters.offered) == (1, 1000)
+    taking.take()
+    assert taking.gaps == [NewStream(44_100, 2 * 44_100)]
+    assert (taking.intake.gaps, taking.intake.counters.offered) == (1, 1000)
 
 
 def test_what_comes_into_a_ring_after_it_was_read_is_heard_before_the_next() -> None:
-    source, tagger = Ramp(1.0), make_tagger()
-    listening, intake = Listening(tagger), Intake(source, tagger)
-    feed = tagger.feed
+    source = Ramp(1.0)
+    taking = Taking(source)
+    source.deliver(100)
+    first = source.ring
+    read = first.read
 
-    def late(samples: np.ndarray, samplerate: int) -> int:
+    def late() -> list[Piece]:
+        pieces = read()
         if source.position == 100:  # the ring has been read
             source.deliver(50)
             source.come_back()
-        return feed(samples, samplerate)
+        return pieces
 
-    tagger.feed = late  # type: ignore[method-assign] # it listens in between
-    source.deliver(100)
-    intake.take()
+    first.read = late  # type: ignore[method-assign] # it writes in between
+    taking.take()
     source.deliver(30)
     for _ in range(4):
-        intake.take()
-    assert_nothing_is_missing(source, intake, listening.heard)
-    assert tagger.samples_in == 180
+        taking.take()
+    assert_nothing_is_missing(source, taking.intake, taking.heard)
+    assert taking.intake.counters.offered == 180
 
 
 def test_counters_are_those_of_all_rings() -> None:
-    source, tagger = Ramp(), make_tagger()
-    intake = Intake(source, tagger)
+    source = Ramp()
+    intake = Intake(source)
     for _ in range(3):
         block = np.full((1500, 1), np.nan, np.float32)
         source.ring.write_stamped(block, 100.0, 100.1, overflowed=True)
         intake.take()
-        tagger.skip(tagger.due)
         source.come_back()
         intake.take()
     assert intake.counters[:4] == (4500, 3 * 476, 3, 3 * 1024)
@@ -283,7 +314,6 @@ def test_a_session_whose_engine_is_slow_and_stands_still_loses_nothing_uncounted
     """On its thread, with the source on another: rings overflow while the judge thinks."""
     chance = random.Random(seed)
     source, tagger = Ramp(0.12), make_tagger(Judge(cost=0.004))
-    listening = Listening(tagger)
     session = Session(source, tagger)
 
     def play() -> None:
@@ -292,7 +322,7 @@ def test_a_session_whose_engine_is_slow_and_stands_still_loses_nothing_uncounted
             time.sleep(chance.choice([0, 0.001, 0.003]))
             if turn % 40 == 39:
                 source.go()
-                wait_until(lambda: not session._intake.waiting and not tagger.due, "the engine to have heard all")
+                wait_until(lambda: session.stats.state is State.RECOVERING, "the engine to have heard all")
                 source.now += chance.uniform(0.1, 3)
                 source.come_back(chance.choice([16_000, 48_000]))
         source.end()
@@ -304,7 +334,6 @@ def test_a_session_whose_engine_is_slow_and_stands_still_loses_nothing_uncounted
     player.join()
     assert session.stats.samples_lost > 0, "else nothing was tried"
     assert session.stats.gaps == 3
-    assert_nothing_is_missing(source, session._intake, listening.heard)
     stats = session.stats
     assert stats.samples_captured == source.position == stats.samples_in + stats.samples_lost
     passed = tagger.next_index

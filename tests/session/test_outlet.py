@@ -157,3 +157,46 @@ def test_trouble_is_in_the_words_of_those_that_have_it() -> None:
     assert outlet.trouble == {"two": "nobody listens at 10.0.0.9:9000"}
     two.trouble = None
     assert outlet.trouble == {}
+
+
+class Equal(Troubled):
+    """Equal to any other, as dataclasses are, and therefore not hashable."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Equal)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_sinks_of_one_name_are_told_apart() -> None:
+    sinks = [Equal("osc", ValueError("first")), Equal("osc", None, KeyError("second")), Equal("osc")]
+    outlet = Outlet(sinks)
+    outlet.open(INFO)
+    for _ in range(2):
+        outlet.frame(make_frame())
+    sinks[2].drops, sinks[2].trouble = 7, "nobody listens there"
+    assert outlet.drops == {"osc": 1, "osc (2)": 1, "osc (3)": 7}
+    assert outlet.errors == {"osc": "ValueError: first", "osc (2)": "KeyError: 'second'"}
+    assert outlet.trouble == {"osc (2)": "fails: KeyError: 'second'", "osc (3)": "nobody listens there"}
+
+
+def test_of_equal_sinks_the_one_that_was_left_is_left_out() -> None:
+    one, two = Equal("pipe"), Equal("pipe", BrokenPipeError())
+    outlet = Outlet([one, two])
+    outlet.open(INFO)
+    for _ in range(3):
+        outlet.frame(make_frame())
+    assert (len(one.frames), len(two.frames)) == (3, 1)
+    assert outlet.trouble == {"pipe (2)": "its reader has left"}
+
+
+def test_a_sink_that_raises_is_in_trouble_until_it_does_not() -> None:
+    outlet = Outlet([Troubled("one", ValueError("first"), ValueError("again"), None)])
+    outlet.open(INFO)
+    said = []
+    for _ in range(3):
+        outlet.frame(make_frame())
+        outlet.status(STATS)
+        said.append(outlet.trouble)
+    assert said == [{"one": "fails: ValueError: first"}, {"one": "fails: ValueError: again"}, {}]
+    assert outlet.errors == {"one": "ValueError: first"}

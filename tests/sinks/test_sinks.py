@@ -6,19 +6,17 @@ import io
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from streamtag.errors import OptionError
-from streamtag.results import State, Stats, TagFrame
+from streamtag.results import Stats, TagFrame
 from streamtag.sinks.background import CLOSE_SECONDS, Background
-from streamtag.sinks.base import HeadInfo, SessionInfo, Sink
+from streamtag.sinks.base import SessionInfo
 from streamtag.sinks.lines import JsonLines, TextLines
-from streamtag.sinks.terminal import BAR_CELLS, TerminalView, bar
 from streamtag.sinks.throttled import Throttled
 from tests.support.values import INFO, make_frame, make_head, make_stats
 from tests.support.waiting import wait_until
@@ -359,7 +357,6 @@ def test_json_lines() -> None:
     before = stream.flushed
     sink.frame(make_frame())
     assert stream.flushed == before + 1
-    sink.status(make_stats())
     sink.close()
     (line,) = stream.getvalue().splitlines()
     said = json.loads(line)
@@ -367,6 +364,7 @@ def test_json_lines() -> None:
     assert said == {
         "t": 3.008,
         "top": [["rock", 0.4322], ["female vocalists", 0.3], ["pop", 0.05]],
+        "on": ["rock"],
         "level_dbfs": -18.2,
         "latency_ms": 31.4,
     }
@@ -398,141 +396,12 @@ def test_json_lines_with_the_embedding() -> None:
     frame = make_frame()
     sink.frame(frame)
     line = json.loads(stream.getvalue())
-    assert set(line) == {"t", "top", "level_dbfs", "latency_ms", "captured", "sent", "embedding"}
+    assert set(line) == {"t", "top", "on", "level_dbfs", "latency_ms", "captured", "sent", "embedding"}
     np.testing.assert_allclose(line["embedding"], frame.embedding, atol=5e-7)
 
 
 def test_json_stays_json_without_a_clock_and_in_silence() -> None:
     stream = io.StringIO()
-    JsonLines(stream).frame(make_frame(captured=None, predicted=None, level_dbfs=-120.0, top=()))
-    assert json.loads(stream.getvalue()) == {"t": 3.008, "top": [], "level_dbfs": -120.0, "latency_ms": 0.0}
-
-
-# --- terminal -----------------------------------------------------------------------------------------------------
-
-
-HEADING = "streamtag  MSD_musicnn"
-
-
-def drawn(*told: TagFrame | Stats, others: Sequence[Sink] = (), info: SessionInfo = INFO) -> str:
-    """What a terminal of 100 columns shows in the end."""
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=100, height=40, color_system=None)
-    view = TerminalView(console, list(others))
-    view.open(info)
-    for item in told:
-        if isinstance(item, TagFrame):
-            view.frame(item)
-        else:
-            view.status(item)
-    view.close()
-    return screen.getvalue().rpartition(HEADING)[2]
-
-
-def named(name: str) -> Gate:
-    sink = Gate()
-    sink.name = name
-    return sink
-
-
-def test_the_view_shows_what_is_heard_and_how_well() -> None:
-    shown = drawn(make_frame(), make_stats())
-    rock = next(line for line in shown.splitlines() if line.startswith("rock"))
-    assert "█" * 13 in rock
-    assert "█" * 15 not in rock
-    assert "0.43" in rock
-    for part in (
-        "Scarlett, 48000 Hz",
-        "female vocalists",
-        "-18.2 dBFS",
-        "running 1:23",
-        "15.6 hops/s",
-        "latency 31 ms (p99 47)",
-        "load 42 %",
-        "lost samples 12",
-        "overflows 3",
-        "skipped hops 4",
-        "gaps 0",
-    ):
-        assert part in shown
-    assert "resting" not in shown
-    assert "commands ignored" not in shown
-
-
-def test_the_view_shows_the_whole_of_the_frames_top_and_no_more() -> None:
-    top = tuple((label, 0.5) for label in INFO.labels[:12])
-    shown = drawn(make_frame(top=top))
-    rows = [line for line in shown.splitlines() if line.rstrip().endswith("0.50")]
-    assert [row[: row.index("█")].strip() for row in rows] == list(INFO.labels[:12])
-    assert INFO.labels[12] not in shown
-
-
-def test_the_view_shows_the_heads_under_their_names() -> None:
-    shown = drawn(make_frame(heads=(make_head(),)), info=replace(INFO, heads=(HeadInfo("mood", ("calm", "wild")),)))
-    lines = [line.strip() for line in shown.splitlines()]
-    assert [line.split()[0] for line in lines[lines.index("mood") :][:3]] == ["mood", "calm", "wild"]
-
-
-def test_the_view_shows_the_state_and_why_the_input_is_gone() -> None:
-    gone = make_stats(state=State.RECOVERING, trouble="stopped: unplugged", gaps=2, gap_seconds=3.25)
-    shown = drawn(make_frame(), gone)
-    for part in ("recovering 1:26", "Scarlett: stopped: unplugged", "gaps (3 s) 2"):
-        assert part in shown
-    back = drawn(make_frame(), gone, make_stats(gaps=3, gap_seconds=9.0, gate_closed=True, control_ignored=6))
-    for part in ("running, resting 1:32", "gaps (9 s) 3", "commands ignored: 6"):
-        assert part in back
-    assert "unplugged" not in back
-    assert "paused 1:23" in drawn(make_stats(state=State.PAUSED, gate_closed=True))
-
-
-def test_the_view_shows_what_is_wrong_with_the_other_sinks() -> None:
-    others = tuple(map(named, ("osc 127.0.0.1:9000", "osc show.local:1", "set.jsonl", "fine")))
-    stats = make_stats(
-        sink_drops={"osc 127.0.0.1:9000": 5, "set.jsonl": 2},
-        sink_trouble={"osc show.local:1": "Network is unreachable"},
-        sink_errors={"set.jsonl": "OSError: disk full", "osc show.local:1": "of the past"},
-    )
-    lines = [line.strip() for line in drawn(make_frame(), stats, others=others).splitlines()]
-    assert [line for line in lines if line.startswith("→")] == [
-        "→ osc 127.0.0.1:9000, 5 not taken",
-        "→ osc show.local:1, Network is unreachable",
-        "→ set.jsonl, 2 not taken, OSError: disk full",
-        "→ fine",
-    ]
-
-
-def test_before_the_first_window_the_view_says_what_it_waits_for() -> None:
-    shown = drawn(make_stats(hops=0))
-    assert "the first tags come after 3 s" in shown
-    assert "latency -" in shown
-
-
-def test_the_view_survives_silence_and_clipping() -> None:
-    assert "silence" in drawn(make_frame(level_dbfs=-120.0, top=(("rock", 0.0),)))
-    assert "█" * BAR_CELLS in drawn(make_frame(level_dbfs=2.0, top=(("rock", 1.0),)))
-
-
-def test_the_view_redraws_ten_times_a_second_at_the_most() -> None:
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=100, color_system=None)
-    view = TerminalView(console, [])
-    view.open(INFO)
-    before = screen.getvalue().count(HEADING)
-    began = time.monotonic()
-    for index in range(500):
-        view.frame(make_frame(index))
-    spent = time.monotonic() - began
-    pictures = screen.getvalue().count(HEADING) - before
-    assert 1 <= pictures <= 1 + spent * 10
-    view.close()
-
-
-@pytest.mark.parametrize(
-    ("share", "cells"), [(0, 0), (1, 32), (0.5, 16), (-1, 0), (7, 32), (1 / 32, 1), (1 / 64, 0.5), (1 / 256, 1 / 8)]
-)
-def test_a_bar_is_right_to_the_eighth_of_a_cell(share: float, cells: float) -> None:
-    drawn = bar(share)
-    whole = drawn.count("█")
-    rest = drawn[whole:]
-    assert whole + (" ▏▎▍▌▋▊▉".index(rest) / 8 if rest else 0) == cells
-    assert len(drawn) <= BAR_CELLS
+    JsonLines(stream).frame(make_frame(captured=None, predicted=None, level_dbfs=-120.0, top=(), on=frozenset()))
+    silence = {"t": 3.008, "top": [], "on": [], "level_dbfs": -120.0, "latency_ms": 0.0}
+    assert json.loads(stream.getvalue()) == silence

@@ -13,6 +13,7 @@ from streamtag.engine import Session
 from streamtag.errors import SinkError
 from streamtag.inference.networks.specs import SPECS
 from streamtag.inference.patches import PatchPredictor
+from streamtag.osc.control import ControlPort
 from streamtag.results import Stats, TagFrame
 from streamtag.ringbuffer import RingBuffer
 from streamtag.sinks.base import SessionInfo
@@ -161,9 +162,14 @@ class ScriptedSession(Session):
 
 
 def make_session(
-    *sinks: Recorder, judge: Judge | None = None, hop: int = HOP, source: ScriptedSource | None = None, **options: Any
+    *sinks: Recorder,
+    judge: Judge | None = None,
+    hop: int = HOP,
+    source: ScriptedSource | None = None,
+    control: ControlPort | None = None,
+    **options: Any,
 ) -> ScriptedSession:
-    return ScriptedSession(source or ScriptedSource(), make_tagger(judge, hop, **options), sinks)
+    return ScriptedSession(source or ScriptedSource(), make_tagger(judge, hop, **options), sinks, control=control)
 
 
 class Clock:
@@ -190,5 +196,5 @@ class Clock:
 
 
 def pump(session: Session) -> None:
-    while session.step():
+    while session.step() or session.requests_waiting:
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -182,7 +183,7 @@ def test_music_at_both_ends_of_a_gap_lies_where_it_was_to_the_sample(rate: int, 
         made = [line.push(before, rate)]
         if as_gap:
             made.append(line.end())
-            silent = line.begin_after(round(2.345 * rate) / rate)
+            silent = line.begin_after(Fraction(round(2.345 * rate), rate))
             line.silence(silent)
             made.append(np.zeros((silent, N_MELS), np.float32))
         else:

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-from streamtag.dsp.params import PATCH_FRAMES
+from streamtag.dsp.params import FRAME_SECONDS, PATCH_FRAMES, frames_in
 from streamtag.errors import OptionError, UnknownModelError
 from streamtag.inference.networks.labels import MSD_LABELS, MTT_LABELS
 
@@ -93,6 +93,11 @@ SPECS: dict[str, ModelSpec] = {
 }
 
 
+LONGEST_WINDOW_SECONDS = 600
+"""musicnn hears a window as one thing; memory grows with its length, some 10 MB a minute and more."""
+MOST_WINDOW_FRAMES = frames_in(LONGEST_WINDOW_SECONDS)
+
+
 def find_spec(name: str) -> ModelSpec:
     """Look a model up by musicnn's name of it.
 
@@ -115,8 +120,12 @@ def check_window(spec: ModelSpec, window_frames: int) -> None:
     Raises
     ------
     OptionError
-        A vgg model with anything but 187 frames.
+        A vgg model with anything but 187 frames; a window of hours.
     """
+    if window_frames > MOST_WINDOW_FRAMES:
+        raise OptionError(
+            f"a window of {window_frames * FRAME_SECONDS:.0f} s: at most {LONGEST_WINDOW_SECONDS} s can be used"
+        )
     if spec.fixed_length and window_frames != PATCH_FRAMES:
         raise OptionError(
             f"{spec.name} takes patches of 3 s only: set the window (input_length) to 3, "

@@ -84,6 +84,17 @@ def installed_models() -> dict[str, Path]:
     return {name: path for name in SPECS if (path := find_weights(name)) is not None}
 
 
+def models() -> tuple[ModelSpec, ...]:
+    """The models that can be used here: those whose weights are installed.
+
+    Returns
+    -------
+    tuple of ModelSpec
+        With `name`, `labels`, `dataset` and what else is known of each.
+    """
+    return tuple(spec for name, spec in SPECS.items() if find_weights(name) is not None)
+
+
 def load_weights(name: str) -> Weights:
     """Read a model's weights.
 

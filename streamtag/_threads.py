@@ -1,0 +1,26 @@
+"""Threads of streamtag's own."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+_FAULTS = {
+    getattr(signal, name) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT") if hasattr(signal, name)
+}
+"""What a processor raises in the thread itself is not put off."""
+
+
+def start_whole(thread: threading.Thread) -> None:
+    """Start a thread wholly or not at all, whatever signal comes: an exception half-way would leave it to nobody.
+
+    The thread takes no signals: they wake the main thread, whose task they are.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        thread.start()
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
