@@ -1,5 +1,7 @@
 # `make demo` and `make test` do all their own set-up, and may be repeated. `make help` lists the rest.
-PYTHON ?= python3
+# python3, or a newer one beside it where that is too old
+PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python3.14; do \
+  $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && exit; done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
@@ -11,8 +13,8 @@ MINUTES ?= 10
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
 
-demo: $(VENV)/demo-ready ## tag a clip live, on screen and over OSC to 127.0.0.1:9000, for 20 s
-	$(BIN)/streamtag live --model MSD_musicnn --input demo --osc 127.0.0.1:9000 --duration 20
+demo: $(VENV)/demo-ready ## tag a clip live, on screen and over OSC to 127.0.0.1:9000, for 32 s; PLAY=1 lets it be heard
+	$(BIN)/streamtag live --input demo --osc 127.0.0.1:9000 $(if $(PLAY),--play)
 
 test: $(VENV)/test-ready ## everything: linters, types, contracts, the whole suite
 	scripts/system-packages --optional $(SOUND) liblo-tools iproute2
@@ -61,7 +63,7 @@ clean: ## remove what was made
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "streamtag needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; } # half of one would be taken for a whole
 
 $(VENV)/demo-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing streamtag into $(VENV) (about a minute the first time)"

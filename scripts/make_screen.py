@@ -26,7 +26,7 @@ def main() -> None:
     view = TerminalView(Console(file=io.StringIO(), width=WIDTH, force_terminal=True), [osc])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 9000))
-        with streamtag.live("MSD_musicnn", input="demo", sinks=[streamtag.Background(view), osc]) as session:
+        with streamtag.live("MTT_musicnn", input="demo", sinks=[streamtag.Background(view), osc]) as session:
             session.wait(SECONDS)
             picture = view.picture()
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)

@@ -1,44 +1,39 @@
-"""How kernels are compiled, and where the machine code is kept.
+"""How kernels are compiled: each once, and then out of the cache (`streamtag._kernel_cache`).
 
-Numba compiles in seconds, and keeps the result on disk. It looks only at the file that a function is in: a change to a
-function that another file's kernel calls would go unnoticed. So the folder is named after the source of all kernels.
-It is in the user's cache (site-packages may be read-only), or under NUMBA_CACHE_DIR where that is set.
+Numba's own cache stops the program where a file of it is damaged or cannot be written, and falls back to folders whose
+code may be stale. So its dispatchers get another one here.
 """
 
 from __future__ import annotations
 
 import hashlib
+import pickle
+import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import llvmlite
 import numba
-from platformdirs import user_cache_path
+from numba.core import sigutils
+from numba.core.caching import FunctionCache
+from numba.core.ccallback import CFunc
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+from numba.core.typeinfer import register_dispatcher
+
+from streamtag import _compiling
+from streamtag._kernel_cache import KernelStore
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 CONFIG: Any = numba.config
 NJIT: Any = numba.njit
-CFUNC: Any = numba.cfunc
+NORMALIZED: Any = sigutils.normalize_signature
+RESULT: Any = CompileResult
+DUMPED: Any = dumps
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}  # the last compiles less
 
-
-def cache_folder() -> Path:
-    """Where these sources' machine code goes."""
-    here = Path(__file__).parent
-    digest = hashlib.sha256()
-    rooms = (here / "dsp", here / "realtime", here / "inference" / "sliding")
-    for path in (here / "_jit.py", *(path for room in rooms for path in sorted(room.rglob("*.py")))):
-        digest.update(path.read_bytes())
-    parent = Path(CONFIG.CACHE_DIR) if CONFIG.CACHE_DIR else user_cache_path("streamtag")
-    return parent / f"kernels-{digest.hexdigest()[:16]}"
-
-
-def is_cached() -> bool:
-    """Whether this machine has compiled these sources before."""
-    return any(cache_folder().rglob("*.nbc"))
-
-
-_FOLDER = str(cache_folder())
+_VERSIONS = (numba.__version__, llvmlite.__version__, sys.version, sys.abiflags if hasattr(sys, "abiflags") else "")
+_store = KernelStore()
 
 
 def jit(function: Function) -> Function:
@@ -69,18 +64,64 @@ def kernel(signature: str, fastmath: bool | set[str] = False, *, nogil: bool = T
 
 def cfunction(signature: Any, function: Callable[..., Any]) -> Any:
     """Compile a function that C can call; its `address` is valid as long as the result is kept."""
-    return _kept(lambda **cache: CFUNC(signature, nopython=True, error_model="numpy", **cache)(function))
+    options = {"nopython": True, "error_model": "numpy"}
+    compiled: Any = CFunc(function, NORMALIZED(signature), locals={}, options=options)
+    compiled._cache = _Cache(function)
+    compiled.compile()
+    return compiled
 
 
 def _cached(function: Function, *signature: str, **options: Any) -> Function:
-    return cast(Function, _kept(lambda **cache: NJIT(*signature, **cache, **(OPTIONS | options))(function)))
+    if CONFIG.DISABLE_JIT:
+        return function
+    dispatcher = NJIT(**(OPTIONS | options))(function)
+    if function.__module__.startswith("streamtag."):  # the folder is named after these sources, and no others
+        dispatcher._cache = _Cache(function)
+    if signature:
+        with register_dispatcher(dispatcher):
+            dispatcher.compile(*signature)
+            dispatcher.disable_compile()
+    return cast(Function, dispatcher)
 
 
-def _kept(compiled: Callable[..., Any]) -> Any:
-    chosen, CONFIG.CACHE_DIR = CONFIG.CACHE_DIR, _FOLDER  # Numba looks at it now, not at the first call
-    try:
-        return compiled(cache=True)
-    except RuntimeError:  # there is no folder that can be written to
-        return compiled()
-    finally:
-        CONFIG.CACHE_DIR = chosen
+class _Cache(FunctionCache):
+    """What Numba asks for compiled code, and gives it to; inherited is the key: signature, processor, code, closure."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._py_func = function
+        self._cache_path = None  # for Numba's statistics
+        self._enabled = True
+
+    def flush(self) -> None:
+        """Nothing: a kernel that is compiled again replaces its file."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled function out of the cache, or None."""
+        target_context.refresh()
+        loaded = None
+        try:
+            kept = _store.load(self._name_of(sig, target_context.codegen()))
+            if kept is not None:
+                loaded = RESULT._rebuild(target_context, *pickle.loads(kept))
+        except Exception as error:  # whole, and yet it does not fit what is installed here
+            _store.distrust(error)
+        if loaded is None:
+            _compiling.begun()
+        else:
+            _compiling.done()
+        return loaded
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled function."""
+        try:
+            if not data.library.has_dynamic_globals and not data.lifted:
+                _store.save(self._name_of(sig, data.codegen), DUMPED(data._reduce()))
+        except Exception as error:  # another Numba, whose functions are not kept so
+            _store.give_up(error)
+        _compiling.done()
+
+    def _name_of(self, sig: Any, codegen: Any) -> str:
+        function = self._py_func
+        place = (function.__module__, function.__qualname__, function.__code__.co_firstlineno)
+        key = repr((_VERSIONS, place, self._index_key(sig, codegen)))  # type: ignore[no-untyped-call]
+        return f"{function.__name__}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 
 def keep_stderr_for_python() -> None:
@@ -41,9 +41,10 @@ def c_libraries_silent() -> Iterator[None]:
     if kept is None:
         yield
         return
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    os.close(nothing)
+    with suppress(OSError):  # no /dev, or too many files open
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 2)
+        os.close(nothing)
     try:
         yield
     finally:
@@ -54,22 +55,42 @@ def c_libraries_silent() -> Iterator[None]:
 @contextmanager
 def stderr_held_unless_failing() -> Iterator[None]:
     """Hold back what C and C++ code writes to stderr meanwhile; show it if the body raises."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # started with stderr closed
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
+    with ExitStack() as opened:
+        try:
+            kept = os.dup(2)
+            opened.callback(os.close, kept)
+            held = _scratch()
+            opened.callback(os.close, held)
+        except OSError:  # started with stderr closed, or too many files are open
+            yield
+            return
         if sys.stderr is not None:
             sys.stderr.flush()
-        os.dup2(held.fileno(), 2)
+        os.dup2(held, 2)
         try:
             yield
         except BaseException:
             os.dup2(kept, 2)
-            held.seek(0)
-            os.write(2, held.read())
+            _copy(held, kept)
             raise
         finally:
             os.dup2(kept, 2)
-            os.close(kept)
+
+
+def _scratch() -> int:
+    """Open a file without a name, in memory where that is possible: there need be no folder that can be written to."""
+    with suppress(AttributeError, OSError):  # Linux only; forbidden in some sandboxes
+        return os.memfd_create("stderr")
+    try:
+        with tempfile.TemporaryFile() as file:
+            return os.dup(file.fileno())
+    except OSError:
+        return os.open(os.devnull, os.O_RDWR)
+
+
+def _copy(held: int, to: int) -> None:
+    """What was written into a scratch file, onto another."""
+    with suppress(OSError):  # a reader that has gone, a disk that is full: the error itself matters more
+        os.lseek(held, 0, os.SEEK_SET)
+        while part := os.read(held, 1 << 16):
+            os.write(to, part)

@@ -14,6 +14,7 @@ from streamtag._stderr import keep_stderr_for_python
 from streamtag.commands import devices, doctor, evaluate, features, file, learn, live, models
 from streamtag.commands.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, err, leave
 from streamtag.commands.jobs import stoppable
+from streamtag.commands.limits import heed_limits, plainly
 from streamtag.commands.signals import Terminated, ended_by, ignore_signals
 from streamtag.errors import OptionError, StreamtagError, UnknownModelError
 
@@ -29,10 +30,15 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
     if version:
         print(f"streamtag {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is not None:
+        heed_limits()
 
 
 for command in (live, file, learn, features, evaluate, devices, doctor):
@@ -41,8 +47,7 @@ app.add_typer(models.app, name="models")
 
 
 def _fail(error: BaseException, status: int) -> int:
-    what = "out of memory" if isinstance(error, MemoryError) else str(error)
-    err.print(f"streamtag: {what}", style="red", markup=False)
+    err.print(f"streamtag: {plainly(error) or error}", style="red", markup=False)
     return status
 
 
@@ -69,9 +74,7 @@ def main() -> None:
         if os.environ.get("STREAMTAG_DEBUG"):
             raise
         what = f"{type(error).__name__}: {error}"
-        status = _fail(
-            StreamtagError(f"this should not happen: {what}. STREAMTAG_DEBUG=1 shows where; please report it"),
-            EXIT_FAILED,
-        )
+        ours = StreamtagError(f"this should not happen: {what}. STREAMTAG_DEBUG=1 shows where; please report it")
+        status = _fail(error if plainly(error) else ours, EXIT_FAILED)
     ignore_signals()
     leave(status)

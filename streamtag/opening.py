@@ -25,6 +25,7 @@ def open_session(
     loop: bool = False,
     callback: Callback = "auto",
     control: ControlPort | None = None,
+    play: bool = False,
 ) -> Session:
     """Open the source, then build the network: what is wrong with the input is reported at once.
 
@@ -44,6 +45,8 @@ def open_session(
         See `live`.
     control : ControlPort or None
         See `live`.
+    play : bool
+        See `live`.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def open_session(
     StreamtagError
         What cannot be used or opened; everything is then closed again.
     """
-    source = open_source(input, channels=channels, loop=loop, callback=callback)
+    source = open_source(input, channels=channels, loop=loop, callback=callback, play=play)
     try:
         return Session(source, Tagger(options=options), sinks, control=control)
     except BaseException:
@@ -72,6 +75,7 @@ def live(
     loop: bool = False,
     callback: Callback = "auto",
     control: ControlPort | None = None,
+    play: bool = False,
     options: TaggingOptions | None = None,
     **changes: Unpack[TaggingKeywords],
 ) -> Session:
@@ -93,6 +97,8 @@ def live(
         What PortAudio calls (see `DeviceSource`).
     control : ControlPort or None
         A port where OSC messages steer the session.
+    play : bool
+        Play a file or the demo on the default output as well.
     options : TaggingOptions or None
         How to tag; None for the defaults with a gate of -60 dBFS.
     **changes : TaggingKeywords
@@ -109,4 +115,6 @@ def live(
         What cannot be used or opened.
     """
     given = chosen(model, options or TaggingOptions(gate=GATE_DBFS), changes)
-    return open_session(given, input, sinks, channels=channels, loop=loop, callback=callback, control=control)
+    return open_session(
+        given, input, sinks, channels=channels, loop=loop, callback=callback, control=control, play=play
+    )

@@ -172,7 +172,7 @@ def live_run(tmp_path_factory: pytest.TempPathFactory) -> LiveRun:
         port = receiver.getsockname()[1]
         osc = ["--osc", f"127.0.0.1:{port}", "--osc", f"127.0.0.1:{dump_port}"]
         began = time.monotonic()
-        options = ["--input", "demo", "--duration", "5", "--format", "json", "--embeddings"]
+        options = ["--model", "MSD_musicnn", "--input", "demo", "--duration", "5", "--format", "json", "--embeddings"]
         process = subprocess.Popen(
             [sys.executable, "-m", "streamtag", "live", *options, *osc],
             stdin=subprocess.DEVNULL,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from streamtag._compiling import COMPILING, listening
+from streamtag._kernel_cache import is_cached
 from streamtag._terminal import can_draw
 from streamtag.errors import StreamtagError
 
@@ -19,25 +22,36 @@ if TYPE_CHECKING:
     from streamtag.files.offline import FileTags
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+SECONDS_BETWEEN_LINES = 5.0
+"""Where progress cannot be drawn."""
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def preparing(what: str, *, kernels: bool = True) -> Iterator[None]:
-    """Say that there is something to wait for, and for how long it has gone on."""
-    from streamtag._jit import is_cached
-
-    drawn = can_draw(sys.stderr)
-    text = f"starting {what}"
-    if kernels and not is_cached():
-        text = "compiling kernels, once on this machine (about 15 s)"
-        if not drawn:
-            err.print(f"{text} ...")
+def preparing(what: str, kernels: int = 0) -> Iterator[None]:
+    """Say that there is something to wait for, and for how long; while `kernels` are compiled, how many are ready."""
+    shown = can_draw(sys.stderr)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=not drawn) as progress:
-        progress.add_task(text, total=None)
-        yield
+    with Progress(*columns, console=err, transient=True, disable=not shown) as progress:
+        task = progress.add_task(f"starting {what}", total=None)
+        next_line = 0.0
+
+        def tell(ready: int, compiled: bool) -> None:
+            nonlocal next_line
+            if not compiled:
+                return
+            text = f"{COMPILING}: {min(ready, kernels)} of {kernels}"
+            if shown:
+                progress.update(task, description=text)
+            elif time.monotonic() >= next_line:
+                err.print(text)
+                next_line = time.monotonic() + SECONDS_BETWEEN_LINES
+
+        if kernels and not is_cached():
+            tell(0, True)  # at once: to import what compiles takes a moment, too
+        with listening(tell) if kernels else nullcontext():
+            yield
 
 
 def print_tags(name: str, tags: FileTags, model: str, top: int, format: str) -> None:

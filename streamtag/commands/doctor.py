@@ -6,12 +6,12 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from streamtag import __version__
+from streamtag._compiling import listening
 from streamtag._stderr import c_libraries_silent
 
 app = typer.Typer()
@@ -39,13 +39,14 @@ def doctor(
         ("models", _models),
         ("network", lambda: _network(osc or [])),
     )
-    for heading, lines in sections:
-        print(f"{heading}:")
-        try:
-            for line in lines():
-                print(f"  {line}", flush=True)
-        except Exception as error:  # what is wrong is what a report is for
-            print(f"  {type(error).__name__}: {_short(str(error))}", flush=True)
+    with listening(lambda ready, compiled: None):  # a report needs few kernels
+        for heading, lines in sections:
+            print(f"{heading}:")
+            try:
+                for line in lines():
+                    print(f"  {line}", flush=True)
+            except Exception as error:  # what is wrong is what a report is for
+                print(f"  {type(error).__name__}: {_short(str(error))}", flush=True)
 
 
 def _versions() -> Iterator[str]:
@@ -85,14 +86,23 @@ def _sound() -> Iterator[str]:
 
 
 def _kernels() -> Iterator[str]:
-    from streamtag._jit import cache_folder, is_cached
-    from streamtag.realtime.callback import can_be_native
+    from streamtag._kernel_cache import cache_folder, kept_kernels
+    from streamtag.realtime import callback
 
-    folder = cache_folder()
-    kept = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6 if folder.is_dir() else 0.0
-    state = f"compiled, {kept:.1f} MB" if is_cached() else "not compiled yet: the first start takes longer"
-    yield f"{_short(str(folder))}: {state}"
-    yield f"audio callback: {'native' if can_be_native() else 'Python only'}"
+    try:
+        yield _short(str(cache_folder()))
+        kept = kept_kernels()
+    except OSError as error:
+        yield f"cannot be kept: {error.strerror or error}. Each start compiles them"
+    else:
+        megabytes = sum(file.stat().st_size for file in kept) / 1e6
+        yield f"{len(kept)} compiled, {megabytes:.1f} MB" if kept else "none compiled yet: the first start takes longer"
+    if callback.can_be_native():
+        callback.native_callback()  # raises where Numba makes none
+        callback.native_finished()
+        yield "audio callback: native"
+    else:
+        yield "audio callback: Python only (NUMBA_DISABLE_JIT)"
 
 
 def _models() -> Iterator[str]:
@@ -140,5 +150,5 @@ def _version(name: str) -> str:
 
 def _short(text: str) -> str:
     """Without the user's name: a report is read by others."""
-    home = str(Path.home())
+    home = os.path.expanduser("~")  # noqa: PTH111 - stays as it is for a user without a home
     return text.replace(home, "~") if len(home) > 1 else text

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from streamtag._compiling import KERNELS
 from streamtag.commands.console import EXIT_FAILED, err, forget_stdout, preparing, print_failure, print_tags
 from streamtag.commands.options import FILE_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model
 from streamtag.errors import StreamtagError
@@ -76,7 +77,7 @@ def file(
         embeddings=embeddings,
         heads=heads,
     )
-    with preparing(model):
+    with preparing(model, KERNELS[spec.family]):
         batch.prepare(paths)
     failed = 0
     try:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from streamtag._compiling import KERNELS
 from streamtag._stderr import c_libraries_silent
 from streamtag._terminal import can_draw
 from streamtag.commands.console import err, forget_stdout, note_stuck, preparing
 from streamtag.commands.jobs import stoppable
-from streamtag.commands.options import EngineOption, Heads, Model, Window, finite, heads_and_model
+from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model
 from streamtag.commands.signals import Terminated, defer_signals, ended_by
 from streamtag.errors import OptionError
+from streamtag.inference.networks.specs import find_spec
 from streamtag.tagging.options import GATE_DBFS, LIVE_MODEL, TaggingOptions
 
 if TYPE_CHECKING:
@@ -102,12 +104,14 @@ def live(
     embeddings: Annotated[bool, typer.Option("--embeddings", help="Put the embedding into the JSON lines.")] = False,
     head: Heads = None,
     loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
+    play: Annotated[
+        bool, typer.Option("--play", help="Let a file or the demo be heard on the default output.")
+    ] = False,
     duration: Annotated[
         float | None, typer.Option(help="Stop after this many seconds.", metavar="SECONDS", min=0, callback=finite)
     ] = None,
 ) -> None:
     """Tag live audio and send the results, many times a second."""
-    from streamtag.opening import open_session
     from streamtag.osc.control import ControlPort, parse_listen
     from streamtag.osc.sink import OscSink
     from streamtag.osc.where import parse_destination
@@ -117,7 +121,7 @@ def live(
 
     if embeddings and format != "json":
         raise OptionError("--embeddings are written in JSON lines: add --format json (over OSC they are always sent)")
-    heads, model = heads_and_model(head, model, LIVE_MODEL, window)
+    heads, model = heads_and_model(head, model, DEMO_MODEL if input == "demo" else LIVE_MODEL, window)
     options = TaggingOptions(
         model=model,
         hop=hop,
@@ -136,8 +140,19 @@ def live(
     sinks: list[Sink] = [screen, *others]
     if view is None:  # else that shows what goes wrong
         sinks.append(Background(Notices(_say), count_drops=False))
-    with preparing(model):
-        session = open_session(options, input, sinks, channels=chosen, loop=loop, callback=callback, control=control)
+    with preparing(model, KERNELS[find_spec(model).family]):
+        from streamtag.opening import open_session  # the first of what is compiled is compiled here
+
+        session = open_session(
+            options,
+            input,
+            sinks,
+            channels=chosen,
+            loop=loop,
+            callback=callback,
+            control=control,
+            play=play,
+        )
         try:
             session.tagger.warm_up()
         except BaseException:

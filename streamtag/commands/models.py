@@ -9,7 +9,7 @@ import typer
 
 from streamtag.commands.console import out, preparing
 from streamtag.commands.options import complete_model
-from streamtag.errors import ModelError
+from streamtag.errors import ModelError, OptionError
 from streamtag.inference.networks.specs import SPECS, find_spec
 
 app = typer.Typer(
@@ -65,10 +65,13 @@ def import_(
     """Convert published musicnn checkpoints (TensorFlow 1) to streamtag's format."""
     from streamtag.inference.networks.weights import user_models_folder
 
+    target = to or user_models_folder()
+    if target is None:
+        raise OptionError("this user has no home folder to write models to: name one with --to FOLDER")
     only = None if model is None else find_spec(model).name
-    with preparing("TensorFlow", kernels=False):
+    with preparing("TensorFlow"):
         from streamtag.inference.networks.checkpoint import import_models
 
-        written = import_models(path, to or user_models_folder(), only)
-    for target in written:
-        out.print(f"{target.stem}: written to {target}", markup=False)
+        written = import_models(path, target, only)
+    for file in written:
+        out.print(f"{file.stem}: written to {file}", markup=False)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from streamtag.heads.head import PlainHead
 
 FILE_MODEL = "MTT_musicnn"
+DEMO_MODEL = "MTT_musicnn"
+"""Its words fit what is played: piano, ambient, techno, rock."""
 
 
 def finite(seconds: float | None) -> float | None:
@@ -52,7 +54,7 @@ Model = Annotated[
     typer.Option(
         autocompletion=complete_model,
         help=f"One of {', '.join(SPECS)}. Default: the one that --head was learned on; "
-        f"else {LIVE_MODEL} (live), {FILE_MODEL} (file).",
+        f"else {LIVE_MODEL} (live), {DEMO_MODEL} (the demo), {FILE_MODEL} (file).",
         metavar="NAME",
     ),
 ]

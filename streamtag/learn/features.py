@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 from rich.console import Console
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from streamtag._places import user_cache
 from streamtag.decoding.decode import open_audio
 from streamtag.decoding.regular import unopenable
 from streamtag.dsp.params import PATCH_FRAMES
@@ -177,9 +177,10 @@ class FeatureCache:
 
     @classmethod
     def default(cls) -> FeatureCache:
-        """In the user's cache folder."""
+        """In the user's cache folder, if there is one."""
         chosen = os.environ.get("STREAMTAG_CACHE")
-        return cls((Path(chosen) if chosen else user_cache_path("streamtag")) / "features")
+        folder = Path(chosen) if chosen else user_cache()
+        return cls(None if folder is None else folder / "features")
 
     def get(self, key: str, sizes: dict[str, int]) -> tuple[Features, Sound] | None:
         """What was kept under a key; None for nothing, or for something that is not it."""

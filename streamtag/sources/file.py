@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.decoding.decode import open_audio
 from streamtag.decoding.reader import AudioReader
-from streamtag.errors import AudioFileError, OptionError
+from streamtag.errors import AudioFileError, DeviceError, OptionError
 from streamtag.ringbuffer import RingBuffer
 
+if TYPE_CHECKING:
+    from streamtag.sources.speaker import Speaker
+
+log = logging.getLogger("streamtag")
 BLOCK_SECONDS = 0.010
 """What a sound card of low latency delivers at a time."""
 
@@ -30,6 +37,8 @@ class FileSource:
         Which channels to hear, counted from 1; None for all.
     loop : bool
         Start again at the end.
+    play : bool
+        Play it on the default output as well. Where that is not possible, one line is logged.
 
     Raises
     ------
@@ -39,8 +48,10 @@ class FileSource:
         If the file has no such channel.
     """
 
-    def __init__(self, path: str | Path, *, channels: tuple[int, ...] | None = None, loop: bool = False) -> None:
-        self._path = Path(path).expanduser()
+    def __init__(
+        self, path: str | Path, *, channels: tuple[int, ...] | None = None, loop: bool = False, play: bool = False
+    ) -> None:
+        self._path = Path(os.path.expanduser(path))  # noqa: PTH111 - leaves the name of no user as it is
         self._reader = open_audio(self._path)
         self.name = self._path.name
         self.samplerate = self._reader.samplerate
@@ -58,6 +69,7 @@ class FileSource:
             self._reader.close()
             raise
         self.recovering: str | None = None
+        self._speaker = self._open_speaker() if play else None
         self._loop = loop
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="streamtag-file", daemon=True)
@@ -77,6 +89,9 @@ class FileSource:
         if self._thread.ident is not None:
             self._thread.join()
         self._reader.close()
+        if self._speaker is not None:
+            self._speaker.close()
+            self._speaker = None
 
     def _run(self) -> None:
         try:
@@ -93,6 +108,19 @@ class FileSource:
             if self._stopping.wait(max(0.0, due - time.monotonic())):
                 return
             self.ring.write(block, due)
+            if self._speaker is not None:
+                self._speaker.play(block)
+        if self._speaker is not None:
+            self._speaker.drain()
+
+    def _open_speaker(self) -> Speaker | None:
+        from streamtag.sources.speaker import Speaker
+
+        try:
+            return Speaker(self.samplerate, self._reader.channels)
+        except DeviceError as error:
+            log.warning("streamtag: %s is tagged, and not heard: %s", self.name, error)
+            return None
 
     def _pieces(self) -> Iterator[NDArray[np.float32]]:
         """The file in pieces of 10 ms, again and again if it loops."""

@@ -6,11 +6,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamtag.errors import AudioFileError
+from streamtag.errors import AudioFileError, OptionError
 from streamtag.sources.base import Source
 
 if TYPE_CHECKING:
     from streamtag.sources.device import Callback
+
+
+DEMO = "demo: piano, from 0:08 pads, 0:16 techno, 0:24 rock"
+"""What the demo clip is called, beside a clock that tells which of them is heard."""
 
 
 def demo_clip() -> Path:
@@ -24,6 +28,7 @@ def open_source(
     channels: tuple[int, ...] | None = None,
     loop: bool = False,
     callback: Callback = "auto",
+    play: bool = False,
 ) -> Source:
     """A source by what a user calls it.
 
@@ -37,6 +42,8 @@ def open_source(
         Start a file again at its end.
     callback : {'auto', 'native', 'python'}
         What PortAudio calls for a device, see `DeviceSource`.
+    play : bool
+        Play a file on the default output as well.
 
     Returns
     -------
@@ -47,15 +54,21 @@ def open_source(
     ------
     DeviceError, AudioFileError
         If it cannot be opened; the message says why.
+    OptionError
+        If it has no such channel, or is a device that should be played.
     """
     from streamtag.sources.file import FileSource
 
     if given == "demo":
-        return FileSource(demo_clip(), channels=channels, loop=loop)
+        source = FileSource(demo_clip(), channels=channels, loop=loop, play=play)
+        source.name = DEMO
+        return source
     if isinstance(given, str) and _looks_like_file(given):
         if Path(given).expanduser().is_dir():
             raise AudioFileError(given, "a folder; one file can be played (`streamtag file` tags folders)")
-        return FileSource(given, channels=channels, loop=loop)
+        return FileSource(given, channels=channels, loop=loop, play=play)
+    if play:
+        raise OptionError(f"{str(given)!r} is a device, and is heard as it is: only a file or the demo can be played")
     from streamtag.sources.device import DeviceSource
 
     return DeviceSource(given, channels=channels, callback=callback)

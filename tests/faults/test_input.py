@@ -92,6 +92,22 @@ OUTAGES = [
 ]
 
 
+NOTHING_WRITTEN = """
+import resource, sys
+sys.argv.insert(1, "live")
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+from streamtag.__main__ import main
+main()
+"""  # as on a system that is read-only: no folder serves for temporary files
+
+
+def test_it_comes_back_where_no_file_can_be_written(show: Begin, playing: SoundServer) -> None:
+    run = show(playing, code=NOTHING_WRITTEN)
+    playing.stop(signal.SIGKILL)
+    recovered(run, playing.start)
+    accounted(run)
+
+
 @pytest.mark.parametrize("outage", OUTAGES, ids=[outage.fault for outage in OUTAGES])
 def test_the_input_goes_and_comes_back(show: Begin, playing: SoundServer, record: Record, outage: Outage) -> None:
     run = show(playing)

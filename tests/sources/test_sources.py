@@ -25,7 +25,7 @@ from streamtag.sources import device as devices
 from streamtag.sources import portaudio
 from streamtag.sources.device import DeviceSource, choose, find_device, input_devices, monitor_help, traces
 from streamtag.sources.file import FileSource
-from streamtag.sources.opening import demo_clip, open_source
+from streamtag.sources.opening import DEMO, demo_clip, open_source
 from streamtag.sources.portaudio import Device
 from tests.support.waiting import wait_until
 
@@ -180,7 +180,7 @@ def test_stop_before_start_lets_go_of_the_file(tmp_path: Path) -> None:
 def test_sources_by_what_a_user_calls_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(Path("Scarlett.wav"), ramp(100)).rename("Scarlett")
-    for given, name in (("demo", "demo.ogg"), ("Scarlett", "Scarlett"), ("2", "USB Mixer"), (2, "USB Mixer")):
+    for given, name in (("demo", DEMO), ("Scarlett", "Scarlett"), ("2", "USB Mixer"), (2, "USB Mixer")):
         source = open_source(given)
         assert source.name == name
         source.stop()

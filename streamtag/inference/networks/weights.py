@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_data_path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from streamtag._places import user_data
 from streamtag.errors import WeightsDamagedError, WeightsMissingError
 from streamtag.inference.networks.specs import SPECS, ModelSpec, find_spec
 
@@ -57,20 +57,24 @@ def model_folders() -> list[Path]:
     shipped = Path(str(files("streamtag"))) / "models"
     if not shipped.is_dir():  # in a source checkout they lie beside the package
         shipped = Path(str(files("streamtag"))).parent / "models"
-    return [user_models_folder(), shipped]
+    own = user_models_folder()
+    return [shipped] if own is None else [own, shipped]
 
 
-def user_models_folder() -> Path:
-    """Where `streamtag models import` writes: $STREAMTAG_MODELS, or the user's data folder."""
+def user_models_folder() -> Path | None:
+    """Where `streamtag models import` writes: $STREAMTAG_MODELS, or the user's data folder; None if there is none."""
     chosen = os.environ.get("STREAMTAG_MODELS")
-    return Path(chosen) if chosen else user_data_path("streamtag") / "models"
+    if chosen:
+        return Path(chosen)
+    data = user_data()
+    return None if data is None else data / "models"
 
 
 def find_weights(name: str) -> Path | None:
     """Path of a model's installed weights, or None."""
     for folder in model_folders():
         path = folder / f"{name}.safetensors"
-        if path.is_file():
+        if os.path.isfile(path):  # noqa: PTH113 - false, too, for a folder that this user may not look into
             return path
     return None
 

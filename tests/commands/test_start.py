@@ -1,0 +1,91 @@
+"""The first start on a machine: what there is to wait for is told, and how far it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streamtag._compiling import COMPILING, KERNELS
+from streamtag._kernel_cache import SUFFIX
+
+pytestmark = pytest.mark.slow
+LIVE = ["-m", "streamtag", "live", "--input", "demo", "--duration", "0.1", "--format", "text"]
+PROGRESS = re.compile(re.escape(COMPILING) + r": (\d+) of (\d+)")
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+@pytest.fixture(scope="module")
+def cold(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A machine on which nothing has been compiled."""
+    return {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path_factory.mktemp("cold"))}
+
+
+def on_terminal(arguments: list[str], env: dict[str, str]) -> str:
+    """What a command shows on stderr, a terminal of 100 columns."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    env = {**env, "TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=theirs, env=env)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+    os.close(ours)
+    assert process.wait(60) == 0, shown
+    return CONTROL.sub("", shown.decode())
+
+
+def test_without_a_terminal_lines_tell_how_far_it_is(cold: dict[str, str]) -> None:
+    arguments = [sys.executable, *LIVE, "--model", "MSD_vgg"]
+    done = subprocess.run(arguments, capture_output=True, text=True, env=cold, timeout=300)
+    assert done.returncode == 0, done.stderr
+    *lines, summary = done.stderr.splitlines()
+    steps = [PROGRESS.fullmatch(line) for line in lines]
+    assert all(steps)
+    ready = [int(step[1]) for step in steps if step]
+    assert ready[0] == 0  # before the wait
+    assert ready == sorted(ready)
+    assert {int(step[2]) for step in steps if step} == {KERNELS["vgg"]}
+    assert "s heard" in summary
+    kept = len(list(Path(cold["NUMBA_CACHE_DIR"]).rglob(f"*{SUFFIX}")))
+    assert kept + 2 == KERNELS["vgg"]  # only a device needs the callback and what it calls at the end
+
+    again = subprocess.run(arguments, capture_output=True, text=True, env=cold, timeout=300)
+    assert "compiling" not in again.stderr
+
+
+def test_on_a_terminal_a_line_counts(cold: dict[str, str]) -> None:
+    shown = on_terminal([*LIVE, "--model", "MSD_musicnn"], cold)
+    ready = [int(step[1]) for step in PROGRESS.finditer(shown)]
+    assert ready == sorted(ready)
+    assert len(set(ready)) > 10
+    assert {int(step[2]) for step in PROGRESS.finditer(shown)} == {KERNELS["musicnn"]}
+    assert KERNELS["musicnn"] - 4 <= ready[-1] < KERNELS["musicnn"]
+    assert "compiling" not in on_terminal([*LIVE, "--model", "MSD_musicnn"], cold)
+
+
+PUSH = """
+import numpy, streamtag
+tagger = streamtag.Tagger("MSD_vgg")
+print(sum(1 for frame in tagger.push(numpy.zeros(4 * 16_000, "float32"), 16_000)))
+"""
+
+
+def test_in_python_one_line_is_logged(tmp_path: Path) -> None:
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    first, again = (
+        subprocess.run([sys.executable, "-c", PUSH], capture_output=True, text=True, env=env, timeout=300, check=True)
+        for _ in range(2)
+    )
+    assert first.stderr == f"streamtag: {COMPILING}\n"
+    assert again.stderr == ""
+    assert int(first.stdout) == int(again.stdout) > 0
