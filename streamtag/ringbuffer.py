@@ -206,6 +206,25 @@ class RingBuffer:
         """Whether PortAudio has ended the stream."""
         return bool(self.memory[at.ENDED])
 
+    def newest(self, seconds: float) -> Array:
+        """The newest samples as a copy, read or not, for whoever wants to see what comes; for any thread.
+
+        Parameters
+        ----------
+        seconds : float
+            How many; at most a quarter of the ring, which the writer then cannot overwrite meanwhile.
+
+        Returns
+        -------
+        ndarray of float32, shape (n,)
+            Fewer if no more have come.
+        """
+        blocks = at.published(self.memory)
+        if not blocks:
+            return np.empty(0, np.float32)
+        end = int(self._stamps[(blocks - 1) & (len(self._stamps) - 1), at.END])
+        return self._copy(end - min(end, int(seconds * self.samplerate), self.capacity // 4), end)
+
     @property
     def read_position(self) -> int:
         """Position after the newest sample that was read."""
@@ -232,6 +251,19 @@ class RingBuffer:
     def write_stamped(self, block: Array, first: float, now: float, *, overflowed: bool = False) -> None:
         """Put samples in (writer only), with the times of the first sample's capture and of their arrival."""
         at.write_block(self.memory, np.ascontiguousarray(block), int(first * NS), int(now * NS), int(overflowed))
+
+    def narrow(self) -> bool:
+        """Expect no more channels than it takes to hear the chosen ones (writer only, before the first block).
+
+        Returns
+        -------
+        bool
+            Whether they are fewer than before.
+        """
+        chosen = self.memory[at.CHANNEL_LIST : at.CHANNEL_LIST + self.memory[at.CHOSEN]]
+        before, self.channels = self.channels, int(chosen.max()) + 1
+        self.memory[at.CHANNELS] = self.channels
+        return self.channels < before
 
     def end(self) -> None:
         """Say that no more samples will come (writer only)."""

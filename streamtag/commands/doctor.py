@@ -73,7 +73,7 @@ def _sound() -> Iterator[str]:
     yield from (f"{name}={_short(os.environ[name])}" for name in SOUND_VARIABLES if name in os.environ)
     with c_libraries_silent():
         from streamtag.sources import portaudio
-        from streamtag.sources.device import input_devices
+        from streamtag.sources.listing import input_devices
 
         devices = input_devices()
         yield portaudio.call(lambda: str(portaudio.library().get_portaudio_version()[1]))
