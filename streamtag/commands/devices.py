@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -48,8 +49,10 @@ def devices() -> None:
             str(device.samplerate or "?"),
             Text(device.host),
         )
-    if found:
-        out.print(table, width=None if out.is_terminal else PIPED_WIDTH)
-    else:
+    if not found:
         out.print("No sound input here. `--input demo` and `--input FILE` need none.")
+    elif out.is_terminal:
+        out.print(table)
+    else:
+        Console(width=PIPED_WIDTH, highlight=False).print(table)
     out.print(f"\n{monitor_help()}", markup=False)

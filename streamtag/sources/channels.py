@@ -126,7 +126,7 @@ def _way(source: ServerSource) -> list[int | None] | None:
 def _recipe(device: Device, source: ServerSource, channel: int) -> str:
     position, name = source.positions[channel], f"channel{channel + 1}"
     return (
-        f"{source.server} does not give channel {channel + 1} ({position}) of {device.name!r} on its own, but mixed. "
+        f"{source.server} does not give channel {channel + 1} ({position}) of {device.name!r} on its own. "
         "This makes an input of it: "
         f"pactl load-module module-remap-source source_name={name} master={source.name} "
         f"channels=1 master_channel_map={position} channel_map=mono remix=no; then use --input {name}"

@@ -197,6 +197,7 @@ class DeviceSource:
         ring = self.ring
         blocks, since = ring.blocks, time.monotonic()
         looked = since
+        compared = portaudio.begin(_nothing)
         while not self._stopping.wait(WATCH_SECONDS):
             if ring.ended:
                 return "stopped: unplugged, or the sound server ended", True
@@ -205,6 +206,8 @@ class DeviceSource:
                 return f"was not heard: this program was stopped for {now - looked:.0f} s", False
             looked = now
             self._listen_for_zeros(ring)
+            if compared.done() and self._stream is not None:
+                compared = portaudio.begin(self._stream.compare_clocks)
             if ring.blocks != blocks or ring.waiting > ring.capacity // 2:  # full: it is the engine that is late
                 blocks, since = ring.blocks, now
             elif now - since > (SILENT_SECONDS if blocks else FIRST_SECONDS):
@@ -325,6 +328,10 @@ class DeviceSource:
             if self._stopping.is_set() and time.monotonic() > self._stop_by:
                 future.add_done_callback(_let_go)
                 raise _StoppedError
+
+
+def _nothing() -> None:
+    """What PortAudio's thread has done when it has come to it."""
 
 
 def _let_go(future: Future[Result]) -> None:

@@ -272,11 +272,8 @@ class InputStream:
                         raise
                     self.handle = self._made(sd, device, native)
             _open.add(self)
-            # PortAudio's clock and ours, read together
-            before = time.monotonic()
-            there = self.handle.time
-            ring.clock_offset = (before + time.monotonic()) / 2 - there if there else 0.0
             self.handle.start()
+            self.compare_clocks()  # only now: JACK's clock begins with the stream
         except (sd.PortAudioError, ValueError) as error:
             self.close()
             raise DeviceError(
@@ -307,6 +304,16 @@ class InputStream:
 
     def _callback(self, block: Any, frames: int, times: Any, status: Any) -> None:
         self.ring.write_stamped(block, times.inputBufferAdcTime, times.currentTime, overflowed=status.input_overflow)
+
+    def compare_clocks(self) -> None:
+        """Read PortAudio's clock and ours together (on PortAudio's thread only).
+
+        JACK's counts what JACK has processed: it falls behind ours whenever JACK was late or stopped.
+        """
+        if self in _open:
+            before = time.monotonic()
+            there = self.handle.time
+            self.ring.clock_offset = (before + time.monotonic()) / 2 - there if there else 0.0
 
     def close(self) -> None:
         """End the stream; the ring is not written to any more. May be called again."""
