@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 from streamtag.errors import OptionError
 from streamtag.sources.names import Device
-from streamtag.sources.server import ALSA_CHANNELS, ServerSource, can_ask
+from streamtag.sources.server import MOST_CHANNELS, ServerSource, can_ask
 
 NAMED_POSITIONS = (
     *("front-left", "front-right", "rear-left", "rear-right"),
     *("front-center", "lfe", "side-left", "side-right"),
 )
-MOST_CHANNELS = 64
+REAL_CHANNELS = 64
 """More than that only ALSA devices report that make as many as one asks for."""
 
 
@@ -79,7 +79,7 @@ def layout(device: Device, wanted: tuple[int, ...] | None) -> Layout:
         return _through_server(device, device.server, chosen, explicit=wanted is not None)
     if device.asks_server:
         return Layout(max(2, max(chosen) + 1), chosen, _not_told() if wanted else None)
-    return Layout(device.channels if device.channels <= MOST_CHANNELS else max(2, max(chosen) + 1), chosen)
+    return Layout(device.channels if device.channels <= REAL_CHANNELS else max(2, max(chosen) + 1), chosen)
 
 
 def _not_told() -> str:
@@ -113,7 +113,7 @@ def _way(source: ServerSource) -> list[int | None] | None:
             return [number if number < len(NAMED_POSITIONS) else None for number in range(len(positions))]
         counts = range(1, len(NAMED_POSITIONS) + 1)
     else:
-        counts = range(1, ALSA_CHANNELS + 1)
+        counts = range(1, MOST_CHANNELS + 1)
     reached = [stream_positions(count) for count in counts]
     whole = next((stream for stream in reached if set(positions) <= set(stream)), None)
     if whole is not None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from streamtag.sources import portaudio
 from streamtag.sources.names import Device, choose
-from streamtag.sources.server import ALSA_CHANNELS, server_sources
+from streamtag.sources.server import SERVER_PLUGINS, server_sources
 
 
 def input_devices() -> list[Device]:
@@ -54,14 +54,17 @@ def with_server_sources(devices: list[Device]) -> list[Device]:
     list of Device
         These, with the channels and the rate that the server gives; then the server's sources by name.
     """
-    way = next((device for device in devices if device.host == "ALSA" and device.name == "pulse"), None)
+    plugins = {device.name: device for device in devices if device.host == "ALSA" and device.name in SERVER_PLUGINS}
+    way = next((plugins[name] for name in SERVER_PLUGINS if name in plugins), None)
     if way is None or any(device.host == "PulseAudio" for device in devices):  # newer PortAudios list them themselves
         return devices
     sources = server_sources()
     heard = next((source for source in sources if source.default), None)
 
     def asked(device: Device) -> Device:
-        if device.host != "ALSA" or device.name not in ("pulse", "default") or device.channels != ALSA_CHANNELS:
+        if device.host != "ALSA" or device.name not in (*plugins, "default"):
+            return device
+        if device.channels not in {plugin.channels for plugin in plugins.values()}:  # some other default
             return device
         if heard is None:
             return replace(device, asks_server=True)

@@ -267,8 +267,8 @@ class InputStream:
             with heard_through(device.server, named=device.named), _names_unread(sd):
                 try:
                     self.handle = self._made(sd, device, native)
-                except sd.PortAudioError:  # some devices do not give all of their channels at once
-                    if device.server is not None or not ring.narrow():
+                except sd.PortAudioError as error:  # some devices do not give all of their channels at once
+                    if "channels" not in str(error) or device.server is not None or not ring.narrow():
                         raise
                     self.handle = self._made(sd, device, native)
             _open.add(self)

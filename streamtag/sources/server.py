@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 ANSWER_SECONDS = 2.0
 """How long the server may take to answer: shorter than the end of a session waits."""
-ALSA_CHANNELS = 32
-"""So many channels its ALSA device has by PortAudio's account."""
+MOST_CHANNELS = 32
+"""More than that no stream has."""
+SERVER_PLUGINS = ("pulse", "pipewire")
+"""ALSA's devices that are sound servers; the first that is there is how their sources are heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def _fields(text: str, indent: str) -> dict[str, str]:
 def heard_through(source: ServerSource | None, *, named: bool) -> Iterator[None]:
     """What opens a stream meanwhile is given this source, and its channels as they are.
 
-    libpulse reads these variables when ALSA's plugin connects, which is while PortAudio opens a stream.
+    libpulse and PipeWire's library read these variables when ALSA's plugin connects: while PortAudio opens a stream.
 
     Parameters
     ----------
@@ -141,8 +143,10 @@ def heard_through(source: ServerSource | None, *, named: bool) -> Iterator[None]
     wanted: dict[str, str] = {}
     if source is not None and named:
         wanted["PULSE_SOURCE"] = source.name
+        wanted["PIPEWIRE_NODE"] = source.name.removesuffix(".monitor")
     if source is not None and source.server == "PipeWire":
         wanted["PULSE_PROP"] = f"{os.environ.get('PULSE_PROP', '')} stream.dont-remix=true".strip()
+        wanted["PIPEWIRE_PROPS"] = os.environ.get("PIPEWIRE_PROPS") or "{ stream.dont-remix = true }"
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

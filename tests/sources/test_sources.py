@@ -196,6 +196,62 @@ def test_sources_by_what_a_user_calls_them(tmp_path: Path, monkeypatch: pytest.M
     assert demo_clip().is_file()
 
 
+def test_devices_come_before_files_that_are_called_so(
+    sound: Sound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sound.listed += [("USB: Analog 1/2 (hw:1,0)", "ALSA", 2, 48_000.0), ("/dev/null", "ALSA", 2, 48_000.0)]
+    for name in ("default", "USB Mixer", "2", "Analog"):
+        Path(name).mkdir()
+    write(Path("mixer.wav"), ramp(100))
+    write(Path("a.wav"), ramp(100)).rename("built")
+    for given, name in (
+        ("default", "default"),
+        ("USB Mixer", "USB Mixer"),
+        ("usb mixer", "USB Mixer"),
+        ("USB Mixer, ALSA", "USB Mixer"),
+        ("2", "USB Mixer"),
+        ("Analog 1/2", "USB: Analog 1/2 (hw:1,0)"),
+        ("/dev/null", "/dev/null"),
+        ("mixer.wav", "mixer.wav"),
+        ("built", "built"),  # only a part of a device's name, and all of a file's
+        ("./built", "built"),
+        (str(tmp_path / "built"), "built"),
+    ):
+        source = open_source(given)
+        assert source.name == name
+        source.stop()
+    for folder in ("./default", "Analog", "..", str(tmp_path)):
+        with pytest.raises(AudioFileError, match="a folder"):
+            open_source(folder)
+    with pytest.raises(AudioFileError, match=r"Analog 3/4: no such file, and no input is called so"):
+        open_source("Analog 3/4")
+    with pytest.raises(DeviceError, match=r"no input is called 'such'.*; nor is there such a file"):
+        open_source("such")
+    with pytest.raises(DeviceError, match="several inputs match 'usb mix'"):
+        open_source("usb mix")
+    for nonsense in ("", " ", "x" * 5000, "a/" + "x" * 5000, "nul\0", "~nobody/x"):
+        with pytest.raises((DeviceError, AudioFileError)):
+            open_source(nonsense)
+
+
+def test_without_a_sound_system_files_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise DeviceError("PortAudio is missing")
+
+    monkeypatch.setattr(portaudio, "library", missing)
+    monkeypatch.chdir(tmp_path)
+    write(Path("a.wav"), ramp(100)).rename("song")
+    source = open_source("song")
+    source.stop()
+    assert source.name == "song"
+    with pytest.raises(AudioFileError, match=r"a\.wav: no such file; nor an input, as far as can be told: Port"):
+        open_source("a.wav")
+    for given in ("default", "Scarlett", 3):
+        with pytest.raises(DeviceError, match=r"^PortAudio is missing$"):
+            open_source(given)
+
+
 def test_options_reach_the_source(sound: Sound) -> None:
     source = open_source("demo", channels=(2,), loop=True)
     assert source.ring.channels == 2
@@ -495,6 +551,127 @@ def test_a_device_that_comes_back_as_another_is_found_by_its_name(
     assert len(heard(source.ring)) == 10
     before[first.memory != before] = 1  # that it has ended is all that was written to it
     np.testing.assert_array_equal(first.memory, before)
+
+
+def test_whatever_goes_wrong_in_recovery_is_told_and_tried_again(
+    sound: Sound, record: Callable[..., DeviceSource]
+) -> None:
+    source = record("2")
+    Stream.opened[0].deliver(np.ones((10, 4), np.float32))
+    wrong = [
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd"),
+        OSError(30, "Read-only file system"),
+        MemoryError(),
+        KeyError(7),
+    ]
+    said: set[str] = set()
+    Stream.refusals += wrong
+    Stream.opened[0].options["finished_callback"]()
+
+    def back() -> bool:
+        said.update(filter(None, [source.recovering]))
+        return source.recovering is None and source.ring.successor is None and len(Stream.opened) == 2
+
+    wait_until(back, "the device")
+    assert source.error is None
+    assert any("'utf-8' codec can't decode" in text for text in said)
+    assert any("trying again: OSError: [Errno 30] Read-only file system" in text for text in said)
+    assert any("trying again: KeyError: 7" in text for text in said)
+
+
+def test_a_stream_that_cannot_even_be_closed_is_left_behind(
+    sound: Sound, record: Callable[..., DeviceSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = record("2")
+
+    def fail(stream: Stream, ignore_errors: bool) -> None:
+        raise OSError("broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stream, "close", fail)
+        Stream.opened[0].options["finished_callback"]()
+        wait_until(lambda: len(Stream.opened) == 2 and source.recovering is None, "the device")
+    assert source.error is None
+
+
+def test_a_device_by_index_comes_back_under_another_card_number(
+    sound: Sound, record: Callable[..., DeviceSource]
+) -> None:
+    sound.listed = [("HDA (hw:0,0)", "ALSA", 2, 48_000.0), ("USB Mic: Audio (hw:1,0)", "ALSA", 1, 44_100.0)]
+    source = record("1")
+    assert source.name == "USB Mic: Audio (hw:1,0)"
+    sound.listed[1:] = [("HDMI (hw:1,0)", "ALSA", 2, 48_000.0), ("USB Mic: Audio (hw:2,0)", "ALSA", 1, 44_100.0)]
+    Stream.opened[0].options["finished_callback"]()
+    wait_until(lambda: len(Stream.opened) == 2 and source.recovering is None, "the microphone")
+    assert (source.name, Stream.opened[1].options["device"]) == ("USB Mic: Audio (hw:2,0)", 2)
+    assert source.note == "'USB Mic: Audio (hw:2,0)' is heard in place of 'USB Mic: Audio (hw:1,0)'"
+
+
+@pytest.mark.parametrize(
+    ("said", "listed", "opened"),
+    [
+        (44_099.7, 44_100, 44_100),
+        (48_000, 48_000, 48_000),
+        (0.0, 0, 48_000),
+        (-1.0, 0, 48_000),
+        (float("nan"), 0, 48_000),
+        (float("inf"), 0, 48_000),
+        (1e-3, 0, 48_000),
+        (384_000.0, 384_000, 384_000),
+        (768_000.0, 768_000, 384_000),
+        (705_600.0, 705_600, 352_800),
+        (44_101.0, 44_101, 44_101),
+    ],
+)
+def test_rates_as_devices_report_them(
+    sound: Sound, record: Callable[..., DeviceSource], said: float, listed: int, opened: int
+) -> None:
+    sound.listed = [("No input", "ALSA", 0, 48_000.0), ("Less", "ALSA", -1, 48_000.0), ("Mic", "ALSA", 1, said)]
+    assert [(device.name, device.samplerate) for device in input_devices()] == [("Mic", listed)]
+    source = record("Mic")
+    assert source.samplerate == Stream.opened[0].options["samplerate"] == opened
+
+
+def test_a_device_that_does_not_give_all_channels_at_once_is_opened_with_fewer(
+    record: Callable[..., DeviceSource],
+) -> None:
+    Stream.refusals.append(PortAudioError("Invalid number of channels"))
+    source = record("2", channels=(3,))
+    assert (source.ring.channels, Stream.opened[0].options["channels"]) == (3, 3)
+    block = np.random.default_rng(1).normal(size=(300, 3)).astype(np.float32)
+    Stream.opened[0].deliver(block)
+    np.testing.assert_array_equal(heard(source.ring), block[:, 2])
+
+
+def test_names_that_are_no_text_of_one_line(sound: Sound) -> None:
+    sound.listed = [
+        (name, "ALSA", 2, 48_000.0)
+        for name in (b"M\xfcsik", b"", b"a\nb\x1b[31m", "\u202egnp".encode(), "ünï".encode())
+    ]
+    assert [device.name for device in input_devices()] == ["M\ufffdsik", "", "a b [31m", "gnp", "ünï"]
+    assert find_device(1).name == ""
+    assert find_device("gnp").index == 3
+
+
+def test_exact_zeros_from_the_start_are_told_and_taken_back(
+    paced: Callable[[Stopping], DeviceSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[tuple[float, str | None]] = []
+
+    def block(now: float) -> None:
+        value = 1e-9 if now > 4 else 0
+        source.ring.write(np.full((2205, 4), value, np.float32))
+        source.ring.read()
+        notes.append((round(now, 2), source.note))
+
+    source = paced(Stopping(block, until=5))
+    assert source._watch() is None
+    assert [note for now, note in notes if now < 2] == [None] * len([now for now, _ in notes if now < 2])
+    assert all(note and note.startswith("nothing but exact zeros is heard: ") for now, note in notes if 2.2 < now < 4)
+    assert notes[-1][1] is None
+    for platform, said in (("darwin", "Privacy & Security > Microphone"), ("win32", "Microphone"), ("linux", "muted")):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert said in devices.zeros_help(source.device)
 
 
 def test_a_device_that_will_not_do_instead_is_not_held_on_to(sound: Sound, record: Callable[..., DeviceSource]) -> None:

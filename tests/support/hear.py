@@ -29,26 +29,32 @@ def write_tones(path: Path, channels: int, rate: int = 48_000, seconds: float = 
 
 
 def tones_in(samples: np.ndarray, rate: int, count: int) -> dict[int, float]:
-    """Amplitudes of the tones that are there, by the number of the channel whose tone it is."""
-    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) * 4 / len(samples)
-    bins = [round(STEP_HZ * (number + 1) * len(samples) / rate) for number in range(count)]
+    """Amplitudes of the tones that are there, by the number of the channel whose tone it is.
+
+    Medians over parts of the sound: on a busy machine a sound server leaves a gap now and then.
+    """
+    size = rate // 10
+    parts = samples[: len(samples) // size * size].reshape(-1, size)
+    spectra = np.abs(np.fft.rfft(parts * np.hanning(size), axis=1)) * 4 / size
+    spectrum = np.median(spectra, axis=0)
+    bins = [round(STEP_HZ * (number + 1) * size / rate) for number in range(count)]
     found = {number + 1: float(spectrum[place]) for number, place in enumerate(bins)}
     return {number: round(amplitude, 4) for number, amplitude in found.items() if amplitude > AMPLITUDE / 1000}
 
 
 def hear(given: str, channels: tuple[int, ...] | None, count: int) -> dict[int, float]:
-    """Record a second, once what comes is no more the beginning; gives the tones in it."""
+    """Record for more than a second, once what comes is no more the beginning; gives the tones in it."""
     source = DeviceSource(given, channels=channels)
     source.start()
     try:
         until = time.monotonic() + 20
         pieces: list[np.ndarray] = []
-        while sum(map(len, pieces)) < 1.5 * source.samplerate:
+        while sum(map(len, pieces)) < 2 * source.samplerate:
             if time.monotonic() > until:
                 raise TimeoutError(f"{given}: nothing is heard: {source.recovering}")
             pieces += [piece.samples for piece in source.ring.read()]
             time.sleep(0.01)
-        return tones_in(np.concatenate(pieces)[-source.samplerate :], source.samplerate, count)
+        return tones_in(np.concatenate(pieces)[source.samplerate // 2 :], source.samplerate, count)
     finally:
         source.stop()
 
