@@ -23,9 +23,10 @@ PIPED_WIDTH = 200
 def devices() -> None:
     """List audio inputs, and what outputs play (monitors); say how to hear what this machine itself plays.
 
-    An input is chosen by its index, its name, a part of the name that no other has, or NAME, HOST. Where one name is
-    there under several hosts, the first of these is taken: WASAPI, Core Audio, JACK, PulseAudio, PipeWire, ALSA,
-    DirectSound, MME, WDM-KS.
+    An input is chosen by its index, name, part of a name, or NAME, HOST.
+
+    If several hosts have it, by the first of: WASAPI, Core Audio, JACK,
+    PulseAudio, PipeWire, ALSA, DirectSound, MME, WDM-KS.
     """
     from streamtag.sources.device import monitor_help
     from streamtag.sources.listing import input_devices

@@ -81,7 +81,8 @@ def _sound() -> Iterator[str]:
         yield "no inputs"
     for device in devices:
         default = ", default" if device.default else ""
-        yield f"{device.index} {device.name!r}, {device.channels} ch, {device.samplerate} Hz, {device.host}{default}"
+        number = "" if device.named else f"{device.index} "
+        yield f"{number}{device.name!r}, {device.channels} ch, {device.samplerate} Hz, {device.host}{default}"
 
 
 def _kernels() -> Iterator[str]:

@@ -232,7 +232,7 @@ class DeviceSource:
         for restart in self._attempts():
             try:
                 self.device = again(self._look(restart), before, self._given)
-                if before.server is not None and self.device.server is None:
+                if before.server is not None and self.device.asks_server and self.device.server is None:
                     raise DeviceError("the sound server does not say yet what it has")
                 ring = self._new_ring()
                 self._open(ring)
