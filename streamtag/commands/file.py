@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from streamtag._compiling import KERNELS
-from streamtag.commands.console import EXIT_FAILED, err, forget_stdout, preparing, print_failure, print_tags
+from streamtag.commands.console import EXIT_FAILED, err, forget_stdout, note_stuck, preparing, print_failure, print_tags
 from streamtag.commands.options import FILE_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model
 from streamtag.errors import StreamtagError
 from streamtag.inference.networks.specs import find_spec
@@ -80,15 +80,27 @@ def file(
     with preparing(model, KERNELS[spec.family]):
         batch.prepare(paths)
     failed = 0
+    saved = True
+    results = batch.run(err)
     try:
-        for name, result in batch.run(err):
-            if isinstance(result, StreamtagError):
+        for name, result in results:
+            failed += isinstance(result, StreamtagError)
+            try:
+                if isinstance(result, StreamtagError):
+                    print_failure(name, result, format)
+                else:
+                    print_tags(name, result, model, top, format)
+            except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
+                forget_stdout()
+                break
+            except OSError as error:  # a full disk: what else is written may be on another
                 failed += 1
-                print_failure(name, result, format)
-            else:
-                print_tags(name, result, model, top, format)
-    except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
-        forget_stdout()
+                err.print(f"streamtag: cannot write to stdout: {error.strerror}", style="red", markup=False)
+                forget_stdout()
+                if not (save or taggram or embeddings):
+                    break
     finally:
-        batch.finish()
-    raise typer.Exit(EXIT_FAILED if failed else 0)
+        results.close()
+        note_stuck(batch.abandoned)
+        saved = batch.finish()
+    raise typer.Exit(EXIT_FAILED if failed or not saved else 0)

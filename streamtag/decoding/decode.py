@@ -33,6 +33,8 @@ from streamtag.decoding.sndfile import SndfileReader
 from streamtag.errors import AudioFileError
 
 MOST_TAGS = 100
+CHUNKED = {"WAV", "RF64", "BW64", "AIFF", "W64", "AU", "CAF", "AVI"}
+"""Whose headers are compared with what there is."""
 LIBSNDFILES = {"WAV", "RF64", "BW64", "AIFF", "W64", "AU", "CAF", "Ogg", "FLAC"}
 
 
@@ -47,7 +49,7 @@ def open_audio(path: str | Path) -> AudioReader:
         For whatever cannot be read, with the reason.
     """
     path = Path(path)
-    check_regular(path)
+    _check_regular(path)
     with _opening(path):
         return _open(Part(path))
 
@@ -58,13 +60,13 @@ def _open(part: Part) -> AudioReader:
         kind, first = _recognise(file, start)
     part = Part(part.path, part.start + start, part.stop)
     parts, note = links(part, kind), None
-    if len(parts) == 1 and first == "libsndfile" and kind != "Ogg":
-        parts, note = as_it_is(part)
-    if len(parts) > 1:
-        try:
+    try:
+        if kind in CHUNKED:
+            parts, note = as_it_is(part)
+        if len(parts) > 1:
             return ChainReader(part, parts, _open)
-        except RefusedError as error:
-            raise AudioFileError(part.path, str(error)) from None
+    except RefusedError as error:
+        raise AudioFileError(part.path, str(error)) from None
     multiplexed = kind == "Ogg" and ogg_ends(part)[0]
     reader = _first_that_reads(parts[0], kind, "FFmpeg" if parts[0].patches or multiplexed else first)
     if note and (parts[0].patches or reader.library == "libsndfile"):  # FFmpeg notices by itself where it ends early
@@ -72,7 +74,7 @@ def _open(part: Part) -> AudioReader:
     return reader
 
 
-def check_regular(path: Path) -> None:
+def _check_regular(path: Path) -> None:
     """Refuse what is no file with something in it, before it is opened: a pipe would be waited for, for ever.
 
     Raises
@@ -159,6 +161,8 @@ def _recognise(file: PartFile, start: int) -> tuple[str | None, str]:
     ):
         if head.startswith(begins):
             return kind, "libsndfile"
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return "AVI", "FFmpeg"
     if head[4:8] == b"ftyp":
         return "MP4", "FFmpeg"
     return ("FLAC", "FFmpeg") if head.startswith(b"fLaC") else (None, "FFmpeg")

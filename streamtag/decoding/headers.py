@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from streamtag.decoding.part import Part, PartFile
-from streamtag.decoding.reader import ENDS_EARLY
+from streamtag.decoding.reader import ENDS_EARLY, RefusedError
 
 MOST_CHUNKS = 1_000
+MOST_HOLLOW = 500
+"""Chunks without a name, one after the other, that a header may have."""
 LEAST = 4_096
 """Bytes behind the end that are not made much of."""
 LEAST_SECONDS = 0.05
@@ -68,6 +70,11 @@ def as_it_is(part: Part) -> tuple[list[Part], str | None]:
         begins behind the end, all of them, one after the other.
     str or None
         What to tell.
+
+    Raises
+    ------
+    RefusedError
+        Nothing but zeros behind the header.
     """
     files: list[Part] = []
     while True:
@@ -121,7 +128,7 @@ def _another(file: PartFile, data: Data) -> int | None:
         b"riff": int.from_bytes(head[16:24], "little"),
     }.get(head[:4], said)
     for at in dict.fromkeys((said, said + said % 2, said + -said % 8, whole, whole + whole % 2)):
-        if said <= at < file.size:
+        if max(said, data.start) <= at < file.size:
             file.seek(at)
             if file.read(12).startswith(_OTHERS):
                 return at
@@ -163,6 +170,8 @@ def _find_data(file: PartFile, size: int) -> Data | None:
     try:
         if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":
             return _in_riff(file, ">" if head[:4] == b"RIFX" else "<", size)
+        if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+            any(name == b"movi" for name, _, _ in _chunks(file, 12, size, "<I"))  # only looked through
         if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
             return _in_aiff(file, size)
         if head[:4] == b"riff":
@@ -178,12 +187,16 @@ def _find_data(file: PartFile, size: int) -> Data | None:
 
 def _chunks(file: PartFile, at: int, size: int, kind: str) -> Iterator[tuple[bytes, int, int]]:
     """Name, first byte and size of each chunk."""
+    hollow = 0
     for _ in range(MOST_CHUNKS):
         if at >= size:
             return
         file.seek(at)
         head = struct.Struct(f"{kind[0]}4s{kind[1]}")
         name, length = head.unpack(file.read(head.size))
+        hollow = hollow + 1 if name == bytes(4) else 0
+        if hollow == MOST_HOLLOW:  # libraries would go through all of it, chunk by chunk, for minutes
+            raise RefusedError("nothing but zeros behind its header: room was made, but nothing written", plain=True)
         at += head.size
         yield name, at, length
         at += length + (length & 1 if kind[1] == "I" else 0)
@@ -250,4 +263,6 @@ def _in_au(head: bytes) -> Data | None:
     order = ">" if head[:4] == b".snd" else "<"
     start, size, coding, rate, channels = struct.unpack(f"{order}4x5I", head[:24])
     width = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}.get(coding, 0)
-    return None if size == 0xFFFFFFFF else Data(start, size, 8, f"{order}I", 0, rate * channels * width, "")
+    return (
+        None if size == 0xFFFFFFFF or start < 24 else Data(start, size, 8, f"{order}I", 0, rate * channels * width, "")
+    )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -22,6 +21,7 @@ from streamtag.dsp.params import frames_between, frames_in, hop_frames
 from streamtag.errors import OptionError, SinkError, StreamtagError
 from streamtag.files.extract import saved_line
 from streamtag.files.offline import FileTagger, FileTags, Short
+from streamtag.files.outputs import check_outputs, replacing, writing
 from streamtag.heads.head import PlainHead
 from streamtag.inference.base import Engine
 from streamtag.inference.networks.specs import ModelSpec, check_window
@@ -98,6 +98,8 @@ class Batch:
         .npz files to be written at the end.
     heads : sequence of PlainHead
         Your own tags, predicted beside the model's.
+    abandoned : bool
+        Whether `run` was left before its end, and threads may still be at work.
     """
 
     spec: ModelSpec
@@ -115,6 +117,8 @@ class Batch:
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
         self._save: IO[str] | None = None
+        self._told = False  # that lines cannot be saved
+        self.abandoned = False
 
     def prepare(self, paths: Sequence[str]) -> None:
         """Find the files, build the network, and open what will be written, before any long work.
@@ -122,24 +126,21 @@ class Batch:
         Raises
         ------
         OptionError
-            An output in a folder that does not exist, or of another type than .npz.
+            An output that is an input or a folder, is in a folder that does not exist, or of another type than .npz.
         SinkError
-            An output that cannot be opened.
+            An output that cannot be written.
         ModelError
             If something is wrong with the model.
         """
         for target in (self.taggram, self.embeddings):
             if target is not None and target.suffix != ".npz":
                 raise OptionError(f"cannot write {target}: what is written is .npz, so the name must end in that")
-        if self.taggram is not None and self.taggram == self.embeddings:
-            raise OptionError(f"--taggram and --embeddings both name {self.taggram}: give each a file of its own")
-        for target in (self.save, self.taggram, self.embeddings):
-            if target is not None and not target.absolute().parent.is_dir():
-                raise OptionError(f"cannot write {target}: the folder {target.absolute().parent} does not exist")
-        if self.save is not None:
-            with _writing(self.save):
-                self._save = self.save.open("a", encoding="utf-8", errors=INSTEAD)
         self._found = find_audio(paths)
+        outputs = (("--save", self.save), ("--taggram", self.taggram), ("--embeddings", self.embeddings))
+        check_outputs(outputs, self._found, appended=("--save",))
+        if self.save is not None:
+            with writing(self.save):
+                self._save = self.save.open("a", encoding="utf-8", errors=INSTEAD)
         self._tagger = FileTagger(
             self.spec.name,
             self.geometry.window_frames,
@@ -149,13 +150,15 @@ class Batch:
         )
         self._tagger.warm_up()
 
-    def run(self, console: Console) -> Iterator[tuple[str, FileTags | StreamtagError]]:
+    def run(self, console: Console) -> Generator[tuple[str, FileTags | StreamtagError]]:
         """Tag all files, in order; what cannot be read is given as its error.
+
+        A line that cannot be saved is told at once, and does not end the batch: other outputs may be well.
 
         Parameters
         ----------
         console : Console
-            Where progress is shown, if it is a terminal and there is more than one file.
+            Where progress is shown, if it is a terminal and there is more than one file; and trouble.
         """
         jobs = self.jobs or os.cpu_count() or 1
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -167,27 +170,47 @@ class Batch:
                 for path, future in [(path, executor.submit(self._tag, path)) for path in self._found]:
                     result = future.result()
                     if isinstance(result, FileTags):
-                        self._keep(str(path), result)
+                        self._keep(str(path), result, console)
                     yield str(path), result
                     bar.advance(task)
+        except BaseException:
+            # What is under way may be somewhere in a library; nobody who wants to leave shall wait for it.
+            self.abandoned = True
+            raise
         finally:
             self._stopping.set()
-            executor.shutdown(wait=True, cancel_futures=True)
+            executor.shutdown(wait=not self.abandoned, cancel_futures=True)
 
-    def finish(self) -> None:
-        """Write the .npz files from what has been tagged so far.
+    def finish(self) -> bool:
+        """Write the .npz files from what has been tagged so far, each if it can be.
+
+        Returns
+        -------
+        bool
+            Whether all lines were saved.
 
         Raises
         ------
         SinkError
-            If they cannot be written.
+            If one of the .npz files cannot be written, or several.
         """
+        saved = True
         if self._save is not None:
-            with suppress(OSError):  # every line was flushed; one that failed has been reported
+            try:
                 self._save.close()
+            except OSError:  # it has been told
+                saved = False
+        failed: list[SinkError] = []
         for target, what in ((self.taggram, "taggram"), (self.embeddings, "embeddings")):
             if target is not None:
-                _write_npz(target, self._arrays(what))
+                try:
+                    with replacing(target) as file:
+                        np.savez_compressed(file, **self._arrays(what))
+                except SinkError as error:
+                    failed.append(error)
+        if failed:
+            raise SinkError("; ".join(map(str, failed))) from failed[0]
+        return saved
 
     def _tag(self, path: Path) -> FileTags | StreamtagError:
         try:
@@ -199,13 +222,18 @@ class Batch:
         if self._stopping.is_set():
             raise Stopped
 
-    def _keep(self, name: str, tags: FileTags) -> None:
+    def _keep(self, name: str, tags: FileTags, console: Console) -> None:
         if self._save is not None:
             names = [tag for tag, _ in tags.top(self.top)]
             line = saved_line(name, self.spec.name, self.geometry.length, self.geometry.overlap, names)
-            with _writing(self._save.name):
+            try:
                 self._save.write(line)
                 self._save.flush()
+            except OSError as error:  # what is left in its buffer is tried again with the next line
+                if not self._told:
+                    said = f"streamtag: cannot write {self.save}: {error.strerror or error}"
+                    console.print(said, style="red", markup=False)
+                self._told = True
         if self.taggram is not None or self.embeddings is not None:
             self._done.append((name, tags))
 
@@ -221,24 +249,3 @@ class Batch:
             "tags": np.array(self.spec.labels),
             "model": np.array(self.spec.name),
         }
-
-
-def _write_npz(target: Path, arrays: dict[str, Any]) -> None:
-    """Write beside and rename, so that a full disk leaves no half file under the real name."""
-    partial = target.with_name(target.name + ".partial")
-    try:
-        with _writing(target):
-            with partial.open("wb") as file:
-                np.savez_compressed(file, **arrays)
-            partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _writing(target: str | Path) -> Iterator[None]:
-    """Name the file in what the system says of it: a full disk, no permission."""
-    try:
-        yield
-    except OSError as error:
-        raise SinkError(f"cannot write {target}: {error.strerror or error}") from error

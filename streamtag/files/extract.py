@@ -15,6 +15,7 @@ from streamtag._encoding import INSTEAD, writable
 from streamtag.dsp.params import N_MELS, frames_between, frames_in
 from streamtag.errors import OptionError
 from streamtag.files.offline import FileTagger, FileTags
+from streamtag.files.outputs import check_output, writing
 from streamtag.inference.base import repeated
 from streamtag.inference.networks.numpy_network import shared_numpy_network
 from streamtag.inference.networks.specs import ModelSpec, check_window, find_spec
@@ -77,11 +78,13 @@ def top_tags(
 
     Raises
     ------
-    OptionError, ModelError, AudioFileError
-        What cannot be used or read.
+    OptionError, ModelError, AudioFileError, SinkError
+        What cannot be used, read or written.
     """
     spec = find_spec(model)
     window, hop = patch_geometry(spec, input_length, input_overlap)
+    if save_tags:
+        check_output(Path(save_tags), [Path(file_name)], appended=True)
     tags = FileTagger(model, window, hop).tag(file_name)
     _warn(tags)
     names = [tag for tag, _ in tags.top(topN)]
@@ -90,7 +93,7 @@ def top_tags(
         for name in names:
             print(f" - {name}")
     if save_tags:
-        with Path(save_tags).open("a", encoding="utf-8", errors=INSTEAD) as file:
+        with writing(save_tags), Path(save_tags).open("a", encoding="utf-8", errors=INSTEAD) as file:
             file.write(saved_line(file_name, model, input_length, input_overlap, names))
     return names
 

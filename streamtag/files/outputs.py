@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from streamtag.decoding.regular import irregular
 from streamtag.errors import OptionError, SinkError
@@ -13,7 +14,7 @@ from streamtag.errors import OptionError, SinkError
 TRIAL = bytes(4096)
 
 
-def check_output(target: Path, inputs: Iterable[Path] = ()) -> None:
+def check_output(target: Path, inputs: Iterable[Path] = (), *, appended: bool = False) -> None:
     """Refuse a place where nothing can be written, or where something would be lost, before any long work.
 
     Parameters
@@ -22,6 +23,8 @@ def check_output(target: Path, inputs: Iterable[Path] = ()) -> None:
         The file that is to be written (beside, and renamed).
     inputs : iterable of Path
         What is read, and so must not be overwritten.
+    appended : bool
+        Whether it is added to what is there: a pipe or a device may take that, too.
 
     Raises
     ------
@@ -30,29 +33,81 @@ def check_output(target: Path, inputs: Iterable[Path] = ()) -> None:
     SinkError
         The system does not let anything be written there: no permission, read-only, no space.
     """
-    folder = target.absolute().parent
-    if not folder.is_dir():
-        raise OptionError(f"cannot write {target}: the folder {folder} does not exist")
-    if target.is_dir():
-        raise OptionError(f"cannot write {target}: it is a folder")
-    with suppress(FileNotFoundError):
-        if (other := irregular(target.stat().st_mode)) is not None:
-            raise OptionError(f"cannot write {target}: {other}")
-        if not os.access(target, os.W_OK):
-            raise SinkError(f"cannot write {target}: it is read-only")
-        if (same := next((path for path in inputs if _same(path, target)), None)) is not None:
-            raise OptionError(f"cannot write {target}: it is read, too ({same}); give another name")
-    trial = target.with_name(f"{target.name}.partial")
+    with writing(target):
+        folder = target.absolute().parent
+        if not folder.is_dir():
+            raise OptionError(f"cannot write {target}: the folder {folder} does not exist")
+        if target.is_dir():
+            raise OptionError(f"cannot write {target}: it is a folder")
+        with suppress(FileNotFoundError):
+            if (other := irregular(target.stat().st_mode)) is not None:
+                if appended:
+                    return
+                raise OptionError(f"cannot write {target}: {other}")
+            if not os.access(target, os.W_OK):
+                raise SinkError(f"cannot write {target}: it is read-only")
+            if (same := next((path for path in inputs if _same(path, target)), None)) is not None:
+                raise OptionError(f"cannot write {target}: it is read, too ({same}); give another name")
+        _try(_beside(target), needed=not (appended and target.exists()))
+
+
+def _try(trial: Path, needed: bool) -> None:
+    """Write something; whether the folder must allow it depends on what is to be written."""
     try:
-        try:
-            with trial.open("wb") as file:
-                file.write(TRIAL)
-                file.flush()
-                os.fsync(file.fileno())  # some systems say only now that there is no space
-        finally:
+        with trial.open("wb") as file:
+            file.write(TRIAL)
+            file.flush()
+            os.fsync(file.fileno())  # some systems say only now that there is no space
+    except PermissionError:
+        if needed:
+            raise
+    finally:
+        with suppress(OSError):
             trial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(target: str | Path) -> Iterator[None]:
+    """Name the file in what the system says of it: a full disk, no permission."""
+    try:
+        yield
     except OSError as error:
         raise SinkError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, put in the place of the target when it is whole: a full disk leaves the old one.
+
+    Parameters
+    ----------
+    target : Path
+        What is written.
+
+    Yields
+    ------
+    binary file
+        To be written.
+
+    Raises
+    ------
+    SinkError
+        If it cannot be written.
+    """
+    partial = _beside(target)
+    try:
+        with writing(target):
+            with partial.open("wb") as file:
+                yield file
+            partial.replace(os.path.realpath(target))  # what a link leads to, not the link
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _beside(target: Path) -> Path:
+    real = Path(os.path.realpath(target))
+    return real.with_name(f"{real.name}.partial")
 
 
 def _same(path: Path, target: Path) -> bool:
@@ -62,7 +117,9 @@ def _same(path: Path, target: Path) -> bool:
         return False
 
 
-def check_outputs(targets: Iterable[tuple[str, Path | None]], inputs: Iterable[Path] = ()) -> None:
+def check_outputs(
+    targets: Iterable[tuple[str, Path | None]], inputs: Iterable[Path] = (), *, appended: Collection[str] = ()
+) -> None:
     """Check several, each with the name of its option; two must not be the same.
 
     Parameters
@@ -71,6 +128,8 @@ def check_outputs(targets: Iterable[tuple[str, Path | None]], inputs: Iterable[P
         Options and what they name; None for those not given.
     inputs : iterable of Path
         What is read.
+    appended : collection of str
+        The options whose files are added to.
 
     Raises
     ------
@@ -83,6 +142,6 @@ def check_outputs(targets: Iterable[tuple[str, Path | None]], inputs: Iterable[P
     for option, target in targets:
         if target is None:
             continue
-        check_output(target, inputs)
+        check_output(target, inputs, appended=option in appended)
         if (other := taken.setdefault(target.resolve(), option)) != option:
             raise OptionError(f"{other} and {option} both name {target}: give each a file of its own")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from streamtag.decoding.decode import open_audio
 from streamtag.decoding.headers import as_it_is
 from streamtag.decoding.part import Part
-from tests.support.recordings import id3, noisy, read, wav_header, write
+from streamtag.decoding.reader import RefusedError
+from tests.support.recordings import id3, noisy, read, refusal, wav_header, write
 
 RATE, SECONDS = 48_000, 6.0
 LIST = b"LIST" + struct.pack("<I", 26) + b"INFOISFT" + struct.pack("<I", 14) + b"Lavf58.29.100\0"
@@ -156,7 +158,38 @@ def test_headers_that_are_cut_or_mad_do_no_harm(tmp_path: Path) -> None:
     for kind in ("WAV", "RF64", "W64", "AIFF", "CAF", "AU"):
         data = write(tmp_path / "x", noisy(1, 0.2), RATE, kind, "PCM_16").read_bytes()
         for size in range(4, 120, 3):
-            (tmp_path / "x").write_bytes(data[:size])
-            as_it_is(Part(tmp_path / "x"))
-            (tmp_path / "x").write_bytes(data[:size] + b"\xff" * 40 + data[size + 40 :])
-            as_it_is(Part(tmp_path / "x"))
+            for mad in (data[:size], data[:size] + b"\xff" * 40 + data[size + 40 :]):
+                (tmp_path / "x").write_bytes(mad)
+                with contextlib.suppress(RefusedError):
+                    as_it_is(Part(tmp_path / "x"))
+
+
+HOLLOW = {
+    "WAV": b"RIFF\0\0\0\1WAVE",
+    "WAV with a format": wav_header(0)[:36],
+    "RF64": b"RF64\xff\xff\xff\xffWAVE",
+    "AIFF": b"FORM\1\0\0\0AIFF",
+    "CAF": b"caff\0\1\0\0",
+    "AVI": b"RIFF\0\0\0\1AVI ",
+    "AU": b".snd",
+}
+
+
+@pytest.mark.parametrize("header", HOLLOW.values(), ids=HOLLOW)
+def test_room_that_was_made_and_not_written_is_refused_at_once(tmp_path: Path, header: bytes) -> None:
+    with (tmp_path / "x").open("wb") as file:
+        file.write(header)
+        file.truncate(2**28)  # libraries would go through it chunk by chunk, for minutes
+    reason = refusal(tmp_path / "x")
+    assert "nothing but zeros" in reason or "begins as AU" in reason
+
+
+def test_room_behind_a_whole_header_is_silence(tmp_path: Path) -> None:
+    for size in (0, 2**22):
+        with (tmp_path / "x").open("wb") as file:
+            file.write(wav_header(size, RATE, 2, 16))
+            file.truncate(44 + 2**22)
+        got, _, note = read(tmp_path / "x")
+        assert len(got) == 2**20
+        assert note is not None
+        assert "silent" in note
