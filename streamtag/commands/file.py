@@ -41,7 +41,7 @@ def file(
         ),
     ] = None,
     save: Annotated[
-        Path | None, typer.Option(help="Append a line for each file, in musicnn's format.", metavar="FILE")
+        Path | None, typer.Option(help="Append a line for each file, in musicnn's format, as UTF-8.", metavar="FILE")
     ] = None,
     taggram: Annotated[
         Path | None, typer.Option(help="Write the scores of every patch, as .npz.", metavar="FILE.npz")
@@ -60,7 +60,11 @@ def file(
     engine: EngineOption = "auto",
     jobs: Annotated[int, typer.Option(help="Files to work on at a time; 0: one for each processor.", min=0)] = 0,
 ) -> None:
-    """Tag files. One that cannot be read never stops the others; the exit status then is 1."""
+    """Tag files. One that cannot be read never stops the others; the exit status then is 1.
+
+    Folders are searched with all that is in them, linked folders and films too. What is off about a file (cut, silent,
+    not all its header promises) is a note below its tags.
+    """
     from streamtag.files.batch import Batch, Geometry
 
     heads, model = heads_and_model(head, model, FILE_MODEL, window)
