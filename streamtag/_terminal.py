@@ -1,4 +1,4 @@
-"""Whether a stream is a terminal on which something can be drawn: where not, plain lines are what is understood."""
+"""What may be written where: whether something can be drawn on a stream, and text that cannot steer a terminal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from typing import IO
 
 MUTE = frozenset({"dumb", "unknown"})
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " ")
 
 
 def can_draw(stream: IO[str] | None) -> bool:
@@ -23,3 +24,8 @@ def can_draw(stream: IO[str] | None) -> bool:
         return False
     # as Rich reads them
     return "0" not in (os.environ.get("TTY_COMPATIBLE"), os.environ.get("TTY_INTERACTIVE"))
+
+
+def on_one_line(text: str) -> str:
+    """A text from elsewhere (a device's name, a label), with spaces for whatever steers a terminal."""
+    return text.translate(_CONTROLS)

@@ -247,6 +247,10 @@ class Stats:
         Windows that would have ended while no samples came.
     gate_closed : bool
         Whether the gate is closed now.
+    level_dbfs : float
+        Level of what came in of late, from the first block on; -120 for silence.
+    warnings : dict of {str: str}
+        What is wrong with what is heard at present, in words, by kind: exact zeros, clipping, lost samples ...
     frame_drops : int
         Frames that callers who iterate over the session came too late for.
     sink_drops : dict of {str: int}
@@ -285,6 +289,8 @@ class Stats:
     hops_skipped: int
     hops_lost: int
     gate_closed: bool
+    level_dbfs: float
+    warnings: dict[str, str]
     frame_drops: int
     sink_drops: dict[str, int]
     sink_errors: dict[str, str]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streamtag.commands.options import complete_model
 from streamtag.dsp.params import frames_in, hop_frames
-from streamtag.errors import OptionError
 from streamtag.inference.networks.specs import SPECS, check_window, find_spec
 
 if TYPE_CHECKING:
@@ -20,14 +18,6 @@ Jobs = Annotated[int, typer.Option(help="Files to work on at a time; 0: one for 
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor keep the features of earlier runs.")]
 Window = Annotated[float, typer.Option(help="Seconds of a patch (vgg models: 3 only).", metavar="SECONDS")]
 Hop = Annotated[float, typer.Option(help="Seconds from one patch to the next.", metavar="SECONDS")]
-
-
-def check_writable(target: Path | None) -> None:
-    """Refuse a place where nothing can be written, before any long work."""
-    if target is not None and not target.absolute().parent.is_dir():
-        raise OptionError(f"cannot write {target}: the folder {target.absolute().parent} does not exist")
-    if target is not None and target.is_dir():
-        raise OptionError(f"cannot write {target}: it is a folder")
 
 
 def extraction_of(model: str, window: float, hop: float) -> Extraction:

@@ -14,10 +14,10 @@ from streamtag.commands.extraction import (
     Model,
     NoCache,
     Window,
-    check_writable,
     extraction_of,
     feature_cache,
 )
+from streamtag.commands.signals import install_signal_handlers
 from streamtag.errors import StreamtagError
 
 app = typer.Typer()
@@ -39,19 +39,27 @@ def features(
     jobs: Jobs = 0,
     no_cache: NoCache = False,
 ) -> None:
-    """All features of many files, for those who train elsewhere. Unreadable files are named and skipped."""
-    from streamtag.decoding.find import find_audio
-    from streamtag.learn.export import check_format, write_features
-    from streamtag.learn.features import FileFeatures, extract
+    """All features of many files, for those who train elsewhere.
 
-    check_writable(to)
+    Files that cannot be read are named and left out; what is off about others (cut, silent, clipped, a copy) is told.
+    """
+    from streamtag.decoding.find import find_audio
+    from streamtag.files.outputs import check_outputs
+    from streamtag.learn.export import check_format, write_features
+    from streamtag.learn.features import FileFeatures, extract, notes_on
+
     check_format(to)
     extraction = extraction_of(model, window, hop)
-    results = extract(find_audio(paths), extraction, feature_cache(no_cache), jobs=jobs, console=err)
+    found = find_audio(paths)
+    check_outputs([("--out", to)], found)
+    install_signal_handlers()
+    results = extract(found, extraction, feature_cache(no_cache), jobs=jobs, console=err)
     heard = [result for result in results if isinstance(result, FileFeatures)]
     failed = [result for result in results if isinstance(result, StreamtagError)]
     for error in failed:
         err.print(f"streamtag: {error}", style="red", markup=False)
+    for note in notes_on(heard):
+        err.print(f"note: {note}", markup=False)
     write_features(to, heard, extraction)
     patches = sum(len(file.features["taggram"]) for file in heard)
     out.print(f"written: {to} ({len(heard)} files, {patches} patches)", markup=False)

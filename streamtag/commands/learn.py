@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from streamtag.commands.console import err, out
+from streamtag.commands.console import EXIT_FAILED, err, out
 from streamtag.commands.extraction import (
     Hop,
     Jobs,
     Model,
     NoCache,
     Window,
-    check_writable,
     extraction_of,
     feature_cache,
 )
-from streamtag.errors import OptionError
+from streamtag.commands.signals import install_signal_handlers
+from streamtag.errors import OptionError, StreamtagError
 
 app = typer.Typer()
 
@@ -33,7 +35,8 @@ def learn(
         Path,
         typer.Argument(
             help="A folder with a folder of files for each class (one called none for background, if you like); or "
-            "a .csv or .tsv of path, label (several: a|b), and a group such as the artist, if wanted.",
+            "a table (.csv, .tsv) of path, label (several: a|b, or further cells) and, if wanted, a group such as the "
+            "artist.",
             metavar="DATA",
         ),
     ],
@@ -68,18 +71,22 @@ def learn(
     jobs: Jobs = 0,
     no_cache: NoCache = False,
 ) -> None:
-    """Learn your own tags from labelled files, to be played live."""
+    """Learn your own tags from labelled files, to be played live.
+
+    What cannot be read, or has nothing to hear in it, is left out and named. Copies of one sound are never learned from
+    and tested on at once.
+    """
+    from streamtag.files.outputs import check_outputs
     from streamtag.heads.file import write_head
     from streamtag.learn.data import read_labelled
     from streamtag.learn.training import Options, chosen_features, default_name
 
-    for target in (to, report):
-        check_writable(target)
-    if c <= 0:
-        raise OptionError(f"--C {c:g}: expected more than 0")
+    if not 0 < c < math.inf:
+        raise OptionError(f"--C {c:g}: expected a number above 0")
     extraction = extraction_of(model, window, hop)
     chosen_features(features, extraction.spec)
     labelled = read_labelled(data)
+    check_outputs([("--out", to), ("--report", report)], [data, *(clip.path for clip in labelled.clips)])
     options = Options(
         name=name or default_name(to),
         features=features,
@@ -93,10 +100,23 @@ def learn(
     from streamtag.learn.report import print_report, write_page
     from streamtag.learn.training import learn as learn_head
 
+    install_signal_handlers()
     lesson = learn_head(labelled, extraction, feature_cache(no_cache), options, jobs=jobs, console=err)
-    write_head(to, lesson.head)
-    print_report(lesson, out)
-    out.print(f"written: {to}", markup=False)
+    # First all that is to last, each whatever becomes of the other; then what is to be read.
+    writing: list[tuple[Path, Callable[[Path], object]]] = [(to, lambda path: write_head(path, lesson.head))]
     if report is not None:
-        write_page(report, lesson)
-        out.print(f"written: {report}", markup=False)
+        writing.append((report, lambda path: write_page(path, lesson)))
+    written: list[Path] = []
+    failures: list[StreamtagError] = []
+    for target, write in writing:
+        try:
+            write(target)
+            written.append(target)
+        except StreamtagError as error:
+            failures.append(error)
+    print_report(lesson, out)
+    for target in written:
+        out.print(f"written: {target}", markup=False)
+    for failure in failures:
+        err.print(f"streamtag: {failure}", style="red", markup=False)
+    raise typer.Exit(EXIT_FAILED if failures else 0)

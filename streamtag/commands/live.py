@@ -115,6 +115,8 @@ def live(
     from streamtag.osc.control import ControlPort, parse_listen
     from streamtag.osc.sink import OscSink
     from streamtag.osc.where import parse_destination
+    from streamtag.sinks.background import Background
+    from streamtag.sinks.notices import Notices
     from streamtag.sinks.throttled import Throttled
 
     if embeddings and format != "json":
@@ -135,26 +137,30 @@ def live(
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
     screen, view = _screen(format, embeddings, rate, others)
-    with stoppable(view):
-        with preparing(model, KERNELS[find_spec(model).family]):
-            from streamtag.opening import open_session  # the first of what is compiled is compiled here
+    sinks: list[Sink] = [screen, *others]
+    if view is None:  # else that shows what goes wrong
+        sinks.append(Background(Notices(_say), count_drops=False))
+    with preparing(model, KERNELS[find_spec(model).family]):
+        from streamtag.opening import open_session  # the first of what is compiled is compiled here
 
-            session = open_session(
-                options,
-                input,
-                [screen, *others],
-                channels=chosen,
-                loop=loop,
-                callback=callback,
-                control=control,
-                play=play,
-            )
-            try:
-                session.tagger.warm_up()
-            except BaseException:
-                session.stop()
-                raise
-        raise typer.Exit(run_session(session, screen, duration))
+        session = open_session(
+            options,
+            input,
+            sinks,
+            channels=chosen,
+            loop=loop,
+            callback=callback,
+            control=control,
+            play=play,
+        )
+        try:
+            session.tagger.warm_up()
+        except BaseException:
+            session.stop()
+            raise
+    with stoppable(view):
+        status = run_session(session, screen, duration)
+    raise typer.Exit(status)
 
 
 def _screen(
@@ -177,6 +183,10 @@ def _screen(
     return Background(view, waiting=1, count_drops=False), view
 
 
+def _say(line: str) -> None:
+    err.print(line, markup=False)
+
+
 def run_session(session: Session, screen: Wrapper, duration: float | None) -> int:
     """Run a session until it ends, for at most `duration` seconds, or until a signal; print its summary.
 
@@ -197,9 +207,6 @@ def run_session(session: Session, screen: Wrapper, duration: float | None) -> in
             with c_libraries_silent():
                 session.start()
                 defer_signals()
-                if screen.name != "terminal":  # the view shows it itself
-                    for name, trouble in session.stats.sink_trouble.items():
-                        err.print(f"note: {name} {trouble}; trying again", markup=False)
                 _wait(session, duration)
         finally:
             defer_signals()

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import numpy as np
 from av.audio.plane import AudioPlane
 from numpy.typing import NDArray
 
+from streamtag.decoding.drm import encryption
+from streamtag.decoding.part import Part
 from streamtag.decoding.reader import Array, AudioReader, RefusedError
+from streamtag.decoding.uniform import Uniform
 
 BARREN_PACKETS = 4_096
 """FFmpeg gives up after as many packets in a row without a sample in them."""
 DEMUX_ERRORS = 16
 """FFmpeg gives up after as many places where it could not go on reading the container."""
 STRAY_FRAMES = 8
-"""As many frames in a row of another rate or channel count are taken for damage; one more ends the file."""
+"""As many frames in a row of another rate or channel count are taken for damage where there are no checksums."""
 PADDING = 0.1
 """Seconds that a lossy file may be shorter than its header says: the encoder's padding may be counted there."""
 
 _LENGTH_IN_HEADER = {"mov", "flac", "wav", "w64", "aiff", "au", "caf", "ape", "wv", "tta", "tak", "matroska", "asf"}
 """Containers whose length FFmpeg reads, where for others it may guess."""
+_OF_SAMPLES, _PACKED = {"wav", "w64", "aiff"}, {"dts", "ac3", "eac3", "truehd"}
+_WITHOUT_CHECKSUMS = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "truehd", "mpegts", "mpeg", "spdif"}
+"""Containers in which damage may look like a frame of another rate or channel count."""
 _UNREADABLE_TITLES: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Titles that are not UTF-8 must not refuse a file. PyAV 19 lets them pass by itself, and has the option no more."""
 _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
@@ -36,9 +41,9 @@ class _Input:
     FFmpeg never sees the path, so a name with a colon in it does not make it open anything else.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file: BinaryIO = path.open("rb")
-        self._left = 64 * path.stat().st_size + 2**29
+    def __init__(self, part: Part) -> None:
+        self._file = part.open()
+        self._left = 64 * self._file.size + 2**29
 
     def read(self, size: int) -> bytes:
         self._left -= size
@@ -69,7 +74,7 @@ class FFmpegReader(AudioReader):
 
     def _open(self) -> None:
         try:
-            self._input = _Input(self.path)
+            self._input = _Input(self.part)
             # With no protocol allowed, playlists and the like cannot open other files, or the network.
             options = {"protocol_whitelist": "none"}
             self._container = av.open(self._input, options=options, **_UNREADABLE_TITLES)
@@ -80,11 +85,21 @@ class FFmpegReader(AudioReader):
         self._stream = self._container.streams.best("audio")
         if self._stream is None:
             raise RefusedError("no audio track in it", plain=True)
+        container = self._container.format.name.split(",")[0]
+        with self.part.open() as file:
+            if (how := encryption(file, container, self._stream.metadata)) is not None:
+                raise RefusedError(
+                    f"encrypted {how}".rstrip() + ": only its seller's own player can play it", plain=True
+                )
         if self._stream.codec_context is None:
-            raise RefusedError("no decoder for its audio track, or encrypted", plain=True)
+            raise RefusedError("no decoder for its audio track", plain=True)
         codec = self._stream.codec_context.codec
         self._round = codec.lossy and not codec.lossless
-        self.decoder = f"FFmpeg, {codec.canonical_name} in {self._container.format.name.split(',')[0]}"
+        self.decoder = f"FFmpeg, {codec.canonical_name} in {container}"
+        self._packed = container in _OF_SAMPLES and codec.canonical_name in _PACKED
+        if self._packed:
+            self._add_note(f"what it holds as samples are packets of {codec.canonical_name.upper()}: decoded as such")
+        self._patience = STRAY_FRAMES if container in _WITHOUT_CHECKSUMS else 0
         if self._stream.duration is not None:
             self.duration = float(self._stream.duration * self._stream.time_base)
         elif self._container.duration is not None:
@@ -103,8 +118,10 @@ class FFmpegReader(AudioReader):
                 self._damaged += 1
 
     def _decode(self) -> Generator[Array]:
-        shape: tuple[int, int] | None = None  # rate, channels
-        read = barren = stray = self._damaged = 0
+        uniform: Uniform | None = None
+        shape: tuple[int, int] | None = None  # rate and channels, at present
+        stray: list[tuple[tuple[int, int], Array]] = []
+        read = barren = self._damaged = 0
         position: int | None = None  # of the first packet that gives sound
         cut = False
         for packet in self._packets():
@@ -122,43 +139,55 @@ class FFmpegReader(AudioReader):
                     continue
                 # Not the frame's own rate: with MP3, that is the one before.
                 found = (self._stream.codec_context.sample_rate, frame.layout.nb_channels)
-                if shape is None:
+                if uniform is None or shape is None:
                     shape = self.samplerate, self.channels = found
+                    uniform = Uniform(*found)
+                if stray and found != stray[-1][0]:
+                    self._damaged += len(stray)
+                    stray.clear()
                 if found != shape:
-                    stray += 1
-                    continue
-                self._damaged += stray
-                stray = barren = 0
-                read += frame.samples
-                yield self._samples(frame)
-            if stray > STRAY_FRAMES or barren > BARREN_PACKETS:
+                    stray.append((found, self._samples(frame)))
+                    if len(stray) <= self._patience:
+                        continue
+                    shape = found
+                samples = [waiting for _, waiting in stray] or [self._samples(frame)]
+                stray.clear()
+                barren = 0
+                for part in samples:
+                    piece = uniform.push(part, found[0])
+                    read += len(piece)
+                    yield piece
+            if barren > BARREN_PACKETS:
                 break
-        if shape is None:
+        if uniform is None:
             if self._damaged:
                 raise RefusedError(f"nothing in it can be decoded (damaged packets: {self._damaged})", plain=True)
             return
+        piece = uniform.flush()
+        read += len(piece)
+        yield piece
+        self._damaged += len(stray)
         if self._damaged:
             self._add_note(f"damaged: {self._damaged} of its packets could not be decoded")
+        if uniform.note:
+            self._add_note(uniform.note)
         seconds = read / self.samplerate
-        if stray > STRAY_FRAMES:
-            self._add_note(
-                f"read up to {seconds:.2f} s, where {shape[0]} Hz, {shape[1]} channels"
-                f" turn into {found[0]} Hz, {found[1]} channels"
-            )
-        elif barren > BARREN_PACKETS:
+        if barren > BARREN_PACKETS:
             self._add_note(f"given up after {seconds:.2f} s, nothing but damage follows")
         elif cut:
             self._add_note("ends early: its last packet is cut")
-        elif self.duration and self._length_is_known(position):
+        elif self.duration and not uniform.changes and self._length_is_known(position):
             self._note_length(seconds, self.duration, PADDING if self._round else 0.001)
 
     def _length_is_known(self, position: int | None) -> bool:
         """Whether the header says the length, and FFmpeg did not guess it."""
         container = self._container.format.name.split(",")[0]
+        if self._packed:  # it is the length of the samples that they are not
+            return False
         if container != "mp3" or not position or not self.duration:
             return container in _LENGTH_IN_HEADER
         # FFmpeg goes by a Xing frame, right before the first packet, unless the file is far too long for it.
-        with self.path.open("rb") as file:
+        with self.part.open() as file:
             file.seek(max(0, position - 1_441))  # the longest frame
             before = file.read(min(position, 1_441))
         # a frame header, side information, the tag, flags with the lowest bit set, the number of frames
@@ -170,11 +199,12 @@ class FFmpegReader(AudioReader):
 
     def _samples(self, frame: Any) -> Array:
         # Not frame.to_ndarray(): with 8 or more planes, PyAV 18 reads behind the last one, and crashes.
-        planes: list[Any] = [AudioPlane(frame, n) for n in range(self.channels if frame.format.is_planar else 1)]
+        channels = frame.layout.nb_channels
+        planes: list[Any] = [AudioPlane(frame, n) for n in range(channels if frame.format.is_planar else 1)]
         dtype = _TYPES[frame.format.name.removesuffix("p")]
-        count = frame.samples * self.channels // len(planes)
+        count = frame.samples * channels // len(planes)
         data: NDArray[Any] = np.stack([np.frombuffer(plane, dtype, count) for plane in planes], axis=-1)
-        data = data.reshape(-1, self.channels)
+        data = data.reshape(-1, channels)
         if data.dtype.kind == "f" and self._round:
             data = np.clip(np.rint(data * 2**15), -(2**15), 2**15 - 1) / 2**15
         elif data.dtype.kind == "u":

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Generator
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import soundfile
 
+from streamtag.decoding.ogg import ogg_ends
 from streamtag.decoding.reader import Array, AudioReader, RefusedError
 
 PIECE = 65_536
@@ -27,10 +26,7 @@ class SndfileReader(AudioReader):
 
     def _open(self) -> None:
         try:
-            self._source = self.path.open("rb")
-            # Without its name: soundfile takes *.raw for headerless. (On Windows, libraries do not share descriptors.)
-            source = str(self.path) if os.name == "nt" else self._source.fileno()
-            self._file = file = soundfile.SoundFile(source, closefd=False)
+            self._file = file = soundfile.SoundFile(self._source_of(), closefd=False)
         except soundfile.LibsndfileError as error:
             raise RefusedError(error.error_string.rstrip(".")) from None
         except (RuntimeError, TypeError, OSError) as error:
@@ -42,14 +38,16 @@ class SndfileReader(AudioReader):
         self.samplerate, self.channels = file.samplerate, file.channels
         self.duration = file.frames / file.samplerate if 0 <= file.frames < 2**60 and file.samplerate else None
         self.decoder = f"libsndfile, {file.subtype} in {file.format}"
-        # Of a file that was cut, libsndfile counts what is left, and says so in its log only.
-        sizes = re.findall(r"(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", file.extra_info)
-        for claimed, there in ((int(claimed), int(there)) for claimed, there in sizes):
-            unknown = (claimed + 2**13) % 2**31 < 2**13  # what recorders write that do not know the length yet
-            if self.duration and there and not unknown:
-                self._note_length(self.duration, self.duration * claimed / there)
-        if file.format == "OGG" and not ogg_ends(self.path)[1]:
+        if file.format == "OGG" and not ogg_ends(self.part)[1]:
             self._add_note("ends early: the last Ogg page is missing")
+
+    def _source_of(self) -> str | int | BinaryIO:
+        if not self.part.is_whole:
+            self._source = cast(BinaryIO, self.part.open())
+            return self._source
+        # Without its name: soundfile takes *.raw for headerless. (On Windows, libraries do not share descriptors.)
+        self._source = self.path.open("rb")
+        return str(self.path) if os.name == "nt" else self._source.fileno()
 
     def _decode(self) -> Generator[Array]:
         read = 0
@@ -72,16 +70,3 @@ class SndfileReader(AudioReader):
             self._file.close()
         if self._source is not None:
             self._source.close()
-
-
-def ogg_ends(path: Path) -> tuple[bool, bool]:
-    """Whether the last page is of another stream than the first, and whether it is whole and marked as the last."""
-    with path.open("rb") as file:
-        serial = file.read(18)[14:]
-        file.seek(max(0, path.stat().st_size - 2**17))  # a page has 65,307 bytes at the most
-        tail = file.read()
-    page = tail[tail.rfind(b"OggS") :]
-    if not page.startswith(b"OggS") or len(page) < 27:
-        return False, False
-    size = 27 + page[26] + sum(page[27 : 27 + page[26]])
-    return page[14:18] != serial, bool(page[5] & 4) and len(page) >= size

@@ -1,7 +1,7 @@
 """Heads on disk: one safetensors file, arrays and JSON. Reading one executes nothing, whoever made it.
 
 Everything read is checked before it is used: the checksum, the names and widths of the features against the model, the
-shape and finiteness of every array, that labels are printable and distinct as OSC addresses.
+shape and finiteness of every array, that labels are printable and distinct.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from streamtag._slugs import slug
+from streamtag.decoding.regular import unopenable
 from streamtag.errors import HeadError
 from streamtag.heads.head import Array, Decision, PlainHead
 from streamtag.inference.base import feature_sizes
@@ -45,19 +45,13 @@ def check_names(name: str, labels: tuple[str, ...]) -> None:
     Raises
     ------
     HeadError
-        Empty, too long, not printable, or two labels with one OSC address.
+        Empty, too long, not printable, or two labels that are the same.
     """
     for text in (name, *labels):
         if not (text.strip() and text.isprintable() and len(text) <= LONGEST_NAME):
             raise HeadError(f"the name {text[:LONGEST_NAME]!r}: expected 1 to {LONGEST_NAME} printable characters")
-    taken: dict[str, str] = {}
-    for label in labels:
-        if slug(label) in taken:
-            raise HeadError(
-                f"the classes {taken[slug(label)]!r} and {label!r} would share the OSC address "
-                f"/streamtag/head/{slug(name)}/{slug(label)}: rename one of them"
-            )
-        taken[slug(label)] = label
+    if twice := next((label for place, label in enumerate(labels) if label in labels[:place]), None):
+        raise HeadError(f"two classes are called {twice!r}: rename one of them")
 
 
 def write_head(path: str | Path, head: PlainHead) -> Path:
@@ -106,6 +100,11 @@ def load_head(path: str | Path) -> PlainHead:
         Not a head, damaged, changed after it was written, or not for a model known here.
     """
     path = Path(path)
+    why = unopenable(path)
+    if why == "no such file":
+        raise HeadError(f"{path}: no such file; `streamtag learn DATA --out {path}` makes one")
+    if why is not None:
+        raise HeadError(f"{path}: {why}; a head is a file that `streamtag learn` writes")
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise HeadError(f"{path}: larger than any head ({LARGEST_FILE >> 20} MiB)")
@@ -114,11 +113,10 @@ def load_head(path: str | Path) -> PlainHead:
             if metadata.get("format") != FORMAT:
                 raise HeadError(f"{path}: a safetensors file, but not a head of streamtag's ({FORMAT})")
             arrays = {key: file.get_tensor(key) for key in sorted(file.keys())}
-    except FileNotFoundError:
-        raise HeadError(f"{path}: no such file; `streamtag learn DATA --out {path}` makes one") from None
     except (SafetensorError, OSError, struct.error, ValueError, TypeError) as error:
         raise HeadError(
-            f"{path}: not a head ({error}); a head is what `streamtag learn` writes, one safetensors file"
+            f"{path}: not a head, or one that was cut or damaged ({error}); a head is what `streamtag learn` writes, "
+            "one safetensors file"
         ) from error
     about = metadata.get("head", "")
     if metadata.get("sha256") != _sha256(about, arrays):
@@ -168,9 +166,9 @@ def check_heads(heads: Sequence[PlainHead], spec: ModelSpec) -> None:
             raise HeadError(
                 f"the head {head.name} was learned on other weights of {spec.name} than those installed: learn it again"
             )
-        if slug(head.name) in names:
+        if head.name in names:
             raise HeadError(f"two heads are called {head.name}: learn one of them again with another --name")
-        names.add(slug(head.name))
+        names.add(head.name)
 
 
 def _parse(about: Any, arrays: dict[str, Array]) -> PlainHead:

@@ -33,11 +33,23 @@ NEIGHBOURS = 5
 HIDDEN = 64
 PLATT_C = 100.0
 """Of the sigmoids: as good as unregularised, but finite where margins separate the classes wholly."""
+DEAD = 1e-4
+"""Of the largest spread: units with less count as 0. Most of the pools' are dead, and constant but for rounding."""
 
 
 def one_thread() -> Any:
     """Keep BLAS to one thread meanwhile: on matrices this small its threads wait for each other (20 times slower)."""
     return threadpool_limits(1, "blas")
+
+
+class _Scaler(StandardScaler):  # type: ignore[misc] # scikit-learn has no types
+    """Scales units to a spread of 1, but for dead ones, whose rounding would then be louder than all else."""
+
+    def fit(self, X: Array, y: None = None, sample_weight: None = None) -> _Scaler:  # noqa: N803
+        super().fit(X, y, sample_weight)
+        spread = np.sqrt(self.var_)
+        self.scale_[spread <= DEAD * spread.max()] = np.inf
+        return self
 
 
 class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
@@ -177,7 +189,7 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn
             return _projection(turn, X.shape[1]) | self._classifier_arrays(z, targets)
 
     def _steps(self, X: Array) -> list[Any]:  # noqa: N803
-        steps: list[Any] = [StandardScaler()] if self.classifier in ("linear-svm", "logistic", "mlp") else []
+        steps: list[Any] = [_Scaler()] if self.classifier in ("linear-svm", "logistic", "mlp") else []
         if self.pca is not None:
             units = min(self.pca, X.shape[1], max(1, len(X) - 1))
             steps.append(PCA(units, svd_solver="full"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import zipfile
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +16,13 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from streamtag.decoding.regular import unopenable
 from streamtag.errors import HeadError
 from streamtag.inference.networks.specs import SPECS
-from streamtag.learn.data import LABEL_COLUMNS, PATH_COLUMNS, parse_labels
+from streamtag.learn.data import LABEL_COLUMNS, NONE, PATH_COLUMNS, parse_labels
+from streamtag.learn.tables import Row, read_table, read_text
 
+ID_COLUMNS = (*PATH_COLUMNS, "id", "clip_id", "track_id")
 Values = NDArray[np.float64]
 
 
@@ -210,19 +213,23 @@ def read_rows(path: Path, tags: tuple[str, ...] | None = None) -> Rows:
         If it cannot be read.
     """
     try:
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz":
+            if (why := unopenable(path)) is not None:
+                raise HeadError(f"{path}: {why}; expected what `streamtag file --taggram` writes")
             return _read_npz(path)
-        text = path.read_text(encoding="utf-8-sig")
+        text, _ = read_text(path)
         first = text.partition("\n")[0]
         if "\t" in first and first.rstrip().endswith("]"):
             return _read_lists(path, text)
-        return _read_table(path, text, tags)
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        return _read_table(path, tags)
+    except (OSError, ValueError, LookupError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise HeadError(f"{path}: cannot be read as predictions or ground truth: {error}") from error
 
 
 def _read_npz(path: Path) -> Rows:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as stream, zipfile.ZipFile(stream):
+        stream.seek(0)
+        file = np.load(stream, allow_pickle=False)
         missing = {"taggram", "file_index", "files", "tags"} - set(file)
         if missing:
             raise HeadError(f"{path}: no {', '.join(sorted(missing))} in it; `streamtag file --taggram` writes them")
@@ -247,37 +254,50 @@ def _read_lists(path: Path, text: str) -> Rows:
     return Rows(values, None)
 
 
-def _read_table(path: Path, text: str, tags: tuple[str, ...] | None) -> Rows:
-    """A heading and rows: a column for each tag, or a column of labels."""
-    lines = text.splitlines()
-    rows = list(csv.reader(lines, delimiter="\t" if "\t" in text.partition("\n")[0] else ","))
-    head = [name.strip() for name in rows[0]] if rows else []
-    body = [row for row in rows[1:] if any(row)]
-    if len(head) < 2 or not body:
+def _read_table(path: Path, tags: tuple[str, ...] | None) -> Rows:
+    """A heading and rows: a column for each tag, or a column of labels (and perhaps further labels behind it)."""
+    rows = read_table(path, (*ID_COLUMNS, *LABEL_COLUMNS)).rows
+    if len(rows) < 2 or len(rows[0].cells) < 2:
         raise HeadError(f"{path}: expected a heading and rows: path, then a column for each tag")
+    head, body = rows[0].cells, rows[1:]
     lowered = [name.lower() for name in head]
-    name_at = next((lowered.index(name) for name in (*PATH_COLUMNS, "id", "clip_id") if name in lowered), 0)
+    name_at = next((lowered.index(name) for name in ID_COLUMNS if name in lowered), 0)
     label_at = next((lowered.index(name) for name in LABEL_COLUMNS if name in lowered), None)
     if label_at is not None:
-        given = {row[name_at]: set(parse_labels(row[label_at])) for row in body}
-        names = tags or tuple(sorted(set().union(*given.values())))
-        strange = set().union(*given.values()) - set(names) - {"none"}
-        if strange:
-            raise HeadError(f"{path}: labels that the predictions do not have: {', '.join(sorted(strange)[:5])}")
-        return Rows({key: np.array([tag in on for tag in names], float) for key, on in given.items()}, names)
+        return _of_labels(path, body, name_at, label_at, len(head), tags)
     columns = [i for i in range(len(head)) if i != name_at]
-    values = {row[name_at]: np.array([float(row[i]) for i in columns]) for row in body if len(row) == len(head)}
-    if len(values) < len(body):
-        raise HeadError(f"{path}: a file is there twice, or a row has not {len(head)} columns")
+    values: dict[str, Values] = {}
+    for row in body:
+        if len(row.cells) != len(head):
+            raise HeadError(f"{path}: line {row.line} has {len(row.cells)} cells, and the heading has {len(head)}")
+        try:
+            scores = np.array([float(row.cells[i]) for i in columns])
+        except ValueError as error:
+            raise HeadError(f"{path}: line {row.line} is not a path and a number for each tag ({error})") from error
+        if values.setdefault(row.cells[name_at], scores) is not scores:
+            raise HeadError(f"{path}: line {row.line}: {row.cells[name_at]} is there twice")
     return Rows(values, tuple(head[i] for i in columns))
+
+
+def _of_labels(
+    path: Path, body: Sequence[Row], name_at: int, label_at: int, width: int, tags: tuple[str, ...] | None
+) -> Rows:
+    given: dict[str, set[str]] = defaultdict(set)
+    for row in body:
+        if len(row.cells) <= max(name_at, label_at):
+            raise HeadError(f"{path}: line {row.line} has no label: {' '.join(row.cells)[:80]!r}")
+        cells = (row.cells[label_at], *(row.cells[width:] if label_at == width - 1 else ()))
+        given[row.cells[name_at]].update(label for cell in cells for label in parse_labels(cell))
+    seen = set[str]().union(*given.values())
+    names = tags or tuple(sorted(seen))
+    if strange := sorted(seen - {*names, NONE}):
+        raise HeadError(f"{path}: labels that the predictions do not have: {', '.join(strange[:5])}")
+    return Rows({key: np.array([tag in on for tag in names], float) for key, on in given.items()}, names)
 
 
 def _read_index(path: Path) -> dict[str, str]:
     """Lines of id TAB path."""
-    try:
-        lines = [line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise HeadError(f"{path}: cannot be read as an index: {error}") from error
+    lines = [line.split("\t") for line in read_text(path)[0].splitlines() if line.strip()]
     if any(len(line) < 2 for line in lines):
         raise HeadError(f"{path}: expected lines of id TAB path")
     return {line[0].strip(): line[1].strip() for line in lines}

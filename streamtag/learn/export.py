@@ -38,8 +38,9 @@ def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extr
     ----------
     target : Path
         .npz: an array for each feature (patches, units), `file_index` (patches,), index into `files`; `start`
-        (patches,), seconds; `files`, `sha256`, `tags`, `model`. .parquet: a row for each patch: `path`, `sha256`,
-        `start`, and a list of float32 for each feature.
+        (patches,), seconds; `files`, `sha256`, `sound_sha256` (the same for copies of a sound), `notes` (what is off
+        about a file), `tags`, `model`. .parquet: a row for each patch: `path`, `sha256`, `start`, `sound_sha256`, and a
+        list of float32 for each feature.
     files : sequence of FileFeatures
         What `extract` gave.
     extraction : Extraction
@@ -60,13 +61,15 @@ def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extr
         for name, size in feature_sizes(spec).items()
     }
     paths, checksums = [str(file.path) for file in files], [file.sha256 for file in files]
+    sounds, notes = [file.sound.sha256 for file in files], ["; ".join(file.sound.notes) for file in files]
     partial = target.with_name(target.name + ".partial")
     try:
         if target.suffix == ".parquet":
             columns = {
-                "path": [paths[i] for i in owner],
+                "path": [as_utf8(paths[i]) for i in owner],
                 "sha256": [checksums[i] for i in owner],
                 "start": starts,
+                "sound_sha256": [sounds[i] for i in owner],
                 **features,
             }
             _write_parquet(partial, columns, {"model": spec.name, "tags": "\n".join(spec.labels)})
@@ -77,6 +80,8 @@ def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extr
                 "start": starts,
                 "files": np.array(paths, np.str_),
                 "sha256": np.array(checksums, np.str_),
+                "sound_sha256": np.array(sounds, np.str_),
+                "notes": np.array(notes, np.str_),
                 "tags": np.array(spec.labels),
                 "model": np.array(spec.name),
             }
@@ -87,6 +92,11 @@ def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extr
         raise SinkError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def as_utf8(path: str) -> str:
+    """A path that is no text (bytes that are not UTF-8 in it) as text, each such byte by its number."""
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def _write_parquet(target: Path, columns: dict[str, Any], metadata: dict[str, str]) -> None:

@@ -3,36 +3,69 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from streamtag._places import user_cache
-from streamtag._terminal import can_draw
 from streamtag.decoding.decode import open_audio
+from streamtag.decoding.regular import unopenable
 from streamtag.dsp.params import PATCH_FRAMES
 from streamtag.errors import AudioFileError, StreamtagError
 from streamtag.inference.base import Features, Predictor, feature_sizes
 from streamtag.inference.factory import make_predictor
 from streamtag.inference.networks.specs import ModelSpec, check_window, find_spec
 from streamtag.inference.networks.weights import weights_sha256
+from streamtag.learn.copies import Fingerprint, same_sounds
+from streamtag.learn.progress import progress
 from streamtag.melstream import MelStream
 
 FORMAT = "streamtag-features-1"
+OUTLINE = "sound.outline"
+"""The outline's name among the arrays of a kept file."""
+PIECE = 1 << 22
+"""Bytes read at a time for a checksum."""
 AT_ONCE = 16
 """Windows predicted at a time."""
+FULL_SCALE = 1.5 * 2**-15
+"""How near to 1 a sample is that an encoder, or a converter of 16 bits or more, could not make larger."""
+CLIPPED = 0.01
+"""Loud masters hold a sample in a thousand there. As many as this are heard as distortion."""
 LEARNING_HOP = 62
 """Frames between two patches: 1 s, as the transfer learning that was published with musicnn did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What is known of a file's sound beside its features.
+
+    Attributes
+    ----------
+    sha256 : str
+        Checksum of the samples (see `Fingerprint.sha256`): the same for copies that differ as files.
+    outline : ndarray of float32, shape (frames, 16)
+        Nearly the same for copies through a lossy encoder.
+    nothing : str or None
+        Why there is nothing to hear, in words; None where there is something.
+    notes : tuple of str
+        What is off about the file: what its decoder noticed, and in what condition the sound is.
+    """
+
+    sha256: str
+    outline: NDArray[np.float32]
+    nothing: str | None
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +99,9 @@ class Extraction:
         """Checksum of the model's weights (errors: ModelError)."""
         return weights_sha256(self.model)
 
-    def of_file(self, path: Path, predictor: Predictor, check: Callable[[], None] = lambda: None) -> Features:
+    def of_file(
+        self, path: Path, predictor: Predictor, check: Callable[[float], None] = lambda _: None
+    ) -> tuple[Features, Sound]:
         """Features of a file's patches; one shorter than a patch is repeated to length.
 
         Parameters
@@ -76,12 +111,14 @@ class Extraction:
         predictor : Predictor
             From `predictor`.
         check : callable
-            Called now and then; may raise to give up.
+            Called with the seconds of each block; may raise to give up.
 
         Returns
         -------
-        dict of {str: ndarray of float32}
+        features : dict of {str: ndarray of float32}
             Arrays by name, each of shape (patches, units).
+        sound : Sound
+            What else is known of it.
 
         Raises
         ------
@@ -95,13 +132,21 @@ class Extraction:
             while predictor.due:
                 parts.append(predictor.take(AT_ONCE).features(self.spec))
 
+        def listen(logmel: NDArray[np.float32]) -> None:
+            predictor.push(logmel)
+            fingerprint.see(logmel)
+            judge()
+
         with open_audio(path) as reader:
             stream = MelStream(reader.samplerate, reader.channels, centered=True)
+            fingerprint, full, count = Fingerprint(reader.samplerate), 0, 0
             for block in reader.blocks():
-                check()
-                predictor.push(stream.push(block).logmel)
-                judge()
-            predictor.push(stream.flush().logmel)
+                check(len(block) / reader.samplerate)
+                fingerprint.hear(block)
+                full += int(np.count_nonzero(np.abs(np.abs(block) - 1) <= FULL_SCALE))
+                count += block.size
+                listen(stream.push(block).logmel)
+            listen(stream.flush().logmel)
         if not stream.samples_in:
             raise AudioFileError(path, "holds no samples")
         judge()
@@ -109,7 +154,13 @@ class Extraction:
             predictor.repeat_to_window()
             judge()
         predictor.reset()
-        return {name: np.concatenate([part[name] for part in parts]) for name in feature_sizes(self.spec)}
+        features = {name: np.concatenate([part[name] for part in parts]) for name in feature_sizes(self.spec)}
+        notes = [reader.note] if reader.note else []
+        if full > CLIPPED * count:
+            notes.append(f"clipped: {100 * full / count:.0f} % of its samples are at full scale")
+        if stream.nonfinite and reader.silence is None:
+            notes.append(f"{stream.nonfinite} NaN or infinite samples were replaced by 0")
+        return features, Sound(fingerprint.sha256, fingerprint.outline, reader.silence, tuple(notes))
 
 
 class FeatureCache:
@@ -131,45 +182,67 @@ class FeatureCache:
         folder = Path(chosen) if chosen else user_cache()
         return cls(None if folder is None else folder / "features")
 
-    def get(self, key: str, sizes: dict[str, int]) -> Features | None:
+    def get(self, key: str, sizes: dict[str, int]) -> tuple[Features, Sound] | None:
         """What was kept under a key; None for nothing, or for something that is not it."""
         if self.folder is None:
             return None
         try:
-            kept: Features = load_file(self.folder / f"{key}.safetensors")
-        except (OSError, SafetensorError, ValueError):
+            with safe_open(self.folder / f"{key}.safetensors", framework="np") as file:
+                kept: Features = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - is no dict
+                about = json.loads((file.metadata() or {})["sound"])
+                sound = Sound(about["sha256"], kept.pop(OUTLINE), about["nothing"], tuple(about["notes"]))
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             return None
-        sound = {name: value.shape[1:] for name, value in kept.items()} == {name: (n,) for name, n in sizes.items()}
-        return kept if sound else None
+        fits = {name: value.shape[1:] for name, value in kept.items()} == {name: (n,) for name, n in sizes.items()}
+        return (kept, sound) if fits else None
 
-    def put(self, key: str, features: Features) -> None:
+    def put(self, key: str, features: Features, sound: Sound) -> None:
         """Keep features; where that is not possible, they are computed again the next time."""
         if self.folder is None:
             return
-        partial = self.folder / f"{key}.{threading.get_ident()}.partial"
+        partial = self.folder / f"{key}.{os.getpid()}.{threading.get_ident()}.partial"
         with suppress(OSError, SafetensorError):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
-                save_file(features, partial)
+                about = {"sha256": sound.sha256, "nothing": sound.nothing, "notes": sound.notes}
+                save_file({**features, OUTLINE: sound.outline}, partial, {"sound": json.dumps(about)})
                 partial.replace(self.folder / f"{key}.safetensors")
             finally:
                 partial.unlink(missing_ok=True)
 
 
-def content_sha256(path: Path) -> str:
+def content_sha256(path: Path, check: Callable[[], None] = lambda: None) -> str:
     """Checksum of a file's bytes.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    check : callable
+        Called now and then; may raise to give up.
+
+    Returns
+    -------
+    str
+        SHA-256, in hexadecimal digits.
 
     Raises
     ------
     AudioFileError
-        If it cannot be read.
+        If it cannot be read, or is no regular file, whose end might never come.
     """
+    if unopenable(path) is not None:
+        open_audio(path).close()  # knows best what to say of it
+    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while piece := file.read(PIECE):
+                check()
+                digest.update(piece)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise AudioFileError(path, f"cannot be read: {reason}") from error
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +257,14 @@ class FileFeatures:
         Checksum of its bytes.
     features : dict of {str: ndarray of float32}
         Arrays by name, each of shape (patches, units).
+    sound : Sound
+        What else is known of it.
     """
 
     path: Path
     sha256: str
     features: Features
+    sound: Sound
 
 
 def extract(
@@ -207,28 +283,46 @@ def extract(
     jobs : int
         Files at a time; 0: one for each processor.
     console : Console or None
-        Where progress is shown, if it is a terminal.
+        Where progress is shown.
 
     Returns
     -------
     list of FileFeatures or StreamtagError
         One result for each path.
     """
-    work = _Work(extraction, cache)
     with (
-        progress(console, "hearing", len(paths)) as advance,
+        progress(console, "hearing", len(paths)) as steps,
         ThreadPoolExecutor(jobs or os.cpu_count() or 1, thread_name_prefix="streamtag-features") as executor,
     ):
+        work = _Work(extraction, cache, steps.detail)
         results = []
         try:
             for result in executor.map(work, paths):
                 results.append(result)
-                advance()
+                steps.advance()
         except BaseException:
             work.stopping.set()
             executor.shutdown(cancel_futures=True)
             raise
     return results
+
+
+def notes_on(files: Sequence[FileFeatures]) -> Iterator[str]:
+    """What a user should know of files that were heard: what is off about them, and which are copies.
+
+    Yields
+    ------
+    str
+        A note.
+    """
+    for file in files:
+        for note in file.sound.notes:
+            yield f"{file.path}: {note}"
+    heard = [file for file in files if file.sound.nothing is None]
+    same: dict[int, list[str]] = {}
+    for one, other in same_sounds([file.sound.sha256 for file in heard], [file.sound.outline for file in heard]):
+        same.setdefault(one, [str(heard[one].path)]).append(str(heard[other].path))
+    yield from (f"the same sound: {', '.join(copies)}" for copies in same.values())
 
 
 class Stopped(BaseException):
@@ -238,33 +332,42 @@ class Stopped(BaseException):
 class _Work:
     """One file's features, on whichever thread; the network is built when a file is first not in the cache."""
 
-    def __init__(self, extraction: Extraction, cache: FeatureCache) -> None:
-        self.extraction, self.cache = extraction, cache
+    def __init__(self, extraction: Extraction, cache: FeatureCache, tell: Callable[[str], None]) -> None:
+        self.extraction, self.cache, self._tell = extraction, cache, tell
         self.sizes = feature_sizes(extraction.spec)
         e = extraction
         self.how = f"{FORMAT} {e.weights_sha256()} {e.window_frames} {e.hop_frames}"
         self.stopping = threading.Event()
         self._local = threading.local()
         self._building = threading.Lock()
+        self._seconds = 0.0  # of sound heard so far, for those who wait
 
     def __call__(self, path: Path) -> FileFeatures | StreamtagError:
         try:
-            content = content_sha256(path)
+            content = content_sha256(path, self._check)
             key = hashlib.sha256(f"{self.how} {content}".encode()).hexdigest()
-            features = self.cache.get(key, self.sizes)
-            if features is None:
+            kept = self.cache.get(key, self.sizes)
+            if kept is None:
                 self._check()
                 with open_audio(path):  # what cannot be read is named before a network is built for it
                     pass
-                features = self.extraction.of_file(path, self._predictor(), self._check)
-                self.cache.put(key, features)
-            return FileFeatures(path, content, features)
+                kept = self.extraction.of_file(path, self._predictor(), self._heard)
+                self.cache.put(key, *kept)
+            return FileFeatures(path, content, *kept)
         except AudioFileError as error:
             return error
+        except OSError as error:  # of a disk that was pulled, say: the others are heard all the same
+            return AudioFileError(path, f"cannot be read: {error.strerror or error}")
 
     def _check(self) -> None:
         if self.stopping.is_set():
             raise Stopped
+
+    def _heard(self, seconds: float) -> None:
+        self._check()
+        self._seconds += seconds
+        minutes, rest = divmod(int(self._seconds), 60)
+        self._tell(f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} of sound")
 
     def _predictor(self) -> Predictor:
         if not hasattr(self._local, "predictor"):
@@ -272,13 +375,3 @@ class _Work:
                 self._local.predictor = self.extraction.predictor()
         predictor: Predictor = self._local.predictor
         return predictor
-
-
-@contextmanager
-def progress(console: Console | None, what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar, if the console is a terminal; the body calls what it is given once a step."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = console is not None and console.is_terminal and can_draw(console.file)
-    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)

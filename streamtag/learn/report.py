@@ -62,8 +62,14 @@ def print_report(lesson: Lesson, console: Console) -> None:
             console.print(_confusion(lesson.figures, matrix))
     for note in lesson.notes:
         console.print(f"note: {note}", markup=False)
+    if lesson.skipped:
+        console.print(f"left out, {_files(len(lesson.skipped))}:", markup=False)
     for reason in lesson.skipped:
-        console.print(f"skipped: {reason}", markup=False)
+        console.print(f"  {reason}", markup=False)
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'s' if count != 1 else ''}"
 
 
 def _classes(figures: Figures) -> Table:
@@ -134,14 +140,23 @@ def write_page(path: Path, lesson: Lesson) -> None:
             parts.append(_matrix(figures, figures.confusion))
     parts += [f'<p class="note">{escape(note)}</p>' for note in lesson.notes]
     if lesson.skipped:
-        parts.append("<h2>Skipped</h2><ul>" + "".join(f"<li>{escape(why)}</li>" for why in lesson.skipped) + "</ul>")
+        parts.append(
+            f"<h2>Left out, {_files(len(lesson.skipped))}</h2><ul>"
+            + "".join(f"<li>{escape(why)}</li>" for why in lesson.skipped)
+            + "</ul>"
+        )
     title = escape(lesson.head.name)
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>\n"
     )
+    partial = path.with_name(path.name + ".partial")
     try:
-        path.write_text(page, encoding="utf-8")
+        try:
+            partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # names of files may be no text
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise HeadError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,24 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from streamtag import __version__
-from streamtag.errors import HeadError, OptionError
+from streamtag._slugs import slug, slugs
+from streamtag.errors import OptionError
 from streamtag.heads.file import check_names
 from streamtag.heads.head import Array, PlainHead, Statistic
 from streamtag.inference.base import feature_sizes
 from streamtag.inference.networks.specs import ModelSpec
-from streamtag.learn.data import Clip, Labelled
+from streamtag.learn.data import Labelled
 from streamtag.learn.estimator import Classifier, Head, one_thread
-from streamtag.learn.features import Extraction, FeatureCache, FileFeatures, extract, progress
+from streamtag.learn.features import Extraction, FeatureCache, extract
+from streamtag.learn.material import Material, check_files, material_of
 from streamtag.learn.metrics import Figures, figures, right_share
+from streamtag.learn.progress import progress
 from streamtag.learn.splits import folds as split
 
 AUTO = "auto"
 PATCH_ROWS = 4000
 """Patches learned from at the most, with `patches`: as many of each file, evenly spread."""
 PATCHES_OF_A_FILE = 16
-FEW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Lesson:
     candidates : dict of {str: float}
         Accuracy of each set of features that was tried, by its name.
     skipped : tuple of str
-        Files that could not be read, and why.
+        Files that could not be read, or have nothing to learn from in them, and why.
     notes : tuple of str
         What a user should know.
     """
@@ -91,20 +92,6 @@ class Lesson:
     candidates: dict[str, float]
     skipped: tuple[str, ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """Files as numbers: features by file, `targets` (files, classes), `groups` (files,)."""
-
-    files: Sequence[FileFeatures]
-    targets: NDArray[np.bool_]
-    groups: NDArray[np.intp]
-    exclusive: bool
-
-    def patches(self, features: tuple[str, ...]) -> list[NDArray[np.float32]]:
-        """Joined features of each file: float32 (patches, units)."""
-        return [np.concatenate([file.features[name] for name in features], axis=1) for file in self.files]
 
 
 def candidates(spec: ModelSpec) -> list[tuple[str, ...]]:
@@ -159,7 +146,7 @@ def learn(
     jobs : int
         Files heard at a time; 0: one for each processor.
     console : Console or None
-        Where progress is shown, if it is a terminal.
+        Where progress is shown.
 
     Returns
     -------
@@ -177,18 +164,18 @@ def learn(
     """
     sets = chosen_features(options.features, extraction.spec)
     check_names(options.name, labelled.labels)
+    check_files(labelled)
     heard = extract([clip.path for clip in labelled.clips], extraction, cache, jobs=jobs, console=console)
-    skipped = [str(result) for result in heard if not isinstance(result, FileFeatures)]
-    pairs = [(clip, file) for clip, file in zip(labelled.clips, heard, strict=True) if isinstance(file, FileFeatures)]
-    material, notes = _material(labelled, pairs)
+    material, skipped, notes = material_of(labelled, heard)
+    notes += _addresses(labelled.labels)
 
     tried: dict[str, tuple[tuple[str, ...], Figures]] = {}
-    with progress(console, "testing", len(sets)) as advance, one_thread():
+    with progress(console, "testing", len(sets)) as steps, one_thread():
         for features in sets:
             tested = left_out_figures(material, labelled.labels, features, options)
             if tested is not None:
                 tried["+".join(features)] = features, tested
-            advance()
+            steps.advance()
     if tried:
         # more files right, then the better probabilities, then the smaller
         best, known = max(tried.values(), key=lambda item: (round(_merit(item[1]), 6), -item[1].log_loss))
@@ -272,58 +259,11 @@ def _head_of(patches: Sequence[NDArray[np.float32]], material: Material, options
     return options.head().fit(rows, y, groups=material.groups[owner])
 
 
-def _material(labelled: Labelled, pairs: Sequence[tuple[Clip, FileFeatures]]) -> tuple[Material, list[str]]:
-    """Numbers of what could be read, and what a user should know of it.
-
-    Raises
-    ------
-    HeadError
-        If less than two classes are left, or a class is true of every file.
-    """
-    clips, files = [clip for clip, _ in pairs], [file for _, file in pairs]
-    targets = np.array([[label in clip.labels for label in labelled.labels] for clip in clips], bool)
-    targets = targets.reshape(len(clips), len(labelled.labels))
-    empty = [label for label, column in zip(labelled.labels, targets.T, strict=True) if not column.any()]
-    if empty:
-        raise HeadError(
-            f"no file that can be read for {', '.join(empty)}: give it some (10 are a start), or leave the class out"
-        )
-    full = [label for label, column in zip(labelled.labels, targets.T, strict=True) if column.all()]
-    if full:
-        raise HeadError(f"{', '.join(full)} is on every file: add files without it, labelled none")
-    groups = _groups(clips, files)
-    notes = []
-    lonely = ~np.array([np.unique(groups[column]).size >= 2 for column in targets.T], bool)
-    for k in np.flatnonzero(lonely):
-        what = "one file only" if targets[:, k].sum() == 1 else "files of one group only"
-        notes.append(f"{labelled.labels[k]}: {what}, so it is learned but cannot be tested; give it another")
-    few = [label for label, n in zip(labelled.labels, targets.sum(axis=0), strict=True) if 1 < n < FEW]
-    if few:
-        notes.append(f"few files ({', '.join(few)}: less than {FEW}): the figures are rough")
-    notes += _same_content(clips, files)
-    return Material(files, targets, groups, labelled.exclusive), notes
-
-
-def _groups(clips: Sequence[Clip], files: Sequence[FileFeatures]) -> NDArray[np.intp]:
-    """A number for each group; files of the same content are in one group, whatever they are called."""
-    by_content: dict[str, str] = {}
-    names = []
-    for clip, file in zip(clips, files, strict=True):
-        name = f"group {clip.group}" if clip.group else f"file {file.sha256}"
-        names.append(by_content.setdefault(file.sha256, name))
-    numbers: NDArray[np.intp] = np.unique(names, return_inverse=True)[1]
-    return numbers
-
-
-def _same_content(clips: Sequence[Clip], files: Sequence[FileFeatures]) -> list[str]:
-    same: dict[str, list[Clip]] = defaultdict(list)
-    for clip, file in zip(clips, files, strict=True):
-        same[file.sha256].append(clip)
-    return [
-        f"the same sound with different labels: {', '.join(str(clip.path) for clip in twins)}"
-        for twins in same.values()
-        if len({clip.labels for clip in twins}) > 1
-    ]
+def _addresses(labels: Sequence[str]) -> Iterator[str]:
+    """What labels are called in OSC addresses, where that cannot be guessed."""
+    made = slugs(labels)
+    if strange := [label for label in labels if not label.isascii() or made[label] != slug(label)]:
+        yield "in OSC addresses: " + ", ".join(f"{label} is {made[label]}" for label in strange)
 
 
 def default_name(out: Path) -> str:

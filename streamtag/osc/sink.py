@@ -15,11 +15,11 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from streamtag._slugs import slug
+from streamtag._slugs import slugs
 from streamtag.osc.destination import Destination
 from streamtag.osc.where import check_destination
 from streamtag.results import Stats, TagFrame
-from streamtag.sinks.base import SessionInfo, troubles
+from streamtag.sinks.base import HeadInfo, SessionInfo, troubles
 from streamtag.sinks.wallclock import unix_times
 
 LARGEST_DATAGRAM = 1472
@@ -105,10 +105,35 @@ class _EmbeddingDatagrams:
             yield datagram
 
 
+class _Addresses:
+    """Addresses of the model's tags (group "") and of the classes of heads (group: its name), each of its own."""
+
+    def __init__(self, labels: Iterable[str] = (), heads: Iterable[HeadInfo] = ()) -> None:
+        groups = {"": labels, **{head.name: head.labels for head in heads}}
+        self._slugs = {group: slugs(labels) for group, labels in groups.items()}
+        made = {name: f"/{slug}" for name, slug in slugs(name for name in groups if name).items()}
+        self._prefixes = {"": "/streamtag"} | {name: f"/streamtag/head{slug}" for name, slug in made.items()}
+        self._active = {"": "/streamtag/active"} | {name: f"/streamtag/active{slug}" for name, slug in made.items()}
+
+    def scores(self, group: str) -> list[str]:
+        prefix = self._prefixes[group] if group else "/streamtag/tag"
+        return [f"{prefix}/{slug}" for slug in self._slugs[group].values()]
+
+    def best(self, group: str) -> str:
+        return self._prefixes[group] if group else "/streamtag/top"
+
+    def switch(self, group: str, label: str) -> str:
+        return f"{self._prefixes[group]}/on/{self._slugs[group][label]}"
+
+    def active(self, group: str) -> str:
+        return self._active[group]
+
+
 class _Switches:
     """What is on, in the order in which it was switched on: for a receiver that comes late, and for the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, addresses: _Addresses) -> None:
+        self._addresses = addresses
         self._groups: dict[str, dict[str, bool]] = {"": {}}  # tags; then heads by name
 
     def take(self, group: str, switched: Iterable[tuple[str, bool]]) -> Iterator[OscMessage]:
@@ -127,7 +152,7 @@ class _Switches:
         """The names of what is on."""
         found = []
         for group, known in self._groups.items():
-            address = f"/streamtag/active/{slug(group)}" if group else "/streamtag/active"
+            address = self._addresses.active(group)
             names = [label for label, on in known.items() if on]
             while (made := message(address, *names)).size > LARGEST_DATAGRAM - BUNDLE_HEADER - SIZE_FIELD:
                 names.pop()
@@ -140,10 +165,8 @@ class _Switches:
         self._groups = {"": {}}
         return [self._message(group, label, False) for group, label in on]
 
-    @staticmethod
-    def _message(group: str, label: str, on: bool) -> OscMessage:
-        prefix = f"/streamtag/head/{slug(group)}" if group else "/streamtag"
-        return message(f"{prefix}/on/{slug(label)}", int(on))
+    def _message(self, group: str, label: str, on: bool) -> OscMessage:
+        return message(self._addresses.switch(group, label), int(on))
 
 
 class OscSink:
@@ -173,7 +196,8 @@ class OscSink:
         self.name = f"osc {f'[{host}]' if ':' in host else host}:{port}"
         self._destination = Destination(host, port)
         self._with_embeddings = embeddings
-        self._switches = _Switches()
+        self._addresses = _Addresses()
+        self._switches = _Switches(self._addresses)
         self._arrivals = 0  # of the destination, when all switches were last sent
 
     @property
@@ -194,11 +218,10 @@ class OscSink:
         self._destination.open()
         self._arrivals = self._destination.arrivals
         self._info = info
-        self._tags = _ScoreDatagrams([f"/streamtag/tag/{slug(label)}" for label in info.labels])
-        self._heads = [
-            _ScoreDatagrams([f"/streamtag/head/{slug(head.name)}/{slug(label)}" for label in head.labels])
-            for head in info.heads
-        ]
+        self._addresses = _Addresses(info.labels, info.heads)
+        self._switches = _Switches(self._addresses)
+        self._tags = _ScoreDatagrams(self._addresses.scores(""))
+        self._heads = [_ScoreDatagrams(self._addresses.scores(head.name)) for head in info.heads]
         self._embedding = _EmbeddingDatagrams(info.embedding_size)
 
     def frame(self, frame: TagFrame) -> None:
@@ -211,24 +234,23 @@ class OscSink:
             message("/streamtag/frame", frame.index, frame.time, frame.latency_ms, frame.level_dbfs),
             message("/streamtag/seconds", *_exact(frame.time)),
             *_times(frame),
-            message("/streamtag/top", *(part for named in frame.top for part in named)),
+            message(self._addresses.best(""), *(part for named in frame.top for part in named)),
             *switched,
         ]
         for head, its_switches in zip(frame.heads, of_heads, strict=True):
             # at rest no class is the likeliest
-            messages.append(
-                message(f"/streamtag/head/{slug(head.name)}", *(part for top in head.top[:1] for part in top))
-            )
+            best = self._addresses.best(head.name)
+            messages.append(message(best, *(part for top in head.top[:1] for part in top)))
             messages += its_switches
         self._send_bundles(messages)
         for datagram in self._tags.fill(frame.scores):
-            self._send(datagram)
+            self._destination.send(datagram)
         for datagrams, head in zip(self._heads, frame.heads, strict=True):
             for datagram in datagrams.fill(head.scores):
-                self._send(datagram)
+                self._destination.send(datagram)
         if self._with_embeddings:
             for datagram in self._embedding.fill(frame.embedding):
-                self._send(datagram)
+                self._destination.send(datagram)
         self._greet()
 
     def status(self, stats: Stats) -> None:
@@ -246,6 +268,7 @@ class OscSink:
                 message("/streamtag/added", *map(float, added)),
                 message("/streamtag/gaps", stats.gaps, float(stats.gap_seconds), stats.overflows),
                 message("/streamtag/rested", stats.hops_gated),
+                message("/streamtag/level", float(stats.level_dbfs)),
                 message("/streamtag/trouble", *_fitting(troubles(stats, self._info.source))),
                 *self._switches.listed(),
             ]
@@ -265,12 +288,9 @@ class OscSink:
             self._arrivals = self._destination.arrivals
             self._send_bundles(self._switches.all())
 
-    def _send(self, datagram: bytes | bytearray) -> None:
-        self._destination.send(datagram)
-
     def _send_bundles(self, messages: Sequence[OscMessage]) -> None:
         for group in grouped(messages):
-            self._send(bundle(group))
+            self._destination.send(bundle(group))
 
 
 def _times(frame: TagFrame) -> Iterator[OscMessage]:

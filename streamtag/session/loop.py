@@ -14,6 +14,7 @@ from streamtag.session.listeners import Listeners
 from streamtag.session.meter import Meter
 from streamtag.session.outlet import Outlet
 from streamtag.session.pipeline import Pipeline
+from streamtag.session.watch import Counts, Watch
 from streamtag.sinks.base import HeadInfo, SessionInfo, Sink
 from streamtag.sources.base import Source
 from streamtag.tagging.tagger import Tagger
@@ -23,6 +24,8 @@ POLL_SECONDS = 0.001
 RESTING_POLL_SECONDS = 0.008
 """The same while nothing is to be predicted."""
 STATUS_SECONDS = 1.0
+FIRST_STATUS_SECONDS = 0.25
+"""The same until the first result: a level is to be seen at once, not only after a window of sound."""
 
 
 class Loop:
@@ -71,6 +74,8 @@ class Loop:
         self.outlet = Outlet(sinks)
         self._intake = Intake(source)
         self._pipeline = Pipeline(tagger, self._intake, self._pass_on)
+        self._watch = Watch()
+        self._heard = False  # whether there was a frame
         self._closed = self._source_stopped = False
 
     def prepare(self) -> None:
@@ -123,7 +128,7 @@ class Loop:
         predicted = self._pipeline.predict()
         if events or predicted:
             self.meter.worked(time.monotonic() - began, predicted=predicted)
-        if self.meter.since_report(began) >= STATUS_SECONDS:
+        if self.meter.since_report(began) >= (STATUS_SECONDS if self._heard else FIRST_STATUS_SECONDS):
             self._report(began)
         return bool(events) or predicted
 
@@ -179,6 +184,8 @@ class Loop:
             hops_skipped=meter.skipped,
             hops_lost=tagger.hops_lost,
             gate_closed=self._pipeline.gate_closed,
+            level_dbfs=self._pipeline.level.dbfs,
+            warnings=self._watch.warnings,
             frame_drops=self.listeners.drops,
             sink_drops=self.outlet.drops,
             sink_errors=self.outlet.errors,
@@ -196,12 +203,26 @@ class Loop:
         )
 
     def _pass_on(self, frame: TagFrame) -> None:
+        self._heard = True
         self.outlet.frame(frame)
         self.listeners.publish(frame)
 
     def _report(self, now: float) -> None:
         self.meter.report(now)
+        self._watch.look(now, self._counts(), self._pipeline.level)
         self.outlet.status(self.stats)
+
+    def _counts(self) -> Counts:
+        counters, meter, level = self._intake.counters, self.meter, self._pipeline.level
+        return Counts(
+            lost=counters.lost,
+            overflows=counters.overflows,
+            nonfinite=counters.nonfinite + self.tagger.nonfinite,
+            hops=meter.hops,
+            skipped=meter.skipped,
+            samples=level.samples,
+            clipped=level.clipped,
+        )
 
     def _set_state(self, state: State) -> None:
         self.state = self.state.to(state)

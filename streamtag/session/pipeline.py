@@ -10,6 +10,7 @@ from typing import Protocol
 from streamtag.results import State, TagFrame
 from streamtag.session.commands import Pause, Reset, Resume, SetHop, SetThreshold, SetTop
 from streamtag.session.events import Back, Ended, Event, Gone, Lost, NewStream, Samples
+from streamtag.session.level import Level
 from streamtag.session.meter import Meter
 from streamtag.tagging.tagger import Tagger
 
@@ -45,6 +46,8 @@ class Pipeline:
     ----------
     meter : Meter
         Counts hops and their latency.
+    level : Level
+        How loud what comes in is.
     paused : bool
         Whether nothing is to be predicted and sent.
     gone : bool
@@ -57,6 +60,7 @@ class Pipeline:
 
     def __init__(self, tagger: Tagger, times: Times, pass_on: Callable[[TagFrame], None]) -> None:
         self.meter = Meter()
+        self.level = Level()
         self.paused = False
         self.gone = False
         self.gate_closed = False
@@ -79,6 +83,7 @@ class Pipeline:
         """Act on one event."""
         match event:
             case Samples(samples, samplerate):
+                self.level.feed(samples, samplerate)
                 self._tagger.feed_mono(samples, samplerate)
             case Lost(samples=count, samplerate=samplerate):
                 self._tagger.lose(count, samplerate)

@@ -135,8 +135,9 @@ def distinct_names(sinks: Sequence[Sink]) -> list[str]:
 
 def troubles(stats: Stats, source: str) -> list[str]:
     """What is wrong at present, with the input and with each sink: ``osc 127.0.0.1:9000: nobody listens there``."""
-    wrong = {source: stats.trouble, **stats.sink_trouble}
-    return [f"{name}: {trouble}" for name, trouble in wrong.items() if trouble]
+    with_input = [*([stats.trouble] if stats.trouble else []), *stats.warnings.values()]
+    with_sinks = [f"{name}: {trouble}" for name, trouble in stats.sink_trouble.items()]
+    return [*(f"{source}: {trouble}" for trouble in with_input), *with_sinks]
 
 
 class Wrapper(BaseSink):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import IO, Any
 
+from streamtag._terminal import on_one_line
 from streamtag.results import SILENCE_DBFS, State, Stats, TagFrame
 from streamtag.sinks.base import SessionInfo, troubles
 from streamtag.sinks.wallclock import unix_times
@@ -55,7 +56,7 @@ class TextLines(_Lines):
         tags = _named(frame.top, frame.gated)
         for head in frame.heads:
             tags += f"  | {head.name}: {_named(head.top, frame.gated)}"
-        self._writer.write(f"{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {tags}")
+        self._writer.write(f"{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {on_one_line(tags)}")
 
 
 def _named(top: Sequence[tuple[str, float]], gated: bool) -> str:
@@ -110,6 +111,7 @@ class JsonLines(_Lines):
         """Put the state on the next line; on one of its own where none may come soon."""
         self._status = {
             "state": stats.state.value,
+            "level_dbfs": round(stats.level_dbfs, 1),
             "trouble": troubles(stats, self._source),
             "samples_lost": stats.samples_lost,
             "overflows": stats.overflows,

@@ -13,6 +13,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from streamtag._encoding import writable
+from streamtag._terminal import on_one_line
 from streamtag.results import SILENCE_DBFS, HeadFrame, State, Stats, TagFrame
 from streamtag.sinks.base import BaseSink, SessionInfo, Sink, distinct_names
 from streamtag.sinks.painter import Painter
@@ -132,7 +133,8 @@ class TerminalView(BaseSink):
 
     def _text(self, *parts: tuple[str, str]) -> Text:
         """Parts with their styles, in characters that the terminal's encoding has."""
-        return Text.assemble(*((writable(part, self._console.encoding), style) for part, style in parts))
+        encoding = self._console.encoding
+        return Text.assemble(*((writable(on_one_line(part), encoding), style) for part, style in parts))
 
     # --- what is heard --------------------------------------------------------------------------------------------
 
@@ -162,16 +164,16 @@ class TerminalView(BaseSink):
                 rows.append(_Row(self._text(("–", "dim")), TAGS + place))
                 continue
             style = "bold green" if tag in heard.on else ""
-            label = set_cell_size(writable(tag, self._console.encoding), width)
+            label = set_cell_size(writable(on_one_line(tag), self._console.encoding), width)
             drawn = f" {bar(score, cells):{cells}}" if cells > 0 else ""
             row = self._text((label, style), (drawn, style or "cyan"), (f" {score:.2f}", ""))
             rows.append(_Row(row, TAGS + place))
         return rows
 
     def _level(self, columns: int) -> Text:
-        if self._frame is None:
+        if self._frame is None and self._stats is None:
             return self._text(("level  -", ""))
-        level = self._frame.level_dbfs
+        level = self._frame.level_dbfs if self._frame else self._stats.level_dbfs if self._stats else SILENCE_DBFS
         share = 1 - level / QUIETEST_SHOWN_DBFS
         colour = "red" if level > -1 else "yellow" if level > -6 else "green"
         shown = "silence" if level <= SILENCE_DBFS else f"{level:6.1f} dBFS"
@@ -223,6 +225,7 @@ class TerminalView(BaseSink):
         lines = []
         if stats.trouble:
             lines.append((f"{self._info.source}: {stats.trouble}", "bold red"))
+        lines += [(f"{self._info.source}: {warning}", "yellow") for warning in stats.warnings.values()]
         for name in self._others:
             troubled = stats.sink_trouble.get(name) or stats.sink_errors.get(name)
             lost = f", {stats.sink_drops[name]} not taken" if stats.sink_drops.get(name) else ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +129,79 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path, predictions: str, tru
     (tmp_path / "t").write_text(truth)
     with pytest.raises(HeadError, match=message):
         compare(tmp_path / "p", tmp_path / "t")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_tables_as_spreadsheets_write_them(tmp_path: Path, encoding: str, separator: str) -> None:
+    tags, names = ("röck", "piano"), [f"a/{n}.mp3" for n in range(40)]
+    rows = [[name, *map(str, row)] for name, row in zip(names, SCORES[:, :2], strict=True)]
+    predicted, truth = tmp_path / "p.csv", tmp_path / "t.csv"
+    text = "\r\n".join(separator.join(row) for row in [["path", *tags], *rows])
+    predicted.write_bytes(text.encode(encoding))
+    rows = [
+        [name, *(tag for tag, on in zip(tags, row, strict=False) if on)] for name, row in zip(names, TRUE, strict=True)
+    ]
+    text = "\r\n".join(separator.join(row if row[1:] else [*row, "none"]) for row in [["PATH", "TAGS"], *rows])
+    truth.write_bytes(text.encode(encoding))
+    scores = compare(predicted, truth)
+    assert scores.files == 40
+    assert scores.roc_auc == pytest.approx(roc_auc_score(TRUE[:, :2], SCORES[:, :2]))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,rock\na,0.5\nb\n", "line 3 has 1 cells, and the heading has 2"),
+        ("path,rock\na,0.5\na,0.4\n", "line 3: a is there twice"),
+        ("path,rock\na,0.5\nb,much\n", "line 3 is not a path and a number"),
+        ("path,label\na,rock\nb\n", "line 3 has no label"),
+        ('path,rock\na,0.5\n"b,0.4\n', "line 3 cannot be split"),
+        (b"PK\x03\x04rest", "save it as CSV"),
+    ],
+)
+def test_a_table_is_refused_by_line(tmp_path: Path, text: str | bytes, message: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    for pair in ((path, lists(tmp_path / "o", ["a"], TRUE[:1])), (lists(tmp_path / "o", ["a"], TRUE[:1]), path)):
+        done = run_cli("evaluate", *pair)
+        assert done.status == 1
+        assert re.search(message, done.message)
+        assert "t.csv" in done.message
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
+def test_what_might_never_end_is_not_opened(tmp_path: Path) -> None:
+    truth = lists(tmp_path / "t", ["a"], TRUE[:1])
+    for name in ("p.npz", "p.csv"):
+        os.mkfifo(tmp_path / name)
+        for arguments in (
+            (tmp_path / name, truth),
+            (truth, tmp_path / name),
+            (truth, truth, "--index", tmp_path / name),
+        ):
+            done = run_cli("evaluate", *arguments)
+            assert done.status == 1
+            assert "a pipe" in done.message
+    assert "a device" in run_cli("evaluate", "/dev/zero", truth).message
+
+
+def test_a_cut_npz_is_refused(tmp_path: Path) -> None:
+    np.savez_compressed(
+        tmp_path / "whole.npz", taggram=SCORES, file_index=np.arange(40), files=np.arange(40).astype(str), tags=TAGS
+    )
+    whole = (tmp_path / "whole.npz").read_bytes()
+    truth = lists(tmp_path / "t", [str(n) for n in range(40)], TRUE)
+    assert run_cli("evaluate", tmp_path / "whole.npz", truth).status == 0
+    cut = tmp_path / "cut.npz"
+    for length in range(0, len(whole), 97):
+        for damaged in (whole[:length], whole[:length] + bytes(8) + whole[length + 8 :]):
+            cut.write_bytes(damaged)
+            done = run_cli("evaluate", cut, truth)
+            assert done.status in (0, 1), length
+            assert "should not happen" not in done.message
+    cut.write_bytes(whole[:-100])
+    assert "cut.npz: cannot be read" in run_cli("evaluate", cut, truth).message
 
 
 def test_an_npz_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -8,10 +8,8 @@ import struct
 import sys
 import time
 import tracemalloc
-import zlib
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import soundfile
@@ -20,8 +18,8 @@ from hypothesis import strategies as st
 
 from streamtag.decoding.decode import open_audio
 from streamtag.decoding.find import find_audio
-from streamtag.decoding.sndfile import ogg_ends
 from streamtag.errors import AudioFileError
+from tests.support.recordings import PICTURE, encode, id3, noisy, png, read, refusal, sound, wav_header, write
 
 FOR_EVER = 60.0
 """Seconds in which any of these files is read or refused, on any machine."""
@@ -29,90 +27,6 @@ CORPUS = Path(__file__).parents[3] / "shared" / "audio"
 few = settings(
     max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def sound(rate: int, channels: int = 1, seconds: float = 0.5) -> np.ndarray:
-    """A sweep, another one in each channel, faded in and out: only one alignment fits. (n, channels)."""
-    t = np.arange(round(rate * seconds)) / rate
-    top = min(rate / 5, 3000)
-    sweeps = [np.sin(2 * np.pi * (60 + 20 * c + top / (2 * seconds) * t) * t) for c in range(channels)]
-    return 0.6 * np.hanning(len(t))[:, None] * np.stack(sweeps, axis=1)
-
-
-def write(path: Path, samples: np.ndarray, rate: int, kind: str, subtype: str) -> Path:
-    soundfile.write(path, samples, rate, format=kind, subtype=subtype)
-    return path
-
-
-LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1", 16: "hexadecagonal"}
-
-
-def encode(path: Path, samples: np.ndarray | None, rate: int, codec: str, container: str, video: bool = False) -> Path:
-    """Write with FFmpeg; without samples, video alone."""
-    with av.open(str(path), "w", format=container) as out:
-        pictures = out.add_stream("mpeg4", rate=25, width=32, height=32, pix_fmt="yuv420p") if video else None
-        packets: list[av.Packet] = []
-        if samples is not None:
-            layout = LAYOUTS[samples.shape[1]]
-            stream = out.add_stream(codec, rate=rate, layout=layout, bit_rate=64_000 * samples.shape[1])
-            assert isinstance(stream, av.AudioStream)
-            frame = av.AudioFrame.from_ndarray(samples.astype(np.float32).reshape(1, -1), "flt", layout)
-            frame.sample_rate = rate
-            frame.pts = 0
-            fit = av.AudioResampler(stream.format, layout, rate, frame_size=stream.codec_context.frame_size)
-            for part in [*fit.resample(frame), *fit.resample(None), None]:
-                packets += stream.encode(part)
-        if pictures is not None:
-            for number in range(10):
-                picture = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 20 * number, np.uint8), "rgb24")
-                picture.pts = number
-                packets += pictures.encode(picture)
-            packets += pictures.encode(None)
-        for packet in packets:
-            out.mux(packet)
-    return path
-
-
-def read(path: Path, frames: int = 65_536) -> tuple[np.ndarray, int, str | None]:
-    with open_audio(path) as reader:
-        blocks = list(reader.blocks(frames))
-        assert all(b.dtype == np.float32 and b.flags.c_contiguous and b.shape[1] == reader.channels for b in blocks)
-        assert all(len(b) == frames for b in blocks[:-1])
-        assert 0 < len(blocks[-1]) <= frames
-        return np.concatenate(blocks), reader.samplerate, reader.note
-
-
-def refusal(path: str | Path) -> str:
-    with pytest.raises(AudioFileError) as caught:
-        open_audio(path).close()
-    assert caught.value.path == str(path)
-    assert "\n" not in caught.value.reason
-    return caught.value.reason
-
-
-def png() -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(4))) + chunk(b"IEND", b"")
-
-
-def id3(*frames: tuple[bytes, bytes]) -> bytes:
-    body = b"".join(name + struct.pack(">IH", len(data), 0) + data for name, data in frames)
-    return b"ID3\x03\0\0" + bytes(len(body) >> shift & 127 for shift in (21, 14, 7, 0)) + body
-
-
-PICTURE = (b"APIC", b"\0image/png\0\3\0" + png())
-
-
-def wav_header(
-    size: int, rate: int = 24_000, channels: int = 1, bits: int = 8, riff: int | None = None, kind: int = 1
-) -> bytes:
-    frame = channels * bits // 8
-    form = struct.pack("<HHIIHH", kind, channels, rate, rate * frame, frame, bits)
-    riff = size + 36 if riff is None else riff
-    return struct.pack("<4sI4s4sI", b"RIFF", riff, b"WAVE", b"fmt ", 16) + form + struct.pack("<4sI", b"data", size)
 
 
 # ---------------------------------------------------------------------------------------------------------- formats
@@ -403,11 +317,6 @@ WHOLE = [
 ]
 
 
-def noisy(channels: int = 2, seconds: float = 3.0) -> np.ndarray:
-    """Not compressed away."""
-    return np.random.default_rng(1).uniform(-0.3, 0.3, (round(48_000 * seconds), channels))
-
-
 @pytest.mark.parametrize(("kind", "subtype"), WHOLE)
 def test_cut_off(tmp_path: Path, kind: str, subtype: str, capfd: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "x", noisy(), 48_000, kind, subtype)
@@ -466,25 +375,12 @@ def test_only_damage_is_not_read_for_ever(tmp_path: Path) -> None:
     assert time.monotonic() - start < FOR_EVER
 
 
-def test_another_rate_in_the_middle_ends_it(tmp_path: Path) -> None:
-    one = write(tmp_path / "1", sound(44_100, 2, 1), 44_100, "MP3", "MPEG_LAYER_III").read_bytes()
-    two = write(tmp_path / "2", sound(22_050, 1, 2), 22_050, "MP3", "MPEG_LAYER_III").read_bytes()
-    (tmp_path / "x.mp3").write_bytes(one + two)
-    got, rate, note = read(tmp_path / "x.mp3")
-    assert (rate, got.shape[1]) == (44_100, 2)
-    assert abs(len(got) - 44_100) <= 1_152
-    assert note is not None
-    assert "44100 Hz, 2 channels turn into 22050 Hz, 1 channels" in note
-
-
 def test_joined_files_are_read_to_the_end(tmp_path: Path) -> None:
     for kind, subtype in [("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("FLAC", "PCM_16")]:
         parts = [sound(48_000, 2, 1), sound(48_000, 2, 1.5)]
         data = [write(tmp_path / "x", part, 48_000, kind, subtype).read_bytes() for part in parts]
         path = tmp_path / "x"
         path.write_bytes(b"".join(data))
-        if kind == "OGG":
-            assert ogg_ends(path) == (True, True)
         got, _, note = read(path)
         assert abs(len(got) - 120_000) <= 4_000
         assert note is None
@@ -607,47 +503,6 @@ def test_reading_in_part_and_closing(tmp_path: Path) -> None:
             next(reader.blocks())
     with open_audio(tmp_path / "x") as reader, pytest.raises(ValueError, match="at least 1"):
         next(reader.blocks(0))
-
-
-# -------------------------------------------------------------------------------------------------------- what to read
-
-
-def test_find_audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [
-        "b.wav",
-        "a.MP3",
-        "notes.txt",
-        ".hidden.wav",
-        "deep/er/c.flac",
-        ".git/d.wav",
-        "deep/cover.jpg",
-        "x [1].ogg",
-    ]
-    for name in names:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "none").mkdir()
-
-    def found(*paths: str) -> list[str]:
-        return [path.relative_to(tmp_path).as_posix() for path in find_audio([tmp_path / path for path in paths])]
-
-    assert found(".") == ["a.MP3", "b.wav", "deep/er/c.flac", "x [1].ogg"]
-    assert found("b.wav", ".", "*.wav") == ["b.wav", "a.MP3", "deep/er/c.flac", "x [1].ogg"]
-    assert found("notes.txt", ".hidden.wav") == ["notes.txt", ".hidden.wav"]  # asked for by name
-    assert found("*.wav") == ["b.wav"]
-    assert found("**/*.flac") == ["deep/er/c.flac"]
-    assert found("**") == found("*") == found(".")
-    assert found("*.txt") == ["notes.txt"]
-    assert found("x [1].ogg") == ["x [1].ogg"]  # a name before a pattern
-    for lost in ("missing.wav", "*.aiff", "none"):
-        assert found(lost) == [lost]
-        assert refusal(tmp_path / lost)
-    monkeypatch.chdir(tmp_path)
-    assert find_audio(["*.wav"]) == [Path("b.wav")]
-    assert find_audio([]) == []
-    for strange in ("x" * 5_000, "x\0y", "*\0", "[", "/dev/null"):
-        assert find_audio([strange]) == [Path(strange)]
-        assert refusal(strange)
 
 
 # -------------------------------------------------------------------------------- a collection of odd and damaged files

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from streamtag.results import State, Stats, TagFrame
 from streamtag.sinks.base import BaseSink, HeadInfo, SessionInfo, Sink
+from streamtag.sinks.lines import TextLines
 from streamtag.sinks.terminal import BAR_CELLS, TerminalView, bar
 from tests.support.screen import STREAMTAG, Terminal
 from tests.support.values import INFO, make_frame, make_head, make_stats
@@ -212,6 +213,27 @@ def test_what_the_encoding_lacks_is_drawn_in_another_way(encoding: str, bar: str
     assert any(row.startswith(f"{arrow} osc bad:1") for row in rows)
     if columns > 20:
         assert bar * 4 in next(row for row in rows if row.startswith("rock"))
+
+
+def test_names_cannot_steer_the_terminal() -> None:
+    evil = "a\nb\x1b[2Jc\x9b3J"
+    view_of = replace(INFO, source=evil, heads=(HeadInfo(evil, (evil,)),))
+    head = make_head(evil, top=((evil, 0.5),))
+    shown = drawn(make_frame(heads=(head,)), make_stats(trouble=evil), info=view_of)
+    assert "a b [2Jc 3J" in shown
+    assert "\x9b" not in shown
+    assert "\x1b[2J" not in shown
+    lines = io.StringIO()
+    TextLines(lines).frame(make_frame(heads=(head,)))
+    assert lines.getvalue().count("\n") == 1
+    assert "\x1b" not in lines.getvalue()
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(1, 1), (2, 30), (7, 7)])
+def test_a_terminal_may_be_absurdly_small(columns: int, lines: int) -> None:
+    rows = shown_on(columns, lines, make_frame(), TROUBLED)
+    assert len(rows) <= lines
+    assert max(map(len, rows)) <= columns
 
 
 def test_the_rate_is_the_one_that_was_measured() -> None:

@@ -65,6 +65,8 @@ def make_stats(**changes: Any) -> Stats:
         "hops_skipped": 4,
         "hops_lost": 0,
         "gate_closed": False,
+        "level_dbfs": -20.0,
+        "warnings": {},
         "frame_drops": 0,
         "sink_drops": {},
         "sink_errors": {},
