@@ -86,7 +86,7 @@ def live(
     model : str or None
         Name of the model, as published; None for that of `options`.
     input : str or int
-        ``default``, a device's index or (part of its) name, a file's path, or ``demo``.
+        ``default``, a device's index or (part of its) name, ``NAME, HOST``, a file's path, or ``demo``.
     sinks : sequence of Sink
         Where frames go besides the iteration.
     channels : tuple of int or None

@@ -29,6 +29,8 @@ OLDEST_SECONDS = 10.0
 """Capture times older than this on arrival are ignored."""
 SETTLING_SECONDS = 3.0
 """PulseAudio's idea of when samples were captured is off by up to a second, and moving, when a stream is this young."""
+IMPOSSIBLE_SECONDS = 3600.0
+"""Arrivals so far in the future are none: in a stream's first block, JACK's time may be negative, in unsigned bits."""
 REMEMBERED_BLOCKS = 1024
 """For how many blocks the ring remembers arrival times: more than the engine is ever behind when it predicts."""
 NS = at.NANOSECONDS
@@ -100,7 +102,7 @@ class RingBuffer:
     memory : ndarray of int64
         In the layout of `realtime.callback`; for PortAudio's callback. Must live as long as that may be called.
     clock_offset : float
-        Seconds to add to the writer's time stamps to get `time.monotonic()`.
+        Seconds to add to the writer's time stamps to get `time.monotonic()`; may change while samples come.
     successor : RingBuffer or None
         The ring into which the source goes on after a gap; it writes no more into this one then.
     first_arrival : float
@@ -206,6 +208,25 @@ class RingBuffer:
         """Whether PortAudio has ended the stream."""
         return bool(self.memory[at.ENDED])
 
+    def newest(self, seconds: float) -> Array:
+        """The newest samples as a copy, read or not, for whoever wants to see what comes; for any thread.
+
+        Parameters
+        ----------
+        seconds : float
+            How many; at most a quarter of the ring, which the writer then cannot overwrite meanwhile.
+
+        Returns
+        -------
+        ndarray of float32, shape (n,)
+            Fewer if no more have come.
+        """
+        blocks = at.published(self.memory)
+        if not blocks:
+            return np.empty(0, np.float32)
+        end = int(self._stamps[(blocks - 1) & (len(self._stamps) - 1), at.END])
+        return self._copy(end - min(end, int(seconds * self.samplerate), self.capacity // 4), end)
+
     @property
     def read_position(self) -> int:
         """Position after the newest sample that was read."""
@@ -232,6 +253,19 @@ class RingBuffer:
     def write_stamped(self, block: Array, first: float, now: float, *, overflowed: bool = False) -> None:
         """Put samples in (writer only), with the times of the first sample's capture and of their arrival."""
         at.write_block(self.memory, np.ascontiguousarray(block), int(first * NS), int(now * NS), int(overflowed))
+
+    def narrow(self) -> bool:
+        """Expect no more channels than it takes to hear the chosen ones (writer only, before the first block).
+
+        Returns
+        -------
+        bool
+            Whether they are fewer than before.
+        """
+        chosen = self.memory[at.CHANNEL_LIST : at.CHANNEL_LIST + self.memory[at.CHOSEN]]
+        before, self.channels = self.channels, int(chosen.max()) + 1
+        self.memory[at.CHANNELS] = self.channels
+        return self.channels < before
 
     def end(self) -> None:
         """Say that no more samples will come (writer only)."""
@@ -265,7 +299,7 @@ class RingBuffer:
         """When a sample was captured (reader only), in seconds of `time.monotonic()`; now, before anything was read."""
         if not self._clock.is_set:
             return time.monotonic()
-        return self._clock.at(position) + self.clock_offset
+        return self._clock.at(position)
 
     def arrived_at(self, position: float) -> float:
         """Arrival time of a sample (reader only), in seconds of `time.monotonic()`; now, if it is not there yet."""
@@ -289,16 +323,21 @@ class RingBuffer:
         return np.concatenate((self._data[start : start + first], self._data[: count - first]))
 
     def _stamp(self, start: int, end: int, captured: int, arrived: int) -> None:
-        came = arrived / NS + self.clock_offset if arrived else time.monotonic()
+        length = (end - start) / self.samplerate
+        now = time.monotonic()
+        came = arrived / NS + self.clock_offset if arrived else now
+        if came > now + IMPOSSIBLE_SECONDS:
+            came = now
         if not self._ends:
-            self.first_arrival = came - (end - start) / self.samplerate
+            self.first_arrival = came - length
         self._ends.append(end)
         self._arrivals.append(came)
+        # on our clock from here on: theirs may be set or fall behind, and what was once compared stays true
+        first = captured / NS + self.clock_offset
         if not self._doubtful:
-            self._clock.update(start, captured / NS)
+            self._clock.update(start, first)
             return
-        # no sample of a block is younger than this
-        latest = came - self.clock_offset - (end - start) / self.samplerate
+        latest = came - length  # no sample of a block is younger than this
         known = captured > 0 and arrived > 0 and (arrived - captured) / NS < OLDEST_SECONDS
         if start < SETTLING_SECONDS * self.samplerate or not known:
             self._clock.update(start, latest)
@@ -306,4 +345,4 @@ class RingBuffer:
             if not self._settled:
                 self._settled = True
                 self._clock.begin_anew()
-            self._clock.update(start, min(captured / NS, latest))
+            self._clock.update(start, min(first, latest))

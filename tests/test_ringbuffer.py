@@ -263,8 +263,55 @@ def test_captured_at_counts_from_the_blocks_and_their_own_rate():
     ring.write(ramp(100, 100), captured=50.110)
     ring.read()
     assert 50.1 < ring.captured_at(200) < 50.110, "between what the first said and what the second says"
+
+
+def test_the_writers_clock_is_told_on_ours_as_they_were_compared_at_the_time():
+    """JACK's falls behind whenever JACK is late: what was compared earlier stays true for what came earlier."""
+    ring = RingBuffer(1000, 1.0)
     ring.clock_offset = 1000.0
-    assert 1050.1 < ring.captured_at(200) < 1050.110
+    ring.write(ramp(0, 100), captured=50.0)
+    ring.read()
+    assert ring.captured_at(100) == pytest.approx(1050.0)
+    ring.clock_offset = 1000.02
+    assert ring.captured_at(100) == pytest.approx(1050.0)
+    ring.write(ramp(100, 100), captured=50.080)
+    ring.read()
+    assert ring.captured_at(200) == pytest.approx(1050.1)
+
+
+def test_a_time_before_the_beginning_in_unsigned_bits_is_none():
+    """So JACK's first block may come: 2**32 frames, a day and more, in the future."""
+    ring = RingBuffer(1000, 1.0, doubtful_stamps=True)
+    ring.clock_offset = time.monotonic()
+    wrapped = 2**32 / 48_000
+    ring.write_stamped(ramp(0, 100)[:, None], wrapped - 0.1, wrapped)
+    before = time.monotonic()
+    ring.read()
+    assert before <= ring.arrived_at(100) <= time.monotonic()
+    assert before - 0.1 <= ring.first_arrival <= time.monotonic() - 0.1
+    assert before - 0.1 <= ring.captured_at(0) <= time.monotonic() - 0.1
+
+
+def test_the_newest_samples_can_be_looked_at_from_anywhere():
+    ring = RingBuffer(1000, 1.0)
+    assert len(ring.newest(0.1)) == 0
+    ring.write(ramp(0, 30))
+    np.testing.assert_array_equal(ring.newest(0.1), ramp(0, 30))
+    ring.write(ramp(30, 900))
+    np.testing.assert_array_equal(ring.newest(0.1), ramp(830, 100))
+    ring.read()
+    ring.write(ramp(930, 200))
+    np.testing.assert_array_equal(ring.newest(0.15), ramp(980, 150))
+    assert len(ring.newest(60)) == ring.capacity // 4
+
+
+def test_a_ring_is_narrowed_to_what_is_heard():
+    ring = RingBuffer(1000, 1.0, channels=8, chosen=(1, 3))
+    assert ring.narrow()
+    assert ring.channels == 4
+    assert not ring.narrow()
+    ring.write(np.repeat(ramp(0, 50)[:, None], 4, axis=1))
+    np.testing.assert_array_equal(ring.newest(1), ramp(0, 50))
 
 
 def test_captured_at_counts_the_samples_that_were_lost():

@@ -3,24 +3,57 @@
 from __future__ import annotations
 
 import typer
+from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from streamtag._stderr import c_libraries_silent
 from streamtag.commands.console import out
 
 app = typer.Typer()
+PIPED_WIDTH = 200
+"""Columns of the table where it is not read on a terminal: names are not broken."""
 
 
-@app.command()
+@app.command(
+    epilog="Then: [bold]streamtag live --input 3[/bold] · [bold]streamtag live --input Scarlett[/bold] · "
+    '[bold]streamtag live --input "CABLE Output, WASAPI"[/bold] · '
+    '[bold]streamtag live --input "Monitor of Built-in Audio"[/bold]'
+)
 def devices() -> None:
-    """List audio inputs, and say how to hear what this machine itself plays."""
-    from streamtag.sources.device import input_devices, monitor_help
+    """List audio inputs, and what outputs play (monitors); say how to hear what this machine itself plays.
 
-    found = input_devices()
+    An input is chosen by its index, name, part of a name, or NAME, HOST.
+
+    If several hosts have it, by the first of: WASAPI, Core Audio, JACK,
+    PulseAudio, PipeWire, ALSA, DirectSound, MME, WDM-KS.
+    """
+    from streamtag.sources.device import monitor_help
+    from streamtag.sources.listing import input_devices
+
+    with c_libraries_silent():
+        found = input_devices()
     table = Table(box=None, pad_edge=False)
-    for heading, right in (("index", True), ("name", False), ("channels", True), ("rate, Hz", True), ("system", False)):
-        table.add_column(heading, justify="right" if right else "left")
+    for heading, right in (("index", True), ("name", False), ("channels", True), ("rate, Hz", True), ("host", False)):
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for device in found:
-        name = f"{device.name}  (default)" if device.default else device.name
-        table.add_row(str(device.index), name, str(device.channels), str(device.samplerate), device.host)
-    out.print(table if found else "No sound input here. `--input demo` and `--input FILE` need none.")
+        name = device.name or "(no name)"
+        if device.default:
+            name += "  (default)"
+        elif device.named and device.server is not None and device.server.default:
+            name += f"  (default of {device.host})"
+        # Text: a name is not markup
+        table.add_row(
+            "" if device.named else str(device.index),
+            Text(name),
+            str(device.channels),
+            str(device.samplerate or "?"),
+            Text(device.host),
+        )
+    if not found:
+        out.print("No sound input here. `--input demo` and `--input FILE` need none.")
+    elif out.is_terminal:
+        out.print(table)
+    else:
+        Console(width=PIPED_WIDTH, highlight=False).print(table)
     out.print(f"\n{monitor_help()}", markup=False)

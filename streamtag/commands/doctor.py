@@ -74,7 +74,7 @@ def _sound() -> Iterator[str]:
     yield from (f"{name}={_short(os.environ[name])}" for name in SOUND_VARIABLES if name in os.environ)
     with c_libraries_silent():
         from streamtag.sources import portaudio
-        from streamtag.sources.device import input_devices
+        from streamtag.sources.listing import input_devices
 
         devices = input_devices()
         yield portaudio.call(lambda: str(portaudio.library().get_portaudio_version()[1]))
@@ -82,7 +82,8 @@ def _sound() -> Iterator[str]:
         yield "no inputs"
     for device in devices:
         default = ", default" if device.default else ""
-        yield f"{device.index} {device.name!r}, {device.channels} ch, {device.samplerate} Hz, {device.host}{default}"
+        number = "" if device.named else f"{device.index} "
+        yield f"{number}{device.name!r}, {device.channels} ch, {device.samplerate} Hz, {device.host}{default}"
 
 
 def _kernels() -> Iterator[str]:

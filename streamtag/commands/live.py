@@ -40,13 +40,17 @@ def live(
     input: Annotated[
         str,
         typer.Option(
-            help="What to hear: a device (index, name or part of it; see `streamtag devices`), a file, or `demo`.",
+            help="What to hear: a device (index, name, part of it, or NAME, HOST; see `streamtag devices`), a file "
+            "(./NAME where a device is called so), or `demo`.",
             metavar="DEVICE|FILE|demo",
         ),
     ] = "default",
     channels: Annotated[
         str | None,
-        typer.Option(help="Channels to hear, from 1: for example 1,2. Their mean is tagged.", metavar="LIST"),
+        typer.Option(
+            help="Channels to hear, from 1: for example 1,2. Their mean is tagged. Default: a device's first two.",
+            metavar="LIST",
+        ),
     ] = None,
     hop: Annotated[
         float | None,

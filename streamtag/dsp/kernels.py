@@ -18,6 +18,9 @@ from streamtag.dsp.params import MAX_SAMPLE
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+# What is where in the state of `resample`: the position as integers, and resampy's clock in float64.
+INDEX, PHASE, STEP, PHASE_STEP, PHASES = range(5)
+TIME, INCREMENT, ORIGIN = range(3)
 # A sum may be reordered into vector lanes: the same lanes in the same order for each output, whatever the chunk.
 REORDERED_SUM = {"reassoc", "contract", "nsz"}
 
@@ -43,7 +46,7 @@ def mix_down(block: F32, mono: F32) -> int:
     "int64(float32[::1], int64, float32[:, ::1], int64, int64[::1], float64[::1], float32[::1])",
     fastmath=REORDERED_SUM,
 )
-def resample(x: F32, end: int, taps: F32, left: int, position: I64, register: F64, y: F32) -> int:
+def resample(x: F32, end: int, taps: F32, left: int, position: I64, clock: F64, y: F32) -> int:
     """Polyphase resampling: outputs while their right-most sample lies before `end`.
 
     Parameters
@@ -57,9 +60,9 @@ def resample(x: F32, end: int, taps: F32, left: int, position: I64, register: F6
     left : int
         Taps before the sample at the position.
     position : ndarray of int64
-        Index in x, phase, samples a step, phases a step, phases; advanced.
-    register : ndarray of float64
-        Resampy's time register, its increment, index in x of the stream's sample 0; advanced.
+        INDEX in x, PHASE, samples a STEP, phases a step, PHASES; advanced.
+    clock : ndarray of float64
+        Resampy's TIME register, its INCREMENT, and the ORIGIN: index in x of the stream's sample 0; advanced.
     y : ndarray of float32
         Outputs, filled from 0.
 
@@ -69,24 +72,24 @@ def resample(x: F32, end: int, taps: F32, left: int, position: I64, register: F6
         Number of outputs written.
     """
     width = taps.shape[1]
-    phases = position[4]
+    phases = position[PHASES]
     written = 0
-    while written < y.size and position[0] - left + width <= end:
-        row = position[1]
-        if row == 0 and register[0] < position[0] - register[2]:  # whole numbers on the right: nothing is rounded
+    while written < y.size and position[INDEX] - left + width <= end:
+        row = position[PHASE]
+        if row == 0 and clock[TIME] < position[INDEX] - clock[ORIGIN]:  # whole numbers on the right: nothing is rounded
             row = phases
-        first = position[0] - left
+        first = position[INDEX] - left
         total = np.float32(0)
         for k in range(width):
             total += taps[row, k] * x[first + k]
         y[written] = total
         written += 1
-        position[0] += position[2]
-        position[1] += position[3]
-        if position[1] >= phases:
-            position[1] -= phases
-            position[0] += 1
-        register[0] += register[1]
+        position[INDEX] += position[STEP]
+        position[PHASE] += position[PHASE_STEP]
+        if position[PHASE] >= phases:
+            position[PHASE] -= phases
+            position[INDEX] += 1
+        clock[TIME] += clock[INCREMENT]
     return written
 
 

@@ -121,7 +121,7 @@ class Resampler:
         """Start a new stream."""
         self._history: Array = np.zeros(self._left, np.float32)
         self._position = np.array([self._left, 0, *self._steps, self._phases], np.int64)
-        self._register = np.array([0.0, 1.0 / (SAMPLE_RATE / self.rate), self._left], np.float64)
+        self._clock = np.array([0.0, 1.0 / (SAMPLE_RATE / self.rate), self._left], np.float64)
         self.samples_in = 0
         self.samples_out = 0
 
@@ -160,16 +160,16 @@ class Resampler:
         return rest
 
     def _advance(self, x: Array) -> Array:
-        from streamtag.dsp.kernels import resample
+        from streamtag.dsp.kernels import INDEX, ORIGIN, resample
 
         buffer = np.concatenate((self._history, x))
         y = np.empty(len(buffer) * self._phases // (self._steps[0] * self._phases + self._steps[1]) + 2, np.float32)
-        written = resample(buffer, len(buffer), self._taps, self._left, self._position, self._register, y)
+        written = resample(buffer, len(buffer), self._taps, self._left, self._position, self._clock, y)
         # keep what the next output still needs, and count positions from there
-        gone = min(max(0, int(self._position[0]) - self._left), len(buffer))
+        gone = min(max(0, int(self._position[INDEX]) - self._left), len(buffer))
         self._history = buffer[gone:]
-        self._position[0] -= gone
-        self._register[2] -= gone
+        self._position[INDEX] -= gone
+        self._clock[ORIGIN] -= gone
         return y[:written]
 
 

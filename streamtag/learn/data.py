@@ -93,7 +93,8 @@ def read_labelled(data: str | Path) -> Labelled:
     what = unopenable(data)
     if what == "no such file":
         raise HeadError(f"{data}: no such folder or table; see `streamtag learn --help` for what it may be")
-    clips, notes = _of_folders(data) if data.is_dir() else _of_table(data)
+    folder = os.path.isdir(data)  # noqa: PTH112 - Path.is_dir raises for some names
+    clips, notes = _of_folders(data) if folder else _of_table(data)
     exclusive = all(len(clip.labels) == 1 for clip in clips)
     names = {label for clip in clips for label in clip.labels}
     if not exclusive:  # `none` is then the absence of all others

@@ -148,8 +148,8 @@ def _windows(path: Path, data: bytes, start: int) -> tuple[str, str]:
             f"{path}: line {number} is neither UTF-8 nor Windows-1252: {line[:60]!r}; save the table as UTF-8"
         ) from None
     return text, (
-        f"{path}: not UTF-8, so read as Windows-1252; if line {number} should not read {shown[:80]!r}, "
-        "save the table as UTF-8"
+        f"{path}: not UTF-8, so read as Windows-1252. If that is wrong for line {number}, save the table as UTF-8: "
+        f"{shown[:80]}"
     )
 
 

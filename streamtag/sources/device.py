@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import math
-import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from functools import partial
-from pathlib import Path
 from typing import Literal, TypeVar
 
+from streamtag.dsp.params import MAX_SAMPLERATE, MIN_SAMPLERATE
 from streamtag.errors import DeviceError, OptionError, StreamtagError
 from streamtag.realtime import callback as realtime_callback
 from streamtag.ringbuffer import RingBuffer
 from streamtag.sources import portaudio
-from streamtag.sources.portaudio import Device, InputStream
+from streamtag.sources.channels import layout
+from streamtag.sources.listing import find_device, with_server_sources
+from streamtag.sources.names import Device, again
+from streamtag.sources.portaudio import InputStream
+from streamtag.sources.traces import traces
 
 MONITOR_HELP = {
     "linux": (
-        "To hear what the machine itself plays, pick the output's monitor: "
-        "`pactl list short sources` names them; then `PULSE_SOURCE=NAME.monitor streamtag live --input pulse` "
-        "(PulseAudio and PipeWire)."
+        "To hear what the machine itself plays, pick the output's monitor by its name: "
+        '`streamtag live --input "Monitor of Built-in Audio"` (PulseAudio and PipeWire; the list needs pactl, '
+        "package pulseaudio-utils, and ALSA's pulse plugin, package libasound2-plugins)."
     ),
     "darwin": (
         "To hear what the machine itself plays, install BlackHole (existential.audio/blackhole), make a Multi-Output "
@@ -50,75 +51,18 @@ FIRST_SECONDS = 4.0
 AWAY_SECONDS = 5.0
 """If this program was stopped for this long (SIGSTOP, a virtual machine that is paused), sound servers may have dropped
 samples without a word: the stream is begun anew, and the time that passed is a gap."""
+ZEROS_SECONDS = 2.0
+"""Exact zeros from the start for so long are told: a microphone in a quiet room is never that silent."""
+PEEK_SECONDS = 0.5
+"""Looked at each time: more than passes between two looks."""
+USUAL_RATE = 48_000
+"""Hz, for devices that do not say."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds between two attempts that restart PortAudio; doubled each time."""
 OPEN_AGAIN_SECONDS = 0.5
 """Between two attempts that only open the device: they disturb nobody."""
 STOP_SECONDS = 3.0
 """How long the end of a session waits for a sound system that hangs."""
-
-
-def input_devices() -> list[Device]:
-    """All inputs.
-
-    Raises
-    ------
-    DeviceError
-        If there is no PortAudio, or it does not start or answer.
-    """
-    return portaudio.call(portaudio.listed)
-
-
-def find_device(given: str | int) -> Device:
-    """The input that a user means.
-
-    Parameters
-    ----------
-    given : str or int
-        ``default``, an index, an exact name, or a part of a name that only one input has (case is ignored).
-
-    Returns
-    -------
-    Device
-        The one input that is meant.
-
-    Raises
-    ------
-    DeviceError
-        None or several; the message lists the near matches, or all.
-    """
-    return choose(input_devices(), given)
-
-
-def choose(devices: list[Device], given: str | int) -> Device:
-    """As `find_device`, among these."""
-    if not devices:
-        wanted = "" if given == "default" else f", so none called {str(given)!r}"
-        raise DeviceError(
-            f"no sound input on this machine{wanted}. Without one, `--input demo` and `--input FILE` work; "
-            "on Linux, see that a sound server (PulseAudio or PipeWire) runs"
-        )
-    if given == "default":
-        return next((device for device in devices if device.default), devices[0])
-    text = str(given).strip()
-    if text.isdecimal():
-        found = [device for device in devices if device.index == int(text)]
-    else:
-        found = [device for device in devices if device.name == text] or [
-            device for device in devices if text.lower() in device.name.lower()
-        ]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise DeviceError(f"several inputs match {text!r}: {_told(found)}. Give the index or more of the name")
-    names = {device.name.lower(): device for device in devices}
-    near = [names[name] for name in difflib.get_close_matches(text.lower(), names, n=3, cutoff=0.5)]
-    hint = f" Did you mean {_told(near)}?" if near else ""
-    raise DeviceError(f"no input is called {text!r}.{hint} There are: {_told(devices)}")
-
-
-def _told(devices: list[Device]) -> str:
-    return ", ".join(f"{device.index} {device.name!r}" for device in devices)
 
 
 class DeviceSource:
@@ -131,7 +75,7 @@ class DeviceSource:
     Parameters
     ----------
     given : str or int
-        See `find_device`.
+        See `streamtag.sources.names.choose`.
     channels : tuple of int or None
         Which channels to hear, counted from 1; None for the first two (or the only one).
     callback : {'auto', 'native', 'python'}
@@ -155,7 +99,7 @@ class DeviceSource:
         self._given = given
         self._wanted = channels
         self.name = self.device.name
-        self.note: str | None = None
+        self._notes: dict[str, str] = {}
         self.error: BaseException | None = None
         self.recovering: str | None = None
         self.native = callback != "python" and realtime_callback.can_be_native()
@@ -171,11 +115,17 @@ class DeviceSource:
                     ) from error
                 self.native = False
         self.ring = self._new_ring()
+        self._sounded: RingBuffer | None = None  # the ring in which anything but zeros was heard
         self._stream: InputStream | None = None
         self._opened = threading.Event()
         self._stopping = threading.Event()
         self._stop_by = math.inf
         self._thread = threading.Thread(target=self._run, name="streamtag-device", daemon=True)
+
+    @property
+    def note(self) -> str | None:
+        """What is off about what is heard: all of it, most often nothing."""
+        return "; ".join(self._notes.copy().values()) or None
 
     @property
     def samplerate(self) -> int:
@@ -212,12 +162,15 @@ class DeviceSource:
 
     def _new_ring(self) -> RingBuffer:
         device = self.device
-        if self._wanted and max(self._wanted) > device.channels:
-            raise OptionError(
-                f"{device.name!r} has {device.channels} channels; channel {max(self._wanted)} was asked for"
-            )
-        chosen = tuple(number - 1 for number in self._wanted or range(1, min(2, device.channels) + 1))
-        return RingBuffer(device.samplerate, channels=max(chosen) + 1, chosen=chosen, doubtful_stamps=True)
+        opened, chosen, note = layout(device, self._wanted)
+        self._note("channels", note)
+        return RingBuffer(usable_rate(device.samplerate), channels=opened, chosen=chosen, doubtful_stamps=True)
+
+    def _note(self, about: str, text: str | None) -> None:
+        if text is None:
+            self._notes.pop(about, None)
+        else:
+            self._notes[about] = text
 
     # --- the source's own thread --------------------------------------------------------------------------------------
 
@@ -244,6 +197,7 @@ class DeviceSource:
         ring = self.ring
         blocks, since = ring.blocks, time.monotonic()
         looked = since
+        compared = portaudio.begin(_nothing)
         while not self._stopping.wait(WATCH_SECONDS):
             if ring.ended:
                 return "stopped: unplugged, or the sound server ended", True
@@ -251,30 +205,49 @@ class DeviceSource:
             if now - looked > AWAY_SECONDS:
                 return f"was not heard: this program was stopped for {now - looked:.0f} s", False
             looked = now
+            self._listen_for_zeros(ring)
+            if compared.done() and self._stream is not None:
+                compared = portaudio.begin(self._stream.compare_clocks)
             if ring.blocks != blocks or ring.waiting > ring.capacity // 2:  # full: it is the engine that is late
                 blocks, since = ring.blocks, now
             elif now - since > (SILENT_SECONDS if blocks else FIRST_SECONDS):
                 return f"delivers nothing for {now - since:.0f} s", False
         return None
 
+    def _listen_for_zeros(self, ring: RingBuffer) -> None:
+        """Tell of exact zeros since the stream began; and no more of them when there is sound."""
+        if self._sounded is ring:
+            return
+        if ring.newest(PEEK_SECONDS).any():
+            self._sounded = ring
+            self._note("zeros", None)
+        elif ring.written > ZEROS_SECONDS * ring.samplerate:
+            self._note("zeros", zeros_help(self.device))
+
     def _recover(self, reason: str, ended: bool) -> None:
-        """Close what is left and open the device again, as often as it takes."""
+        """Close what is left and open the device again, as often as it takes, whatever goes wrong meanwhile."""
         self.recovering = reason
-        device = self.device
-        self._close()
+        before = self.device
+        self._close_anyhow()
         for restart in self._attempts():
             try:
-                devices = self._call(partial(self._look, restart))
-                self.device = self._again(devices)
+                self.device = again(self._look(restart), before, self._given)
+                if before.server is not None and self.device.asks_server and self.device.server is None:
+                    raise DeviceError("the sound server does not say yet what it has")
                 ring = self._new_ring()
                 self._open(ring)
                 if not ended:  # it was open, and nothing came: this time, see before saying that all is well
                     self._await_first(ring)
-            except StreamtagError as error:
-                self.recovering = f"{reason}; trying again: {error}"
-                self.device = device  # what was tried instead is not looked for
-                self._close()
+            except _StoppedError:
+                raise
+            except Exception as error:
+                said = str(error) if isinstance(error, StreamtagError) else f"{type(error).__name__}: {error}"
+                self.recovering = f"{reason}; trying again: {said}"
+                self.device = before  # what was tried instead is not looked for
+                self._close_anyhow()
                 continue
+            other = self._given != "default" and self.device.name != before.name
+            self._note("device", f"{self.device.name!r} is heard in place of {before.name!r}" if other else None)
             self.name = self.device.name
             self.ring.successor = ring
             self.ring = ring
@@ -282,10 +255,15 @@ class DeviceSource:
             return
 
     def _look(self, restart: bool) -> list[Device]:
-        if restart:
-            kept = "other streams of this program keep PortAudio from looking for new devices"
-            self.note = None if portaudio.look_again() else kept
-        return portaudio.listed()
+        """What devices there are now."""
+
+        def look() -> list[Device]:
+            if restart:
+                kept = "other streams of this program keep PortAudio from looking for new devices"
+                self._note("restart", None if portaudio.look_again() else kept)
+            return portaudio.listed()
+
+        return with_server_sources(self._call(look))
 
     def _attempts(self) -> Iterator[bool]:
         """When to try: gives whether PortAudio is to be restarted first.
@@ -313,16 +291,6 @@ class DeviceSource:
             if restart:
                 restart_at = time.monotonic() + pause
 
-    def _again(self, devices: list[Device]) -> Device:
-        """The device of before among those there are now: by name, since indices change. The default may be another."""
-        if self._given == "default":
-            return choose(devices, "default")
-        same = [device for device in devices if device.name == self.device.name]
-        best = [device for device in same if device.host == self.device.host] or same
-        if not best and str(self._given).strip().isdecimal():  # which may be another device's number by now
-            raise DeviceError(f"no input is called {self.device.name!r} any more")
-        return best[0] if best else choose(devices, self._given)
-
     def _open(self, ring: RingBuffer) -> None:
         device, native = self.device, self.native
         self._stream = self._call(lambda: InputStream(device, ring, native))
@@ -340,6 +308,15 @@ class DeviceSource:
         if stream is not None:
             self._call(stream.close)
 
+    def _close_anyhow(self) -> None:
+        """Close what is left, and let go of what cannot even be closed."""
+        try:
+            self._close()
+        except _StoppedError:
+            raise
+        except Exception as error:
+            self.recovering = f"{self.recovering}; closing it failed: {type(error).__name__}: {error}"
+
     def _call(self, function: Callable[[], Result]) -> Result:
         """Run a function on PortAudio's thread and wait, as long as it takes, while the session lasts."""
         future = portaudio.begin(function)
@@ -353,6 +330,10 @@ class DeviceSource:
                 raise _StoppedError
 
 
+def _nothing() -> None:
+    """What PortAudio's thread has done when it has come to it."""
+
+
 def _let_go(future: Future[Result]) -> None:
     """Close a stream that opens when its session is over: nobody else would."""
     stream = None if future.exception() else future.result()
@@ -364,25 +345,28 @@ class _StoppedError(Exception):
     """The session ends while the sound system does not answer."""
 
 
-def traces() -> tuple[object, ...]:
-    """What tells on Linux, without asking anyone, that sound cards or sound servers come or go; nothing elsewhere."""
-    if not sys.platform.startswith("linux"):
-        return ()
-    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"))
-    places = [Path("/dev/snd"), runtime / "pulse" / "native", runtime / "pipewire-0", Path("/dev/shm")]
-    return tuple([_trace(place) for place in places])
-
-
-def _trace(place: Path) -> object:
-    try:
-        if place.name == "shm":  # JACK's servers; others come and go here all the time
-            return sorted(name for name in os.listdir(place) if name.startswith("jack"))  # noqa: PTH208
-        status = place.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
-
-
 def monitor_help() -> str:
     """How to hear what this machine itself plays."""
     return MONITOR_HELP.get(sys.platform, MONITOR_HELP["linux"])
+
+
+def zeros_help(device: Device) -> str:
+    """What to do where nothing but exact zeros is heard."""
+    said = "nothing but exact zeros is heard: "
+    if device.monitor:
+        return said + "nothing plays on that output, or another output plays (see `streamtag devices`)"
+    if sys.platform == "darwin":
+        return said + (
+            "allow the microphone to your terminal (System Settings > Privacy & Security > Microphone) and start it "
+            "again; or the input is muted"
+        )
+    if sys.platform == "win32":
+        return said + "allow microphones to desktop apps (Settings > Privacy & security > Microphone); or it is muted"
+    return said + "the input is muted, nothing is connected, or another one is meant (see `streamtag devices`)"
+
+
+def usable_rate(rate: int) -> int:
+    """A rate at which to open a device whose own is this: of rates that are too high, a half or a quarter."""
+    while rate > MAX_SAMPLERATE:
+        rate //= 2
+    return rate if rate >= MIN_SAMPLERATE else USUAL_RATE

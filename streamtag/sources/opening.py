@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamtag.errors import AudioFileError, OptionError
+from streamtag.errors import AudioFileError, DeviceError, OptionError
 from streamtag.sources.base import Source
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ def open_source(
     play: bool = False,
 ) -> Source:
     """A source by what a user calls it.
+
+    What begins like a path (``./``, ``../``, ``/``, ``~``) and files that end like sound files are files. All else is
+    the device that is called so; if none is, the file; if there is none, the device that has this in its name.
 
     Parameters
     ----------
@@ -63,8 +67,8 @@ def open_source(
         source = FileSource(demo_clip(), channels=channels, loop=loop, play=play)
         source.name = DEMO
         return source
-    if isinstance(given, str) and _looks_like_file(given):
-        if Path(given).expanduser().is_dir():
+    if isinstance(given, str) and (_is_meant_as_file(given) or not _is_device(given)):
+        if os.path.isdir(os.path.expanduser(given)):  # noqa: PTH111, PTH112 # no name makes these raise
             raise AudioFileError(given, "a folder; one file can be played (`streamtag file` tags folders)")
         return FileSource(given, channels=channels, loop=loop, play=play)
     if play:
@@ -74,8 +78,50 @@ def open_source(
     return DeviceSource(given, channels=channels, callback=callback)
 
 
-def _looks_like_file(given: str) -> bool:
+def _is_meant_as_file(given: str) -> bool:
+    starts = ("/", "./", "../", "~", *((".\\", "..\\", "\\") if os.sep == "\\" else ()))
+    if given in (".", "..") or given.startswith(starts) or os.path.splitdrive(given)[0]:
+        return not Path(given).is_char_device()  # /dev/dsp is what OSS calls its devices
+    return _ends_like_sound(given) and os.path.isfile(given)  # noqa: PTH113
+
+
+def _ends_like_sound(given: str) -> bool:
     from streamtag.decoding.find import EXTENSIONS
 
-    path = Path(given).expanduser()
-    return path.exists() or len(path.parts) > 1 or path.suffix.lower() in EXTENSIONS
+    return os.path.splitext(given)[1].lower() in EXTENSIONS  # noqa: PTH122
+
+
+def _is_device(given: str) -> bool:
+    """Whether a device is meant, among those there are and files of the same name.
+
+    Raises
+    ------
+    DeviceError, AudioFileError
+        It is neither a device nor a file.
+    """
+    from streamtag.sources.listing import input_devices
+    from streamtag.sources.names import choose, exactly, matching
+
+    if given == "default":
+        return True
+    is_there = os.path.exists(given)  # noqa: PTH110
+    looks_like_file = _ends_like_sound(given) or "/" in given or os.sep in given
+    try:
+        devices = input_devices()
+    except DeviceError as error:  # no sound system here, or none that answers
+        if looks_like_file and not is_there:
+            raise AudioFileError(given, f"no such file; nor an input, as far as can be told: {error}") from error
+        if is_there:
+            return False
+        raise
+    if is_there:
+        return bool(exactly(devices, given))
+    if matching(devices, given):
+        return True
+    if looks_like_file:
+        raise AudioFileError(given, "no such file, and no input is called so (`streamtag devices` lists them)")
+    try:
+        choose(devices, given)
+    except DeviceError as error:
+        raise DeviceError(f"{error}; nor is there such a file") from error
+    return True

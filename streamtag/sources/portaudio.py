@@ -9,19 +9,21 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import math
 import os
 import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from streamtag.errors import DeviceError
 from streamtag.realtime import callback as realtime_callback
 from streamtag.ringbuffer import RingBuffer
+from streamtag.sources.names import Device
+from streamtag.sources.server import heard_through
 
 Result = TypeVar("Result")
 
@@ -176,34 +178,10 @@ def _is_open(sd: Any, stream: Any) -> bool:
 # --- devices and streams ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One input that PortAudio offers.
-
-    Attributes
-    ----------
-    index : int
-        PortAudio's number of it; may change when devices come and go.
-    name, host : str
-        Its name, and the sound system it belongs to.
-    channels : int
-        How many it has at the most.
-    samplerate : int
-        Hz, its own default.
-    default : bool
-        Whether it is the one taken when none is named.
-    """
-
-    index: int
-    name: str
-    host: str
-    channels: int
-    samplerate: int
-    default: bool
-
-
 def listed() -> list[Device]:
     """All inputs that PortAudio knows of (on PortAudio's thread only).
+
+    They are read one by one: sounddevice's own list fails for all where one name is not UTF-8.
 
     Raises
     ------
@@ -211,23 +189,50 @@ def listed() -> list[Device]:
         If there is no PortAudio, or it does not start.
     """
     sd = library()
+    found = []
     try:
         hosts = [host["name"] for host in sd.query_hostapis()]
         default = sd.default.device[0]
-        return [
-            Device(
-                index,
-                device["name"],
-                hosts[device["hostapi"]],
-                device["max_input_channels"],
-                round(device["default_samplerate"]),
-                index == default,
-            )
-            for index, device in enumerate(sd.query_devices())
-            if device["max_input_channels"] > 0
-        ]
+        count = sd._lib.Pa_GetDeviceCount()
+        if count < 0:
+            raise DeviceError(f"the sound system does not answer: {sd._lib.Pa_GetErrorText(count)!r}")
+        for index in range(count):
+            info = sd._lib.Pa_GetDeviceInfo(index)
+            if info and info.maxInputChannels > 0:
+                name, host = shown(sd._ffi.string(info.name)), hosts[info.hostApi]
+                rate = info.defaultSampleRate
+                samplerate = round(rate) if math.isfinite(rate) and rate > 0 else 0
+                found.append(Device(index, name, host, info.maxInputChannels, samplerate, index == default))
     except sd.PortAudioError as error:
         raise DeviceError(f"the sound system does not answer: {error}") from error
+    return found
+
+
+def shown(name: bytes) -> str:
+    """A name as text of one line: what is no text in it becomes a mark or a blank."""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:  # drivers of Windows have names in the encoding of the country
+        text = name.decode("mbcs" if sys.platform == "win32" else "utf-8", errors="replace")
+    return "".join(char if char.isprintable() else " " for char in text).strip()
+
+
+@contextlib.contextmanager
+def _names_unread(sd: Any) -> Iterator[None]:
+    """For the time of opening: the name is read by sounddevice, not needed, and an error where it is not UTF-8."""
+    query = sd.query_devices
+
+    def forgiving(device: Any = None, kind: Any = None) -> Any:
+        try:
+            return query(device, kind)
+        except UnicodeDecodeError:
+            return {"default_low_input_latency": sd._lib.Pa_GetDeviceInfo(device).defaultLowInputLatency}
+
+    sd.query_devices = forgiving
+    try:
+        yield
+    finally:
+        sd.query_devices = query
 
 
 _open: set[InputStream] = set()
@@ -257,33 +262,18 @@ class InputStream:
     def __init__(self, device: Device, ring: RingBuffer, native: bool) -> None:
         sd = library()
         self.ring = ring  # kept as long as PortAudio may write to its memory
-        wanted = {
-            "device": device.index,
-            "samplerate": ring.samplerate,
-            "channels": ring.channels,
-            "dtype": "float32",
-            "latency": "low",
-        }
         self.handle: Any = None
         try:
-            if native:
-                cast, memory = sd._ffi.cast, ring.memory.ctypes.data
-                # what sounddevice offers to authors of libraries (rtmixer is built on it): a callback in C
-                self.handle = sd._StreamBase(
-                    kind="input",
-                    callback=cast("PaStreamCallback*", realtime_callback.native_callback()),
-                    finished_callback=cast("PaStreamFinishedCallback*", realtime_callback.native_finished()),
-                    userdata=cast("void*", memory),
-                    **wanted,
-                )
-            else:
-                self.handle = sd.InputStream(callback=self._callback, finished_callback=ring.end, **wanted)
+            with heard_through(device.server, named=device.named), _names_unread(sd):
+                try:
+                    self.handle = self._made(sd, device, native)
+                except sd.PortAudioError as error:  # some devices do not give all of their channels at once
+                    if "channels" not in str(error) or device.server is not None or not ring.narrow():
+                        raise
+                    self.handle = self._made(sd, device, native)
             _open.add(self)
-            # PortAudio's clock and ours, read together
-            before = time.monotonic()
-            there = self.handle.time
-            ring.clock_offset = (before + time.monotonic()) / 2 - there if there else 0.0
             self.handle.start()
+            self.compare_clocks()  # only now: JACK's clock begins with the stream
         except (sd.PortAudioError, ValueError) as error:
             self.close()
             raise DeviceError(
@@ -291,8 +281,39 @@ class InputStream:
                 "Is it in use by another program, or gone? `streamtag devices` lists what there is"
             ) from error
 
+    def _made(self, sd: Any, device: Device, native: bool) -> Any:
+        ring = self.ring
+        wanted = {
+            "device": device.portaudio_index,
+            "samplerate": ring.samplerate,
+            "channels": ring.channels,
+            "dtype": "float32",
+            "latency": "low",
+        }
+        if native:
+            cast, memory = sd._ffi.cast, ring.memory.ctypes.data
+            # what sounddevice offers to authors of libraries (rtmixer is built on it): a callback in C
+            return sd._StreamBase(
+                kind="input",
+                callback=cast("PaStreamCallback*", realtime_callback.native_callback()),
+                finished_callback=cast("PaStreamFinishedCallback*", realtime_callback.native_finished()),
+                userdata=cast("void*", memory),
+                **wanted,
+            )
+        return sd.InputStream(callback=self._callback, finished_callback=ring.end, **wanted)
+
     def _callback(self, block: Any, frames: int, times: Any, status: Any) -> None:
         self.ring.write_stamped(block, times.inputBufferAdcTime, times.currentTime, overflowed=status.input_overflow)
+
+    def compare_clocks(self) -> None:
+        """Read PortAudio's clock and ours together (on PortAudio's thread only).
+
+        JACK's counts what JACK has processed: it falls behind ours whenever JACK was late or stopped.
+        """
+        if self in _open:
+            before = time.monotonic()
+            there = self.handle.time
+            self.ring.clock_offset = (before + time.monotonic()) / 2 - there if there else 0.0
 
     def close(self) -> None:
         """End the stream; the ring is not written to any more. May be called again."""

@@ -6,6 +6,7 @@ import re
 import struct
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ from streamtag.inference.networks.specs import SPECS
 from streamtag.osc.sink import LARGEST_DATAGRAM, OscSink, message
 from streamtag.osc.where import parse_destination
 from streamtag.results import State
-from streamtag.sinks.base import SessionInfo
+from streamtag.sinks.base import HeadInfo, SessionInfo
 from tests.support.osc import Message, Receiver, parsed
 from tests.support.program import LiveRun
-from tests.support.values import INFO, make_frame, make_stats
+from tests.support.values import INFO, make_frame, make_head, make_stats
 
 IMMEDIATELY = struct.pack(">Q", 1)
 
@@ -185,17 +186,24 @@ def test_every_datagram_fits_and_the_embedding_comes_whole(receiver: Receiver, m
     assert sink.drops == 0
 
 
-@pytest.mark.parametrize("model", ["MTT_musicnn", "MSD_musicnn"])
-def test_slugs_are_unique_and_legal(model: str) -> None:
-    slugs = [slug(label) for label in SPECS[model].labels]
-    assert len(set(slugs)) == 50
-    for made in slugs:
-        assert re.fullmatch(r"[a-z0-9_-]+", made)
-    assert [slug(label) for label in ("Hip-Hop", "female vocalists", "00s")] == ["hip-hop", "female_vocalists", "00s"]
-
-
-def test_what_osc_reserves_never_gets_into_an_address() -> None:
-    assert slug("a#b*c,d/e?f[g]h{i}j k\tlé") == "a_b_c_d_e_f_g_h_i_j_k_l_"
+def test_labels_in_any_script_have_addresses_of_their_own(receiver: Receiver) -> None:
+    labels = ("рок", "поп", "Rock", "rock")
+    heads = (HeadInfo("жанр", labels), HeadInfo("my cues", ("a", "b")), HeadInfo("my_cues", ("a", "b")))
+    sink = OscSink("127.0.0.1", receiver.port)
+    sink.open(replace(INFO, heads=heads))
+    scores, top = np.linspace(0.1, 0.4, 4, dtype=np.float32), tuple((label, 0.4) for label in labels)
+    genre = make_head("жанр", scores=scores, raw=scores, top=top, switched=(("поп", True), ("rock", True)))
+    sink.frame(make_frame(heads=(genre, make_head("my cues"), make_head("my_cues"))))
+    sink.close()
+    messages = receiver.messages()
+    for name, score in zip(("rok", "pop", "rock", "rock_2"), scores, strict=True):
+        assert only(messages, f"/streamtag/head/zhanr/{name}")[2] == (pytest.approx(score),)
+    assert only(messages, "/streamtag/head/zhanr")[2][0] == "рок"
+    for name in ("pop", "rock_2"):
+        sent = [item[2] for item in messages if item[0] == f"/streamtag/head/zhanr/on/{name}"]
+        assert sent == [(1,), (0,)]
+    for name in ("my_cues", "my_cues_2"):
+        assert only(messages, f"/streamtag/head/{name}/a")
 
 
 def test_without_embeddings_none_are_sent(receiver: Receiver) -> None:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pythonosc.osc_bundle import OscBundle
-from pythonosc.osc_message import OscMessage
 from rich.console import Console
 
 import streamtag
@@ -27,6 +25,7 @@ from streamtag.sinks.base import HeadInfo
 from streamtag.sinks.lines import JsonLines, TextLines
 from streamtag.sinks.terminal import TerminalView
 from streamtag.tagging.tagger import Tagger
+from tests.support.osc import Receiver
 from tests.support.program import run_cli
 from tests.support.values import INFO, make_frame
 
@@ -180,19 +179,15 @@ SAID = HeadFrame(
 WITH_HEAD = replace(INFO, heads=(HeadInfo("My cues", ("drop", "build up")),))
 
 
-def test_osc_has_an_address_for_each_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[bytes] = []
-    sink = OscSink("127.0.0.1", 9)
-    monkeypatch.setattr(sink, "_send", lambda datagram: sent.append(bytes(datagram)))
+def test_osc_has_an_address_for_each_class() -> None:
+    receiver = Receiver()
+    sink = OscSink("127.0.0.1", receiver.port)
     sink.open(WITH_HEAD)
     sink.frame(make_frame(heads=(SAID,)))
     sink.close()
-    messages = [
-        item
-        for datagram in sent
-        for item in (OscBundle(datagram) if OscBundle.dgram_is_bundle(datagram) else [OscMessage(datagram)])
-    ]
-    said = [(item.address, *item.params) for item in messages if item.address.startswith("/streamtag/head")]
+    messages = receiver.messages()
+    receiver.socket.close()
+    said = [(address, *values) for address, _, values in messages if address.startswith("/streamtag/head")]
     assert said == [
         ("/streamtag/head/my_cues", "drop", 0.75),
         ("/streamtag/head/my_cues/on/build_up", 0),

@@ -50,8 +50,8 @@ class Network:
         self._features = build(weights.spec, window_frames)
         set_weights(self._features, weights)
         named = self._features.output
-        self._judge = keras.Model(self._features.input, [named["taggram"], named[self.spec.embedding]])
-        for model in (self._features, self._judge):
+        self._readout = keras.Model(self._features.input, [named["taggram"], named[self.spec.embedding]])
+        for model in (self._features, self._readout):
             # XLA makes these convolutions twice as slow on a CPU, and Keras would choose it.
             model.jit_compile = False
 
@@ -75,7 +75,7 @@ class Network:
         embedding : ndarray of float32, shape (n, units)
             `penultimate` of musicnn, `pool5` flattened of vgg.
         """
-        taggram, embedding = self._judge.predict_on_batch(patches)
+        taggram, embedding = self._readout.predict_on_batch(patches)
         return np.asarray(taggram), np.asarray(embedding).reshape(len(patches), -1)
 
     def with_pools(self, patches: Array) -> tuple[Array, Array, Array, Array]:

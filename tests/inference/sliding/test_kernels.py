@@ -168,9 +168,9 @@ def test_temporal_columns(weights: Weights, prepared: Prepared, hop: int, at_onc
                 place = normed + (t % shape.capacity + half) * 96
                 memory[place : place + 96] = x[t]
         block = Block(done, first, windows, start, end)
-        model = (memory, prepared.weights, shape, block, 32, filters, activation, normed)
-        temporal.left_columns(*model, left, whole, best)
-        temporal.right_columns(*model, right, running, best)
+        branch = layout.Branch(32, filters, activation, left, right, running, whole)
+        temporal.left_columns(memory, prepared.weights, shape, block, branch, normed, best)
+        temporal.right_columns(memory, prepared.weights, shape, block, branch, normed, best)
         for i in range(windows):
             start = (first + i) * hop
             heard = x[start : start + window].astype(np.float64)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @jit
-def judge(
+def infer(
     frames: Floats,
     begin: int,
     jobs: Integers,

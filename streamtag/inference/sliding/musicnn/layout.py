@@ -68,6 +68,32 @@ class Shape(NamedTuple):
     levels: tuple[geometry.Level, ...]
 
 
+class Branch(NamedTuple):
+    """One temporal branch: its filters, and where things are.
+
+    Attributes
+    ----------
+    length : int
+        Frames of its filters.
+    filters, activation : int
+        Where these and its activation are in the weights.
+    left, right : int
+        The windows' first rows, (slots, (length - 1) // 2, 51), and last rows, (windows, length // 2, 51).
+    running : int
+        Running sums of the newest columns, (length // 2, RUNNING).
+    whole : int
+        Ring of whole rows.
+    """
+
+    length: int
+    filters: int
+    activation: int
+    left: int
+    right: int
+    running: int
+    whole: int
+
+
 class Block(NamedTuple):
     """A few windows that are predicted together, in frames of the stream.
 

@@ -11,7 +11,7 @@ from streamtag.errors import FeedError, OptionError
 from streamtag.inference.base import Prediction, repeated
 from streamtag.inference.networks.specs import ModelSpec
 from streamtag.inference.sliding.arena import Arena, Floats
-from streamtag.inference.sliding.musicnn.infer import judge
+from streamtag.inference.sliding.musicnn.infer import infer
 from streamtag.inference.sliding.musicnn.layout import Block, make_rooms, make_shape, pool_order
 from streamtag.inference.sliding.musicnn.prepared import Prepared
 from streamtag.inference.sliding.simd import PANEL
@@ -104,7 +104,7 @@ class SlidingPredictor:
         at_once = self._shape.at_once
         for begin in range(0, count, at_once):
             part = slice(begin, begin + at_once)
-            self._judge(pooled[part], embedding[part], logits[part])
+            self._infer(pooled[part], embedding[part], logits[part])
         taggram = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
         return Prediction(first, taggram, embedding, pooled[:, 0], pooled[:, 1])
 
@@ -125,7 +125,7 @@ class SlidingPredictor:
         if not self._pushed:
             self._memory[:] = 0
 
-    def _judge(self, pooled: Floats, embedding: Floats, logits: Floats) -> None:
+    def _infer(self, pooled: Floats, embedding: Floats, logits: Floats) -> None:
         """Predict the next windows, as many as there is room for results."""
         windows = len(pooled)
         start = self._next * self.hop_frames
@@ -135,7 +135,7 @@ class SlidingPredictor:
         shape, rooms, memory = self._shape, self._rooms, self._memory
         weights, places = self._prepared.weights, self._prepared.places
         frames = self._frames(begin, end)
-        judge(frames, begin, self._jobs, self._order, memory, weights, places, rooms, shape, block)
+        infer(frames, begin, self._jobs, self._order, memory, weights, places, rooms, shape, block)
         for out, place in ((pooled, rooms.pooled), (embedding, rooms.embedding)):
             out[:] = memory[place : place + out.size].reshape(out.shape)
         width = -(-shape.tags // PANEL) * PANEL

@@ -23,7 +23,7 @@ from streamtag.inference.networks.specs import TEMPORAL_FILTERS
 from streamtag.inference.sliding.arena import Floats
 from streamtag.inference.sliding.kernels import ONE, activate, copy_rows, not_literal
 from streamtag.inference.sliding.musicnn.geometry import TEMPORAL
-from streamtag.inference.sliding.musicnn.layout import FILTERS, RUNNING, Block, Rooms, Shape
+from streamtag.inference.sliding.musicnn.layout import FILTERS, RUNNING, Block, Branch, Rooms, Shape
 from streamtag.inference.sliding.musicnn.prepared import Places
 from streamtag.inference.sliding.simd import (
     PANEL,
@@ -57,17 +57,7 @@ def clear(memory: Floats, at: int, rows: int) -> None:
 
 @jit
 def left_columns(
-    memory: Floats,
-    weights: Floats,
-    shape: Shape,
-    block: Block,
-    length: int,
-    filters_at: int,
-    activation_at: int,
-    normed_at: int,
-    left_at: int,
-    whole_at: int,
-    best_at: int,
+    memory: Floats, weights: Floats, shape: Shape, block: Block, branch: Branch, normed: int, best: int
 ) -> None:
     """Columns cut on the left, for the windows that begin in them or up to (length - 1) // 2 before; and whole ones.
 
@@ -81,21 +71,21 @@ def left_columns(
         What stays the same for the stream.
     block : Block
         The windows that are predicted.
-    length, filters_at, activation_at : int
-        Frames of the branch's filters, and where these and its activation are in `weights`.
-    normed_at, left_at, whole_at, best_at : int
-        Places in `memory` as in `layout.Rooms`: ring of frames, the windows' first rows (slots, (length - 1) // 2, 51),
-        ring of whole rows, scratch for `length` rows of maxima.
+    branch : Branch
+        Its filters, and where its rows are.
+    normed, best : int
+        Places in `memory`: ring of frames; scratch for `length` rows of maxima.
     """
+    length = branch.length
     back = (length - 1) // 2
     ahead = length // 2
     for t in range(max(block.done - ahead, block.start), block.end - ahead):
         furthest = min(back, t - block.start)  # how many taps back of the middle are wanted
-        here = normed_at + ((t - furthest) % shape.capacity + furthest) * N_MELS
+        here = normed + ((t - furthest) % shape.capacity + furthest) * N_MELS
         wanted = t % shape.hop  # the row of the first window that is wanted; the next are hops apart
-        clear(memory, best_at, furthest + 1)
+        clear(memory, best, furthest + 1)
         for c in range(0, FILTERS, PANEL):
-            middle = filters_at + c * length + back * PANEL
+            middle = branch.filters + c * length + back * PANEL
             for band in range(0, N_MELS, ROWS):
                 sums = zeros(ROWS, REGS)
                 for i in range(ahead + 1):
@@ -107,35 +97,27 @@ def left_columns(
                         p += 1
                         w = load_row(weights, middle - p * PANEL, REGS)
                         sums = fma(sums, memory, here - p * N_MELS + band, 1, w)
-                    raise_to(memory, best_at + p * FILTERS + c, sums)
+                    raise_to(memory, best + p * FILTERS + c, sums)
                     if p == furthest:
                         break
                     stop = min(p + shape.hop, furthest)
         for p in range(wanted, min(back, furthest + 1), shape.hop):
             slot = (t - p) // shape.hop % shape.slots
-            out_at = left_at + (slot * back + p) * TEMPORAL_FILTERS
-            activate(memory, best_at + p * FILTERS, weights, activation_at, out_at, WIDTH)
+            out_at = branch.left + (slot * back + p) * TEMPORAL_FILTERS
+            activate(memory, best + p * FILTERS, weights, branch.activation, out_at, WIDTH)
         if furthest == back:
-            out_at = whole_at + t % shape.capacity * TEMPORAL_FILTERS
-            activate(memory, best_at + back * FILTERS, weights, activation_at, out_at, WIDTH)
+            out_at = branch.whole + t % shape.capacity * TEMPORAL_FILTERS
+            activate(memory, best + back * FILTERS, weights, branch.activation, out_at, WIDTH)
             copy_rows(memory, out_at, WIDTH, out_at + shape.capacity * TEMPORAL_FILTERS, WIDTH, ONE)
 
 
 @jit
 def right_columns(
-    memory: Floats,
-    weights: Floats,
-    shape: Shape,
-    block: Block,
-    length: int,
-    filters_at: int,
-    activation_at: int,
-    normed_at: int,
-    right_at: int,
-    running_at: int,
-    best_at: int,
+    memory: Floats, weights: Floats, shape: Shape, block: Block, branch: Branch, normed: int, best: int
 ) -> None:
     """Columns cut on the right, for the block's windows.
+
+    The running sums of columns before `block.done` have taken all frames before it.
 
     Parameters
     ----------
@@ -145,16 +127,12 @@ def right_columns(
         As for `left_columns`.
     block : Block
         As for `left_columns`.
-    length, filters_at, activation_at, normed_at : int
+    branch : Branch
         As for `left_columns`.
-    right_at : int
-        The windows' last rows, (windows, length // 2, 51).
-    running_at : int
-        Running sums of the newest columns, (length // 2, RUNNING). Those of columns before `block.done` have taken all
-        frames before it.
-    best_at : int
+    normed, best : int
         As for `left_columns`.
     """
+    length = branch.length
     back = (length - 1) // 2
     ahead = length // 2
     last = block.start + shape.window - 1  # the first window's last frame
@@ -164,15 +142,15 @@ def right_columns(
         last_window = min(block.windows - 1, (t + ahead - 1 - last) // shape.hop)  # the last in which t is cut
         if first_window > last_window:
             continue
-        clear(memory, best_at, last_window + 1)
+        clear(memory, best, last_window + 1)
         begin = block.done if t < block.done else t - back
-        here = normed_at + begin % shape.capacity * N_MELS
+        here = normed + begin % shape.capacity * N_MELS
         for c in range(FILTERS - PANEL, -1, -PANEL):
-            panel = filters_at + c * length + (begin - t + back) * PANEL
+            panel = branch.filters + c * length + (begin - t + back) * PANEL
             for band in range(0, N_MELS, ROWS):
                 # Bands lie 51 apart, to save memory traffic. The lanes beyond belong to the next band: filters of
                 # zeros leave them as they are, or they are overwritten, as bands ascend and panels descend.
-                at = running_at + t % ahead * RUNNING + band * TEMPORAL_FILTERS + c
+                at = branch.running + t % ahead * RUNNING + band * TEMPORAL_FILTERS + c
                 sums = load_rows(memory, at, WIDTH, ROWS, REGS) if t < block.done else zeros(ROWS, REGS)
                 i = 0
                 for window in range(first_window, last_window + 1):
@@ -181,27 +159,18 @@ def right_columns(
                         w = load_row(weights, panel + i * PANEL, REGS)
                         sums = fma(sums, memory, here + i * N_MELS + band, 1, w)
                         i += 1
-                    raise_to(memory, best_at + window * FILTERS + c, sums)
+                    raise_to(memory, best + window * FILTERS + c, sums)
                 if t >= keep:
                     store_rows(sums, memory, at, WIDTH)
         for window in range(first_window, last_window + 1):
             row = t - (last + window * shape.hop - ahead + 1)
-            out_at = right_at + (window * ahead + row) * TEMPORAL_FILTERS
-            activate(memory, best_at + window * FILTERS, weights, activation_at, out_at, WIDTH)
+            out_at = branch.right + (window * ahead + row) * TEMPORAL_FILTERS
+            activate(memory, best + window * FILTERS, weights, branch.activation, out_at, WIDTH)
 
 
 @jit
 def unshared_columns(
-    memory: Floats,
-    weights: Floats,
-    shape: Shape,
-    start: int,
-    length: int,
-    filters_at: int,
-    activation_at: int,
-    normed_at: int,
-    rows_at: int,
-    best_at: int,
+    memory: Floats, weights: Floats, shape: Shape, start: int, branch: Branch, rows: int, normed: int, best: int
 ) -> None:
     """All columns of a window so short that its rows are cut on both sides: nothing is shared with other windows.
 
@@ -213,27 +182,28 @@ def unshared_columns(
         As for `left_columns`.
     start : int
         The window's first frame.
-    length, filters_at, activation_at, normed_at : int
+    branch : Branch
         As for `left_columns`.
-    rows_at : int
+    rows : int
         Place of its rows, (window, 51).
-    best_at : int
+    normed, best : int
         As for `left_columns`.
     """
+    length = branch.length
     back = (length - 1) // 2
     for p in range(shape.window):
         begin = max(p - back, 0)
         end = min(p + length // 2 + 1, shape.window)
-        here = normed_at + (start + begin) % shape.capacity * N_MELS
-        clear(memory, best_at, ONE)
+        here = normed + (start + begin) % shape.capacity * N_MELS
+        clear(memory, best, ONE)
         for c in range(0, FILTERS, PANEL):
-            panel = filters_at + c * length + (begin - p + back) * PANEL
+            panel = branch.filters + c * length + (begin - p + back) * PANEL
             for band in range(0, N_MELS, ROWS):
                 sums = zeros(ROWS, REGS)
                 for i in range(end - begin):
                     sums = fma(sums, memory, here + i * N_MELS + band, 1, load_row(weights, panel + i * PANEL, REGS))
-                raise_to(memory, best_at + c, sums)
-        activate(memory, best_at, weights, activation_at, rows_at + p * TEMPORAL_FILTERS, WIDTH)
+                raise_to(memory, best + c, sums)
+        activate(memory, best, weights, branch.activation, rows + p * TEMPORAL_FILTERS, WIDTH)
 
 
 @jit
@@ -256,16 +226,21 @@ def temporal_rows(memory: Floats, weights: Floats, places: Places, rooms: Rooms,
         The windows.
     """
     normed, best = rooms.normed, rooms.best
-    for branch in range(len(places.temporal)):
-        filters, activation = places.temporal[branch], places.temporal_activations[branch]
-        left, right, running = rooms.left[branch + 1], rooms.right[branch + 1], rooms.running[branch]
-        whole = rooms.rows[branch + 1]
-        length = TEMPORAL[branch]
-        if shape.edges[branch + 1].after:
-            left_columns(memory, weights, shape, block, length, filters, activation, normed, left, whole, best)
-            right_columns(memory, weights, shape, block, length, filters, activation, normed, right, running, best)
+    for i in range(len(places.temporal)):
+        branch = Branch(
+            TEMPORAL[i],
+            places.temporal[i],
+            places.temporal_activations[i],
+            rooms.left[i + 1],
+            rooms.right[i + 1],
+            rooms.running[i],
+            rooms.rows[i + 1],
+        )
+        if shape.edges[i + 1].after:
+            left_columns(memory, weights, shape, block, branch, normed, best)
+            right_columns(memory, weights, shape, block, branch, normed, best)
         else:
-            for i in range(block.windows):
-                start = block.start + i * shape.hop
-                rows = left + (block.first + i) % shape.slots * shape.window * TEMPORAL_FILTERS
-                unshared_columns(memory, weights, shape, start, length, filters, activation, normed, rows, best)
+            for window in range(block.windows):
+                start = block.start + window * shape.hop
+                rows = branch.left + (block.first + window) % shape.slots * shape.window * TEMPORAL_FILTERS
+                unshared_columns(memory, weights, shape, start, branch, rows, normed, best)

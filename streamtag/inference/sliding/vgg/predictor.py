@@ -14,7 +14,7 @@ from streamtag.inference.sliding.vgg.geometry import CHANNELS, NEEDED, STEM_FRAM
 from streamtag.inference.sliding.vgg.kernels import STEM_WIDTH
 from streamtag.inference.sliding.vgg.memory import Memory
 from streamtag.inference.sliding.vgg.prepared import PreparedVgg, aligned
-from streamtag.inference.sliding.vgg.steps import judge
+from streamtag.inference.sliding.vgg.steps import infer
 
 BLOCK_FRAMES = 16
 """Windows that end within this many frames are predicted together: they share the reading of the weights."""
@@ -111,7 +111,7 @@ class SlidingVggPredictor:
         logits = np.empty((count, len(self.spec.labels)))
         for begin in range(0, count, self._at_once):
             part = slice(begin, min(begin + self._at_once, count))
-            self._judge(embedding[part], logits[part])
+            self._infer(embedding[part], logits[part])
         return Prediction(first, (1 / (1 + np.exp(-logits))).astype(np.float32), embedding)
 
     def repeat_to_window(self) -> bool:
@@ -127,10 +127,10 @@ class SlidingVggPredictor:
         trial.push(np.zeros((PATCH_FRAMES, N_MELS), np.float32))
         trial.take(1)
 
-    def _judge(self, embedding: Floats, logits: NDArray[np.float64]) -> None:
+    def _infer(self, embedding: Floats, logits: NDArray[np.float64]) -> None:
         """Predict the next windows, as many as there is room for results."""
         windows, memory = len(embedding), self._memory
-        judge(
+        infer(
             self._prepared.arrays,
             self._layers,
             memory,

@@ -138,7 +138,7 @@ def last_pool(weights: Arrays, layers: tuple[Layer, ...], memory: Memory, start:
 
 
 @jit
-def judge(
+def infer(
     weights: Arrays,
     layers: tuple[Layer, ...],
     memory: Memory,

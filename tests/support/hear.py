@@ -1,0 +1,65 @@
+"""`python -m tests.support.hear TONES INPUT CHANNEL...`: which tones are heard on each channel, as JSON.
+
+A process of its own: PortAudio looks for devices once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from streamtag.sources.device import DeviceSource
+
+STEP_HZ = 200
+"""Channel n is given a tone of n times this."""
+AMPLITUDE = 0.1
+
+
+def write_tones(path: Path, channels: int, rate: int = 48_000, seconds: float = 20) -> Path:
+    """A WAV file with another tone on each channel."""
+    times = np.arange(int(rate * seconds)) / rate
+    tones = [AMPLITUDE * np.sin(2 * np.pi * STEP_HZ * (channel + 1) * times) for channel in range(channels)]
+    soundfile.write(path, np.stack(tones, axis=1), rate, subtype="FLOAT")
+    return path
+
+
+def tones_in(samples: np.ndarray, rate: int, count: int) -> dict[int, float]:
+    """Amplitudes of the tones that are there, by the number of the channel whose tone it is.
+
+    Medians over parts of the sound: on a busy machine a sound server leaves a gap now and then.
+    """
+    size = rate // 10
+    parts = samples[: len(samples) // size * size].reshape(-1, size)
+    spectra = np.abs(np.fft.rfft(parts * np.hanning(size), axis=1)) * 4 / size
+    spectrum = np.median(spectra, axis=0)
+    bins = [round(STEP_HZ * (number + 1) * size / rate) for number in range(count)]
+    found = {number + 1: float(spectrum[place]) for number, place in enumerate(bins)}
+    return {number: round(amplitude, 4) for number, amplitude in found.items() if amplitude > AMPLITUDE / 1000}
+
+
+def hear(given: str, channels: tuple[int, ...] | None, count: int) -> dict[int, float]:
+    """Record for more than a second, once what comes is no more the beginning; gives the tones in it."""
+    source = DeviceSource(given, channels=channels)
+    source.start()
+    try:
+        until = time.monotonic() + 20
+        pieces: list[np.ndarray] = []
+        while sum(map(len, pieces)) < 2 * source.samplerate:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{given}: nothing is heard: {source.recovering}")
+            pieces += [piece.samples for piece in source.ring.read()]
+            time.sleep(0.01)
+        return tones_in(np.concatenate(pieces)[source.samplerate // 2 :], source.samplerate, count)
+    finally:
+        source.stop()
+
+
+if __name__ == "__main__":
+    tones, given, *numbers = sys.argv[1:]
+    chosen = [None if text == "none" else tuple(map(int, text.split(","))) for text in numbers]
+    print(json.dumps([hear(given, channels, int(tones)) for channels in chosen]))
