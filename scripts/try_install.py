@@ -102,7 +102,12 @@ def tried(python: str, wheel: Path, most: float) -> str | None:
     """What is wrong with an installation, if anything; prints what was found."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subprocess.run([python, "-m", "venv", str(folder / "venv")], check=True)
+        try:
+            made = subprocess.run([python, "-m", "venv", str(folder / "venv")], capture_output=True, text=True)
+        except OSError as error:
+            return f"{python}: cannot be run: {error.strerror}"
+        if made.returncode:
+            return f"{python}: no environment can be made: {(made.stderr or made.stdout).strip()}"
         own = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
         install = [str(own), "-m", "pip", "--disable-pip-version-check", "-q", "install", str(wheel)]
         done = subprocess.run(install, capture_output=True, text=True, env=without_constraints())

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamtag._compiling import KERNELS
+from streamtag._kernel_cache import is_cached
+from streamtag.commands.console import preparing
 from streamtag.commands.options import complete_model
 from streamtag.dsp.params import frames_in, hop_frames
 from streamtag.inference.networks.specs import SPECS, check_window, find_spec
@@ -28,6 +31,13 @@ def extraction_of(model: str, window: float, hop: float) -> Extraction:
     from streamtag.learn import features
 
     return features.Extraction(model, frames, hop_frames(hop))
+
+
+def compile_first(extraction: Extraction) -> None:
+    """On a machine where nothing has been compiled, do that now, and show how far it is."""
+    if not is_cached():
+        with preparing(extraction.model, KERNELS[extraction.spec.family]):
+            extraction.predictor().warm_up()
 
 
 def feature_cache(off: bool) -> FeatureCache:

@@ -14,6 +14,7 @@ from streamtag.commands.extraction import (
     Model,
     NoCache,
     Window,
+    compile_first,
     extraction_of,
     feature_cache,
 )
@@ -53,6 +54,7 @@ def features(
     found = find_audio(paths)
     check_outputs([("--out", to)], found)
     install_signal_handlers()
+    compile_first(extraction)
     results = extract(found, extraction, feature_cache(no_cache), jobs=jobs, console=err)
     heard = [result for result in results if isinstance(result, FileFeatures)]
     failed = [result for result in results if isinstance(result, StreamtagError)]

@@ -16,6 +16,7 @@ from streamtag.commands.extraction import (
     Model,
     NoCache,
     Window,
+    compile_first,
     extraction_of,
     feature_cache,
 )
@@ -101,6 +102,7 @@ def learn(
     from streamtag.learn.training import learn as learn_head
 
     install_signal_handlers()
+    compile_first(extraction)
     lesson = learn_head(labelled, extraction, feature_cache(no_cache), options, jobs=jobs, console=err)
     # First all that is to last, each whatever becomes of the other; then what is to be read.
     writing: list[tuple[Path, Callable[[Path], object]]] = [(to, lambda path: write_head(path, lesson.head))]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from streamtag.sources.device import Callback
 
 
-DEMO = "demo: piano, from 0:08 pads, 0:16 techno, 0:24 rock"
+DEMO = "demo: piano, 0:08 pads, 0:16 techno, 0:24 rock"
 """What the demo clip is called, beside a clock that tells which of them is heard."""
 
 

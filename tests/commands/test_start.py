@@ -73,6 +73,16 @@ def test_on_a_terminal_a_line_counts(cold: dict[str, str]) -> None:
     assert "compiling" not in on_terminal([*LIVE, "--model", "MSD_musicnn"], cold)
 
 
+def test_features_are_computed_after_the_compiling_is_shown(tmp_path: Path, music: Path) -> None:
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    arguments = ["features", str(music), "--model", "MSD_vgg", "--no-cache", "--out", str(tmp_path / "f.npz")]
+    command = [sys.executable, "-m", "streamtag", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(f"{COMPILING}: 0 of {KERNELS['vgg']}\n")
+    assert all(PROGRESS.fullmatch(line) for line in done.stderr.splitlines())
+
+
 PUSH = """
 import numpy, streamtag
 tagger = streamtag.Tagger("MSD_vgg")
