@@ -77,4 +77,4 @@ def main() -> None:
         ours = StreamtagError(f"this should not happen: {what}. STREAMTAG_DEBUG=1 shows where; please report it")
         status = _fail(error if plainly(error) else ours, EXIT_FAILED)
     ignore_signals()
-    leave(status)
+    leave(status, at_once=ended_by() is not None)

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
@@ -99,13 +99,15 @@ def note_stuck(stuck: bool) -> None:
     _stuck = _stuck or stuck
 
 
-def leave(status: int) -> NoReturn:
-    """End the process."""
-    if _stuck:
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        os._exit(status)
-    sys.exit(status)
+def leave(status: int, *, at_once: bool = False) -> NoReturn:
+    """End the process; at once: without waiting for threads that may be somewhere in a library."""
+    if not (_stuck or at_once):
+        sys.exit(status)
+    for stream in (sys.stderr, None if _stuck else sys.stdout):
+        if stream is not None:
+            with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+                stream.flush()
+    os._exit(status)
 
 
 def forget_stdout() -> None:

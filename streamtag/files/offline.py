@@ -175,33 +175,33 @@ class FileTagger:
             Shorter than one patch, with `short="error"`.
         """
         path = Path(path)
-        judging = SegmentedStream(self._pool)
+        segments = SegmentedStream(self._pool)
 
-        def judge(frames: Array) -> None:
-            judging.push(frames)
+        def take(frames: Array) -> None:
+            segments.push(frames)
             if hear is not None:
                 hear(frames)
 
         with open_audio(path) as reader:
             stream = MelStream(reader.samplerate, reader.channels, centered=True)
             for block in reader.blocks():
-                judge(stream.push(block).logmel)
+                take(stream.push(block).logmel)
                 if progress is not None:
                     progress(stream.samples_in / reader.samplerate)
-            judge(stream.flush().logmel)
+            take(stream.flush().logmel)
         if not stream.samples_in:
             raise AudioFileError(path, "holds no samples")
         seconds = stream.samples_in / reader.samplerate
         notes = [reader.note] if reader.note else []
         if stream.nonfinite:
             notes.append(f"{stream.nonfinite} NaN or infinite samples were replaced by 0")
-        if judging.frames_in < self._pool.window_frames:
+        if segments.frames_in < self._pool.window_frames:
             window = self._pool.window_frames * FRAME_SECONDS
             reason = f"{seconds:.2f} s are shorter than one patch of {window:.2f} s"
             if short == "error":
                 raise TooShortError(path, reason)
             notes.append(f"{reason}: repeated to length")
-        features = judging.finish(repeat_short=True)
+        features = segments.finish(repeat_short=True)
         taggram, embeddings = features["taggram"], features[self.spec.embedding]
         return FileTags(
             path=path,

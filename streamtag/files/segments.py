@@ -54,9 +54,9 @@ class SegmentPool:
 
     def submit(self, frames: Array) -> Future[Features]:
         """Predict all windows of some frames on another thread: their features."""
-        return self._executor.submit(self._judge, frames)
+        return self._executor.submit(self._predict, frames)
 
-    def _judge(self, frames: Array) -> Features:
+    def _predict(self, frames: Array) -> Features:
         predictor = self._borrow()
         try:
             predictor.reset()

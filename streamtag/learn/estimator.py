@@ -318,9 +318,9 @@ def _sigmoids(unseen: Array, targets: NDArray[np.bool_]) -> tuple[Array, Array, 
     Where a class was never left out, the sigmoid of all classes' margins together serves; where none was, margins are
     taken as log-odds.
     """
-    judged = ~np.isnan(unseen)
-    shared = _sigmoid(unseen[judged], targets[judged])
-    pairs = [_sigmoid(unseen[judged[:, k], k], targets[judged[:, k], k]) for k in range(targets.shape[1])]
+    answered = ~np.isnan(unseen)
+    shared = _sigmoid(unseen[answered], targets[answered])
+    pairs = [_sigmoid(unseen[answered[:, k], k], targets[answered[:, k], k]) for k in range(targets.shape[1])]
     slopes, intercepts = zip(*(pair or shared or (1.0, 0.0) for pair in pairs), strict=True)
     return np.array(slopes), np.array(intercepts), all(pair is not None for pair in pairs)
 

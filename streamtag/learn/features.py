@@ -7,7 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ OUTLINE = "sound.outline"
 """The outline's name among the arrays of a kept file."""
 PIECE = 1 << 22
 """Bytes read at a time for a checksum."""
+LEAVING_SECONDS = 2.0
 AT_ONCE = 16
 """Windows predicted at a time."""
 FULL_SCALE = 1.5 * 2**-15
@@ -128,14 +129,14 @@ class Extraction:
         predictor.reset()
         parts: list[Features] = []
 
-        def judge() -> None:
+        def predict() -> None:
             while predictor.due:
                 parts.append(predictor.take(AT_ONCE).features(self.spec))
 
         def listen(logmel: NDArray[np.float32]) -> None:
             predictor.push(logmel)
             fingerprint.see(logmel)
-            judge()
+            predict()
 
         with open_audio(path) as reader:
             stream = MelStream(reader.samplerate, reader.channels, centered=True)
@@ -149,10 +150,10 @@ class Extraction:
             listen(stream.flush().logmel)
         if not stream.samples_in:
             raise AudioFileError(path, "holds no samples")
-        judge()
+        predict()
         if not parts:
             predictor.repeat_to_window()
-            judge()
+            predict()
         predictor.reset()
         features = {name: np.concatenate([part[name] for part in parts]) for name in feature_sizes(self.spec)}
         notes = [reader.note] if reader.note else []
@@ -290,20 +291,22 @@ def extract(
     list of FileFeatures or StreamtagError
         One result for each path.
     """
-    with (
-        progress(console, "hearing", len(paths)) as steps,
-        ThreadPoolExecutor(jobs or os.cpu_count() or 1, thread_name_prefix="streamtag-features") as executor,
-    ):
+    executor = ThreadPoolExecutor(jobs or os.cpu_count() or 1, thread_name_prefix="streamtag-features")
+    with progress(console, "hearing", len(paths)) as steps:
         work = _Work(extraction, cache, steps.detail)
+        futures = [executor.submit(work, path) for path in paths]
         results = []
         try:
-            for result in executor.map(work, paths):
-                results.append(result)
+            for future in futures:
+                results.append(future.result())
                 steps.advance()
         except BaseException:
+            # what is under way is given a moment to notice; it may be somewhere in a library, which nobody waits for
             work.stopping.set()
-            executor.shutdown(cancel_futures=True)
+            executor.shutdown(wait=False, cancel_futures=True)
+            wait(futures, LEAVING_SECONDS)
             raise
+    executor.shutdown()
     return results
 
 

@@ -95,8 +95,8 @@ def figures(
     Figures
         Figures of the files that were left out.
     """
-    judged = ~np.isnan(chances).any(axis=1)
-    true, stated = targets[judged], chances[judged]
+    answered = ~np.isnan(chances).any(axis=1)
+    true, stated = targets[answered], chances[answered]
     said = _said(stated, exclusive)
     precision, recall, _, _ = precision_recall_fscore_support(true, said, average=None, zero_division=0)
     classes = tuple(

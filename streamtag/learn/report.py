@@ -82,7 +82,7 @@ def _classes(figures: Figures) -> Table:
 
 
 def _confusion(figures: Figures, matrix: tuple[tuple[int, ...], ...]) -> Table:
-    table = Table(box=None, pad_edge=False, title="files of (row) judged as (column)", title_justify="left")
+    table = Table(box=None, pad_edge=False, title="files of (row) predicted as (column)", title_justify="left")
     table.add_column("")
     for number, one in enumerate(figures.classes, 1):
         table.add_column(f"{number}" if len(matrix) > 6 else _plain(one.label), justify="right")
@@ -174,6 +174,6 @@ def _matrix(figures: Figures, matrix: tuple[tuple[int, ...], ...]) -> str:
         rows.append(f"<tr><th>{name}</th>{cells}</tr>")
     heads = "".join(f"<th>{name}</th>" for name in names)
     return (
-        "<h2>Confusion</h2><p>Files of (row) judged as (column).</p>"
+        "<h2>Confusion</h2><p>Files of (row) predicted as (column).</p>"
         f'<table class="matrix"><thead><tr><th></th>{heads}</tr></thead>{"".join(rows)}</table>'
     )

@@ -16,7 +16,7 @@ from streamtag.session.outlet import Outlet
 from streamtag.session.pipeline import Pipeline
 from streamtag.session.watch import Counts, Watch
 from streamtag.sinks.base import HeadInfo, SessionInfo, Sink
-from streamtag.sources.base import Source
+from streamtag.sources.base import Source, notes_of
 from streamtag.tagging.tagger import Tagger
 
 POLL_SECONDS = 0.001
@@ -185,7 +185,7 @@ class Loop:
             hops_lost=tagger.hops_lost,
             gate_closed=self._pipeline.gate_closed,
             level_dbfs=self._pipeline.level.dbfs,
-            warnings=self._watch.warnings,
+            warnings={**self._watch.warnings, **notes_of(self.source)},
             frame_drops=self.listeners.drops,
             sink_drops=self.outlet.drops,
             sink_errors=self.outlet.errors,

@@ -63,6 +63,9 @@ class Notices(BaseSink):
             if known is None:
                 self._present[key] = _Trouble(text, now, now + FIRST_REPEAT_SECONDS)
                 self._say(now, f"{key[1]}: {text}")
+            elif key[0] == "note" and text != known.text:  # of one source, which has only one to give
+                known.text = text
+                self._say(now, f"{key[1]}: {text}")
             elif now >= known.repeat_at:
                 known.repeat_after = min(2 * known.repeat_after, LONGEST_REPEAT_SECONDS)
                 known.repeat_at = now + known.repeat_after
@@ -98,6 +101,7 @@ class _Endings(dict[str, str]):
 
 _OVER = _Endings(
     input="is back",
+    note="is all right again",
     sink="works again",
     zeros="is heard now",
     clipping="does not clip any more",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from streamtag.ringbuffer import RingBuffer
-
-if TYPE_CHECKING:
-    pass
 
 
 class Source(Protocol):
@@ -52,3 +49,11 @@ class Source(Protocol):
     def stop(self) -> None:
         """Stop writing; the ring is not touched after this returns."""
         ...
+
+
+def notes_of(source: Source) -> dict[str, str]:
+    """What is off about what is heard now, by kind: a source's `notes`, where it tells them apart, or its `note`."""
+    notes: dict[str, str] | None = getattr(source, "notes", None)
+    if notes is not None:
+        return notes
+    return {"note": source.note} if source.note else {}

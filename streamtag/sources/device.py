@@ -125,7 +125,12 @@ class DeviceSource:
     @property
     def note(self) -> str | None:
         """What is off about what is heard: all of it, most often nothing."""
-        return "; ".join(self._notes.copy().values()) or None
+        return "; ".join(self.notes.values()) or None
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """The same, by kind."""
+        return self._notes.copy()
 
     @property
     def samplerate(self) -> int:

@@ -208,6 +208,7 @@ def test_the_state_goes_with_the_next_json_line() -> None:
     assert lines[1]["t"] == 3.072
     assert lines[1]["status"] == {
         "state": "running",
+        "level_dbfs": -20.0,
         "trouble": ["osc a:1: nobody listens there"],
         "samples_lost": 12,
         "overflows": 3,
