@@ -13,7 +13,8 @@ class Outlet:
     """Passes frames and counters on. For the engine thread; the properties may be read from any.
 
     An exception of a sink is counted as a drop, and the sink is called again the next time. `BrokenPipeError` says that
-    whoever read has left for good: the sink is then left out; when none is left, it ends the session.
+    whoever read has left for good: the sink is then left out; when none is left for whose sake the session goes on
+    (see `BaseSink.keeps_running`), it ends the session.
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ class Outlet:
             self._told.remove(place)
             self._left.add(place)
             self._note(place, error)
-            if not self._told:
+            if not any(told_by(self._sinks[other], "keeps_running") for other in self._told):
                 raise
         except Exception as error:
             self._failures[place] += 1

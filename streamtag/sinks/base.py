@@ -105,6 +105,11 @@ class BaseSink:
         """Whether it was left behind in a blocked call."""
         return False
 
+    @property
+    def keeps_running(self) -> bool:
+        """Whether a session goes on for its sake; not for what only tells of the session itself."""
+        return True
+
     def open(self, info: SessionInfo) -> None:
         """Get ready."""
 
@@ -174,6 +179,11 @@ class Wrapper(BaseSink):
     def stuck(self) -> bool:
         """Whether the sink was left behind in a blocked call."""
         return bool(told_by(self._sink, "stuck"))
+
+    @property
+    def keeps_running(self) -> bool:
+        """Whether a session goes on for the sink's sake."""
+        return bool(told_by(self._sink, "keeps_running"))
 
     def open(self, info: SessionInfo) -> None:
         """Open the sink."""

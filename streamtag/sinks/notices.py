@@ -35,6 +35,7 @@ class Notices(BaseSink):
     """
 
     name = "notices"
+    keeps_running = False
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write

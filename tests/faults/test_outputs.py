@@ -172,7 +172,7 @@ def test_a_name_that_is_not_known(show: Begin, record: Record) -> None:
     outcome, _ = run.end()
     assert outcome.status == 130
     # the latter where name servers take their time
-    assert re.search(r"no-such-host\.invalid:9000 (cannot be resolved|is still being looked up)", outcome.message)
+    assert re.search(r"no-such-host\.invalid:9000: (cannot be resolved|is still being looked up)", outcome.message)
     assert " messages not taken by osc no-such-host.invalid:9000" in outcome.message
     record(
         "OSC destination whose name is not known",

@@ -8,6 +8,7 @@ from streamtag.errors import SinkError
 from streamtag.results import TagFrame
 from streamtag.session.outlet import Outlet
 from streamtag.sinks.background import Background
+from streamtag.sinks.notices import Notices
 from streamtag.sinks.throttled import Throttled
 from tests.support.sessions import Recorder, make_session
 from tests.support.values import INFO, make_frame
@@ -200,3 +201,12 @@ def test_a_sink_that_raises_is_in_trouble_until_it_does_not() -> None:
         said.append(outlet.trouble)
     assert said == [{"one": "fails: ValueError: first"}, {"one": "fails: ValueError: again"}, {}]
     assert outlet.errors == {"one": "ValueError: first"}
+
+
+def test_a_session_does_not_go_on_for_notes_alone() -> None:
+    gone, notes = Troubled("json", BrokenPipeError()), Notices([].append)
+    outlet = Outlet([gone, Background(notes)])
+    outlet.open(INFO)
+    with pytest.raises(BrokenPipeError):
+        outlet.frame(make_frame())
+    outlet.close()

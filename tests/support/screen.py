@@ -6,14 +6,17 @@ import fcntl
 import os
 import shlex
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import termios
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from tests.support.program import WITH_SIGNALS
 from tests.support.waiting import lacking, wait_until
 
 PROMPT = "ready$ "
@@ -25,7 +28,8 @@ class Terminal:
     """A terminal of so many lines and columns, with an interactive bash."""
 
     def __init__(self, lines: int = 24, columns: int = 80, **environment: str) -> None:
-        if not (shutil.which("bash") and shutil.which("setsid")):
+        shell = shutil.which("setsid")
+        if not (shutil.which("bash") and shell):
             lacking("bash or setsid is missing (packages bash, util-linux)")
         try:
             import pyte
@@ -39,7 +43,7 @@ class Terminal:
         colours = ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
         inherited = {name: value for name, value in os.environ.items() if name not in colours}
         self._shell = subprocess.Popen(
-            ["setsid", "--ctty", "--wait", "bash", "--norc", "--noprofile", "-i"],
+            [sys.executable, "-c", WITH_SIGNALS, shell, "--ctty", "--wait", "bash", "--norc", "--noprofile", "-i"],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -87,7 +91,9 @@ class Terminal:
 
     def close(self) -> None:
         """End the shell, and with it its jobs."""
-        self.type("\x03")
+        with suppress(OSError):  # there is none any more
+            if (foreground := os.tcgetpgrp(self._ours)) != self._shell.pid:
+                os.killpg(foreground, signal.SIGKILL)
         self.type("kill -KILL $(jobs -p); exit\r")
         try:
             self._shell.wait(10)
@@ -95,6 +101,8 @@ class Terminal:
             self._shell.kill()
             self._shell.wait()
         self._reader.join(10)
+        # else it would read from whatever gets the descriptor's number next
+        assert not self._reader.is_alive(), "something still holds the terminal"
         os.close(self._ours)
 
     def _set_size(self, lines: int, columns: int) -> None:
