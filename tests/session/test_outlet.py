@@ -204,7 +204,7 @@ def test_a_sink_that_raises_is_in_trouble_until_it_does_not() -> None:
 
 
 def test_a_session_does_not_go_on_for_notes_alone() -> None:
-    gone, notes = Troubled("json", BrokenPipeError()), Notices([].append)
+    gone, notes = Troubled("json", BrokenPipeError()), Notices(print)
     outlet = Outlet([gone, Background(notes)])
     outlet.open(INFO)
     with pytest.raises(BrokenPipeError):
