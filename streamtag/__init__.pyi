@@ -37,6 +37,8 @@ from .sinks.throttled import Throttled as Throttled
 from .sources.base import Source as Source
 from .sources.device import DeviceSource as DeviceSource
 from .sources.file import FileSource as FileSource
+from .sources.listing import devices as devices
+from .sources.names import Device as Device
 from .tagging.options import TaggingKeywords as TaggingKeywords
 from .tagging.options import TaggingOptions as TaggingOptions
 from .tagging.tagger import Tagger as Tagger

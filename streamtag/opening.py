@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 from streamtag.engine import Session
 from streamtag.osc.control import ControlPort
 from streamtag.sinks.base import Sink
-from streamtag.sources.opening import open_source
+from streamtag.sources.opening import Input, open_source
 from streamtag.tagging.options import GATE_DBFS, TaggingKeywords, TaggingOptions, chosen
 from streamtag.tagging.tagger import Tagger
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def open_session(
     options: TaggingOptions,
-    input: str | int = "default",
+    input: Input = "default",
     sinks: Sequence[Sink] = (),
     *,
     channels: tuple[int, ...] | None = None,
@@ -33,7 +33,7 @@ def open_session(
     ----------
     options : TaggingOptions
         How to tag.
-    input : str or int
+    input : str, int, path or Device
         See `live`.
     sinks : sequence of Sink
         See `live`.
@@ -68,7 +68,7 @@ def open_session(
 
 def live(
     model: str | None = None,
-    input: str | int = "default",  # the word users know it by
+    input: Input = "default",  # the word users know it by
     sinks: Sequence[Sink] = (),
     *,
     channels: tuple[int, ...] | None = None,
@@ -85,8 +85,9 @@ def live(
     ----------
     model : str or None
         Name of the model, as published; None for that of `options`.
-    input : str or int
-        ``default``, a device's index or (part of its) name, ``NAME, HOST``, a file's path, or ``demo``.
+    input : str, int, path or Device
+        ``default``, a device's index or (part of its) name, ``NAME, HOST``, one of `devices()`, a file's path, or
+        ``demo``.
     sinks : sequence of Sink
         Where frames go besides the iteration.
     channels : tuple of int or None

@@ -28,11 +28,11 @@ def devices() -> None:
     If several hosts have it, by the first of: WASAPI, Core Audio, JACK,
     PulseAudio, PipeWire, ALSA, DirectSound, MME, WDM-KS.
     """
+    from streamtag.sources import listing
     from streamtag.sources.device import monitor_help
-    from streamtag.sources.listing import input_devices
 
     with c_libraries_silent():
-        found = input_devices()
+        found = listing.devices()
     table = Table(box=None, pad_edge=False)
     for heading, right in (("index", True), ("name", False), ("channels", True), ("rate, Hz", True), ("host", False)):
         table.add_column(heading, justify="right" if right else "left", overflow="fold")

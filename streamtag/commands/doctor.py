@@ -73,10 +73,9 @@ def _processor() -> Iterator[str]:
 def _sound() -> Iterator[str]:
     yield from (f"{name}={_short(os.environ[name])}" for name in SOUND_VARIABLES if name in os.environ)
     with c_libraries_silent():
-        from streamtag.sources import portaudio
-        from streamtag.sources.listing import input_devices
+        from streamtag.sources import listing, portaudio
 
-        devices = input_devices()
+        devices = listing.devices()
         yield portaudio.call(lambda: str(portaudio.library().get_portaudio_version()[1]))
     if not devices:
         yield "no inputs"

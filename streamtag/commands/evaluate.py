@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from streamtag.commands.completion import complete_model
 from streamtag.commands.console import out
-from streamtag.commands.options import complete_model
 from streamtag.inference.networks.specs import find_spec
 
 app = typer.Typer()

@@ -8,8 +8,8 @@ import typer
 
 from streamtag._compiling import KERNELS
 from streamtag._kernel_cache import is_cached
+from streamtag.commands.completion import complete_model
 from streamtag.commands.console import preparing
-from streamtag.commands.options import complete_model
 from streamtag.dsp.params import frames_in, hop_frames
 from streamtag.inference.networks.specs import SPECS, check_window, find_spec
 

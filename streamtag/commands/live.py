@@ -12,6 +12,7 @@ import typer
 from streamtag._compiling import KERNELS
 from streamtag._stderr import c_libraries_silent
 from streamtag._terminal import can_draw
+from streamtag.commands.completion import complete_input
 from streamtag.commands.console import err, forget_stdout, note_stuck, preparing
 from streamtag.commands.jobs import stoppable
 from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model
@@ -43,6 +44,7 @@ def live(
             help="What to hear: a device (index, name, part of it, or NAME, HOST; see `streamtag devices`), a file "
             "(./NAME where a device is called so), or `demo`.",
             metavar="DEVICE|FILE|demo",
+            autocompletion=complete_input,
         ),
     ] = "default",
     channels: Annotated[

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from streamtag.commands.completion import complete_model
 from streamtag.commands.console import out, preparing
-from streamtag.commands.options import complete_model
 from streamtag.errors import ModelError, OptionError
 from streamtag.inference.networks.specs import SPECS, find_spec
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from streamtag.commands.completion import complete_head, complete_model
 from streamtag.commands.console import err
 from streamtag.dsp.params import FRAME_SECONDS, frames_in
 from streamtag.inference.networks.specs import SPECS, find_spec
@@ -28,25 +26,6 @@ def finite(seconds: float | None) -> float | None:
     if seconds is not None and not math.isfinite(seconds):
         raise typer.BadParameter(f"{seconds:g}: expected a number of seconds")
     return seconds
-
-
-def complete_model(incomplete: str) -> list[str]:
-    """Models for the shell's completion."""
-    return [name for name in SPECS if name.startswith(incomplete)]
-
-
-def complete_head(incomplete: str) -> list[str]:
-    """Head files, and folders in which there may be some, for the shell's completion."""
-    typed = Path(incomplete).expanduser()
-    folder = typed if incomplete.endswith(os.sep) or not incomplete else typed.parent
-    with suppress(OSError):
-        entries = sorted(entry for entry in folder.iterdir() if str(entry).startswith(str(typed)) or not incomplete)
-        return [f"{entry}{os.sep}" if entry.is_dir() else str(entry) for entry in entries if _may_be_head(entry)]
-    return []
-
-
-def _may_be_head(entry: Path) -> bool:
-    return entry.suffix == ".head" or (entry.is_dir() and not entry.name.startswith("."))
 
 
 Model = Annotated[

@@ -9,8 +9,13 @@ from streamtag.sources.names import Device, choose
 from streamtag.sources.server import SERVER_PLUGINS, server_sources
 
 
-def input_devices() -> list[Device]:
+def devices() -> list[Device]:
     """All inputs: PortAudio's, then the sound server's sources and monitors.
+
+    Returns
+    -------
+    list of Device
+        Each can be the `input` of `live`.
 
     Raises
     ------
@@ -38,15 +43,15 @@ def find_device(given: str | int) -> Device:
     DeviceError
         None or several; the message lists the near matches, or all.
     """
-    return choose(input_devices(), given)
+    return choose(devices(), given)
 
 
-def with_server_sources(devices: list[Device]) -> list[Device]:
+def with_server_sources(listed: list[Device]) -> list[Device]:
     """PortAudio's inputs, with what the sound server says of itself, if it can be heard through one of them.
 
     Parameters
     ----------
-    devices : list of Device
+    listed : list of Device
         PortAudio's.
 
     Returns
@@ -54,10 +59,10 @@ def with_server_sources(devices: list[Device]) -> list[Device]:
     list of Device
         These, with the channels and the rate that the server gives; then the server's sources by name.
     """
-    plugins = {device.name: device for device in devices if device.host == "ALSA" and device.name in SERVER_PLUGINS}
+    plugins = {device.name: device for device in listed if device.host == "ALSA" and device.name in SERVER_PLUGINS}
     way = next((plugins[name] for name in SERVER_PLUGINS if name in plugins), None)
-    if way is None or any(device.host == "PulseAudio" for device in devices):  # newer PortAudios list them themselves
-        return devices
+    if way is None or any(device.host == "PulseAudio" for device in listed):  # newer PortAudios list them themselves
+        return listed
     sources = server_sources()
     heard = next((source for source in sources if source.default), None)
 
@@ -85,4 +90,4 @@ def with_server_sources(devices: list[Device]) -> list[Device]:
         )
         for source in sources
     ]
-    return [*(asked(device) for device in devices), *named]
+    return [*(asked(device) for device in listed), *named]

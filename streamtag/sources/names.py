@@ -71,6 +71,11 @@ class Device:
         return self.index < 0
 
     @property
+    def as_input(self) -> str | int:
+        """What `--input` takes for it."""
+        return self.names[-1] if self.named else self.index
+
+    @property
     def portaudio_index(self) -> int:
         """What PortAudio opens."""
         return self.opened_as if self.named else self.index

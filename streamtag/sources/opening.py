@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 from streamtag.errors import AudioFileError, DeviceError, OptionError
 from streamtag.sources.base import Source
+from streamtag.sources.names import Device, choose, exactly, matching
 
 if TYPE_CHECKING:
     from streamtag.sources.device import Callback
 
+Input = str | int | os.PathLike[str] | Device
+"""What a user calls a source."""
 
 DEMO = "demo: piano, 0:08 pads, 0:16 techno, 0:24 rock"
 """What the demo clip is called, beside a clock that tells which of them is heard."""
@@ -24,7 +27,7 @@ def demo_clip() -> Path:
 
 
 def open_source(
-    given: str | int,
+    given: Input,
     *,
     channels: tuple[int, ...] | None = None,
     loop: bool = False,
@@ -38,8 +41,8 @@ def open_source(
 
     Parameters
     ----------
-    given : str or int
-        ``demo``; the path of a file; ``default``; a device's index, its name or a part of it.
+    given : str, int, path or Device
+        ``demo``; the path of a file; ``default``; a device's index, its name or a part of it; one of `devices()`.
     channels : tuple of int or None
         Which channels to hear, counted from 1; None for a device's first two, or all of a file's.
     loop : bool
@@ -67,7 +70,11 @@ def open_source(
         source = FileSource(demo_clip(), channels=channels, loop=loop, play=play)
         source.name = DEMO
         return source
-    if isinstance(given, str) and (_is_meant_as_file(given) or not _is_device(given)):
+    if isinstance(given, Device):
+        given = given.as_input
+    is_path = isinstance(given, os.PathLike)
+    given = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if isinstance(given, str) and (is_path or _is_meant_as_file(given) or not _is_device(given)):
         if os.path.isdir(os.path.expanduser(given)):  # noqa: PTH111, PTH112 # no name makes these raise
             raise AudioFileError(given, "a folder; one file can be played (`streamtag file` tags folders)")
         return FileSource(given, channels=channels, loop=loop, play=play)
@@ -99,15 +106,14 @@ def _is_device(given: str) -> bool:
     DeviceError, AudioFileError
         It is neither a device nor a file.
     """
-    from streamtag.sources.listing import input_devices
-    from streamtag.sources.names import choose, exactly, matching
+    from streamtag.sources import listing
 
     if given == "default":
         return True
     is_there = os.path.exists(given)  # noqa: PTH110
     looks_like_file = _ends_like_sound(given) or "/" in given or os.sep in given
     try:
-        devices = input_devices()
+        devices = listing.devices()
     except DeviceError as error:  # no sound system here, or none that answers
         if looks_like_file and not is_there:
             raise AudioFileError(given, f"no such file; nor an input, as far as can be told: {error}") from error

@@ -19,15 +19,17 @@ import numpy as np
 import pytest
 import soundfile
 
+import streamtag
 from streamtag.errors import AudioFileError, DeviceError, OptionError
 from streamtag.ringbuffer import RingBuffer
 from streamtag.sources import device as devices
-from streamtag.sources import portaudio
+from streamtag.sources import listing, portaudio
 from streamtag.sources.device import DeviceSource, monitor_help
 from streamtag.sources.file import FileSource
-from streamtag.sources.listing import find_device, input_devices
+from streamtag.sources.listing import find_device
 from streamtag.sources.names import Device
 from streamtag.sources.opening import DEMO, demo_clip, open_source
+from streamtag.sources.server import ServerSource
 from streamtag.sources.traces import trace, traces
 from tests.support.waiting import wait_until
 
@@ -196,6 +198,25 @@ def test_sources_by_what_a_user_calls_them(tmp_path: Path, monkeypatch: pytest.M
     assert demo_clip().is_file()
 
 
+@pytest.mark.usefixtures("sound")
+def test_in_python_a_source_is_also_a_path_or_one_of_the_devices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path("a.wav"), ramp(100)).rename("2")
+    for device in streamtag.devices():
+        source = open_source(device)
+        assert (source.name, source.ring.samplerate) == (device.name, device.samplerate)
+        source.stop()
+    source = open_source(Path("2"))
+    assert source.name == "2"
+    source.stop()
+    with pytest.raises(AudioFileError, match="no such file"):
+        open_source(Path("USB Mixer"))
+    monitor = ServerSource("a.monitor", "Monitor of A", "PulseAudio", ("mono",), 48_000, monitor=True)
+    assert Device(-1, "Monitor of A", "PulseAudio", 1, 48_000, False, server=monitor).as_input == "a.monitor"
+
+
 def test_devices_come_before_files_that_are_called_so(
     sound: Sound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,7 +352,7 @@ def test_a_fork_of_a_process_that_uses_portaudio_is_told() -> None:
     code = """
 import os
 from streamtag.errors import DeviceError
-from streamtag.sources import portaudio
+from streamtag.sources import listing, portaudio
 
 portaudio.call(lambda: None)
 child = os.fork()
@@ -450,7 +471,7 @@ def record(sound: Sound) -> Iterator[Callable[..., DeviceSource]]:
 
 @pytest.mark.usefixtures("sound")
 def test_only_inputs_are_listed_under_portaudios_own_numbers() -> None:
-    assert input_devices() == INPUTS
+    assert listing.devices() == INPUTS
     assert find_device("built") == INPUTS[2]
 
 
@@ -460,7 +481,7 @@ def test_a_host_that_does_not_answer_is_said(sound: Sound, monkeypatch: pytest.M
 
     monkeypatch.setattr(sound, "query_hostapis", fail)
     with pytest.raises(DeviceError, match="the sound system does not answer: host error"):
-        input_devices()
+        listing.devices()
 
 
 @pytest.mark.parametrize(
@@ -627,7 +648,7 @@ def test_rates_as_devices_report_them(
     sound: Sound, record: Callable[..., DeviceSource], said: float, listed: int, opened: int
 ) -> None:
     sound.listed = [("No input", "ALSA", 0, 48_000.0), ("Less", "ALSA", -1, 48_000.0), ("Mic", "ALSA", 1, said)]
-    assert [(device.name, device.samplerate) for device in input_devices()] == [("Mic", listed)]
+    assert [(device.name, device.samplerate) for device in listing.devices()] == [("Mic", listed)]
     source = record("Mic")
     assert source.samplerate == Stream.opened[0].options["samplerate"] == opened
 
@@ -648,7 +669,7 @@ def test_names_that_are_no_text_of_one_line(sound: Sound) -> None:
         (name, "ALSA", 2, 48_000.0)
         for name in (b"M\xfcsik", b"", b"a\nb\x1b[31m", "\u202egnp".encode(), "ünï".encode())
     ]
-    assert [device.name for device in input_devices()] == ["M\ufffdsik", "", "a b [31m", "gnp", "ünï"]
+    assert [device.name for device in listing.devices()] == ["M\ufffdsik", "", "a b [31m", "gnp", "ünï"]
     assert find_device(1).name == ""
     assert find_device("gnp").index == 3
 
