@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sys
@@ -19,7 +20,8 @@ pytestmark = [
     pytest.mark.usefixtures("compiled"),
 ]
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-ROUNDS = 12
+ROUNDS = int(os.environ.get("ENDS_ROUNDS", "12"))
+"""With ENDS_ROUNDS=300 and `-n 2` this takes a quarter of an hour."""
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
