@@ -13,9 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
-import pytest
-
-from tests.support.waiting import wait_until
+from tests.support.waiting import lacking, wait_until
 
 PIPEWIRE = ("pipewire", "wireplumber", "pipewire-pulse", "dbus-run-session", "pactl", "paplay")
 PLAYER = """
@@ -57,7 +55,7 @@ def pipewire() -> Iterator[dict[str, str]]:
     """A PipeWire with its PulseAudio face; gives what a process needs in its environment to reach it."""
     for program in PIPEWIRE:
         if shutil.which(program) is None:
-            pytest.skip(f"{program} is missing (packages pipewire, pipewire-pulse, wireplumber)")
+            lacking(f"{program} is missing (packages pipewire, pipewire-pulse, wireplumber)")
     with TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         home.mkdir()
@@ -136,7 +134,7 @@ def jack(channels: int = 4) -> Iterator[Jack]:
     """A JACK with so many outputs."""
     for program in ("jackd", "jack_lsp"):
         if shutil.which(program) is None:
-            pytest.skip(f"{program} is missing (package jackd2)")
+            lacking(f"{program} is missing (package jackd2)")
     with TemporaryDirectory() as folder:
         server = Jack(Path(folder), channels)
         try:
