@@ -50,6 +50,7 @@ def short(tmp_path_factory: pytest.TempPathFactory, music: Path) -> Path:
 # --- what is printed ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("compiled")
 def test_text_for_people(songs: Path) -> None:
     outcome = run_cli("file", songs / "a.wav", "--top", 3)
     assert outcome.status == 0

@@ -220,6 +220,7 @@ def test_what_cannot_be_is_said_in_one_message_that_names_it(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     source = [] if "--input" in arguments else ["--input", "demo"]
+    before = set(threading.enumerate())
     outcome = run_cli("live", *source, *arguments)
     assert outcome.status == status, outcome
     assert said in outcome.message
@@ -227,7 +228,8 @@ def test_what_cannot_be_is_said_in_one_message_that_names_it(
     usage = "Usage:" in outcome.message
     assert usage or len(outcome.message.splitlines()) == 1, outcome.message
     assert usage or outcome.message.startswith("streamtag: ")
-    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("streamtag")], "threads to end", 3)
+    ours = {thread for thread in threading.enumerate() if thread.name.startswith("streamtag")} - before
+    wait_until(lambda: not any(thread.is_alive() for thread in ours), "threads to end")
 
 
 def test_memory_running_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
