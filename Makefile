@@ -19,9 +19,8 @@ demo: $(VENV)/demo-ready ## tag a clip live, on screen and over OSC to 127.0.0.1
 test: $(VENV)/test-ready ## everything: linters, types, contracts, the whole suite
 	scripts/system-packages --optional $(SOUND) liblo-tools iproute2
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -q -n 2 -m "not slow and not device"
-	$(BIN)/python -m pytest -m "slow or device"
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m kernels
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernels
 
 quick: $(VENV)/test-ready check ## linters, types, contracts, and the tests that need no sound server and no TensorFlow
 	$(BIN)/python -m pytest -q -n 2 -m "not slow and not device and not tensorflow"

@@ -501,7 +501,7 @@ class Writer:
 @pytest.mark.slow
 @pytest.mark.parametrize("capacity", [64, 256, 16_384])
 def test_two_threads_every_sample_once_and_in_order(capacity):
-    ring, total = RingBuffer(capacity, 1.0), 60 * capacity + 200_000
+    ring, total = RingBuffer(capacity, 1.0), 60 * capacity + 50_000
     writer = Writer(ring, total, 61, True)
     position, until = 0, time.monotonic() + 60
     while position < total and time.monotonic() < until:
@@ -520,12 +520,12 @@ def test_two_threads_losses_add_up(capacity, largest):
     writer = Writer(ring, 2**62, largest, False)
     position = parted = 0
     until = time.monotonic() + 60
-    while parted < 2000 and time.monotonic() < until:
+    while parted < 500 and time.monotonic() < until:
         pieces = ring.read()
         position = follow(pieces, position)
         parted += sum(piece.lost > 0 for piece in pieces)
     total = writer.stop()
-    assert parted >= 2000
+    assert parted >= 500
     position = follow(ring.read(), position)
     assert position == ring.read_position <= total
     assert ring.offered == total == ring.written + ring.lost

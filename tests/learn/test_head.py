@@ -55,7 +55,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("classifier", CLASSIFIERS)
+@pytest.mark.parametrize("classifier", ["svm", "logistic"])  # one on scaled features, one not: what Head itself does
 def test_scikit_learn_accepts_it_as_an_estimator(classifier: Classifier) -> None:
     results = check_estimator(Head(classifier), on_skip=None, on_fail=None)
     failed = [(result["check_name"], result["exception"]) for result in results if result["status"] == "failed"]

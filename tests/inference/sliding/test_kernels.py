@@ -197,7 +197,6 @@ def test_a_small_evaluation(weights: Weights, prepared: Prepared) -> None:
 
 
 OTHERS = {
-    "no compilation": {"NUMBA_DISABLE_JIT": "1"},
     "AVX2": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse4.2,+avx,+avx2,+fma"},
     "baseline": {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse2"},
 }
@@ -207,7 +206,7 @@ OTHERS = {
 @pytest.mark.skipif("STREAMTAG_KERNELS_AGAIN" in os.environ, reason="already the inner run")
 @pytest.mark.parametrize("other", OTHERS)
 def test_kernels_of_other_machines(other: str, tmp_path: Path) -> None:
-    """The same tests, compiled for another CPU or not at all."""
+    """The same tests, compiled for another CPU. Not compiled at all: the last line of `make test`."""
     if "NUMBA_CPU_NAME" in OTHERS[other] and simd.instruction_set() == "NEON":
         pytest.skip("not on ARM")
     environment = {**os.environ, **OTHERS[other], "NUMBA_CACHE_DIR": str(tmp_path), "STREAMTAG_KERNELS_AGAIN": "1"}
