@@ -49,7 +49,7 @@ class TaggingOptions:
     Raises
     ------
     OptionError
-        A gate that is no level. The other values are checked by what uses them.
+        A gate that is no level, or that nothing reaches. The other values are checked by what uses them.
     """
 
     model: str = LIVE_MODEL
@@ -64,9 +64,10 @@ class TaggingOptions:
     centered: bool = False
 
     def __post_init__(self) -> None:
-        if self.gate is not None and not math.isfinite(self.gate):
+        if self.gate is not None and not -math.inf < self.gate < 0:
             raise OptionError(
-                f"gate {self.gate:g} dBFS: expected a level, for example {GATE_DBFS:g}, or none to switch it off"
+                f"gate {self.gate:g} dBFS: expected a level below 0, which is full scale, for example {GATE_DBFS:g}; "
+                "or none to switch it off"
             )
         object.__setattr__(self, "heads", tuple(self.heads))
 
