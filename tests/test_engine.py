@@ -30,10 +30,13 @@ from streamtag.errors import DeviceError, OptionError, SinkError, StreamtagError
 from streamtag.inference.networks.specs import SPECS
 from streamtag.osc.control import ControlPort
 from streamtag.realtime.callback import NONFINITE, OVERFLOWS
-from streamtag.results import ENDED, TRANSITIONS, State, TagFrame
+from streamtag.results import ENDED, TRANSITIONS, State, Stats, TagFrame
 from streamtag.session.listeners import WAITING_FRAMES
 from streamtag.session.loop import STATUS_SECONDS
 from streamtag.session.pipeline import TOLERATED_BACKLOG_SECONDS
+from streamtag.sinks.background import Background
+from streamtag.sinks.throttled import Throttled
+from streamtag.sources.file import FileSource
 from streamtag.tagging.tagger import Tagger
 from tests.support.program import START_SECONDS
 from tests.support.sessions import (
@@ -1014,9 +1017,78 @@ def test_a_tagger_serves_one_session_at_a_time() -> None:
             second.start()
         assert first.stats.state is State.RUNNING
     second.stop()
-    tagger.reset()
     with Session(ScriptedSource(), tagger) as third:
         assert third.stats.state is State.RUNNING
+
+
+def test_a_tagger_that_has_served_a_session_begins_anew() -> None:
+    tagger = make_tagger()
+
+    def frames_of() -> list[TagFrame]:
+        source = ScriptedSource()
+        source.deliver(RATE)
+        source.end()
+        with Session(source, tagger, [recorder := Recorder()]) as session:
+            session.wait(60)
+        return recorder.frames
+
+    first, again = frames_of(), frames_of()
+    assert first
+    assert [(frame.time, frame.top) for frame in first] == [(frame.time, frame.top) for frame in again]
+
+
+@pytest.mark.parametrize("what", ["source", "control port"])
+def test_so_do_a_source_and_a_control_port(what: str) -> None:
+    source, port = ScriptedSource(), ControlPort("127.0.0.1", 0)
+    with Session(source, make_tagger(), control=port) as first:
+        other = Session(source if what == "source" else ScriptedSource(), make_tagger(), control=port)
+        with pytest.raises(StreamtagError, match=f"this {what} serves a session that runs: give each session a {what}"):
+            other.start()
+        assert first.stats.state is State.RUNNING
+
+
+def test_sinks_and_a_control_port_serve_one_session_after_another() -> None:
+    sinks = [Throttled(Background(recorder := Recorder()), 10), Background(Recorder())]
+    port = ControlPort("127.0.0.1", 0)
+
+    def serve() -> Stats:
+        recorder.frames.clear()
+        session = ScriptedSession(ScriptedSource(), make_tagger(), sinks, control=port)
+        with session:
+            deliver_slowly(session, 1)
+            wait_until(lambda: recorder.frames, "frames")
+            with SimpleUDPClient(*port.address) as desk:
+                desk.send_message("/streamtag/pause", [])
+            wait_until(lambda: session.stats.state is State.PAUSED, "the pause")
+        return session.stats
+
+    first, second = serve(), serve()
+    assert (first.sink_errors, second.sink_errors) == ({}, {})
+
+
+def test_a_file_is_played_once(music: Path) -> None:
+    source = FileSource(music)
+    with Session(source, make_tagger()):
+        pass
+    with pytest.raises(StreamtagError, match="played before: make another"):
+        Session(source, make_tagger()).start()
+
+
+def test_a_session_is_ended_once_whichever_threads_end_it() -> None:
+    """A signal may come between a thread's beginning and its being known to have begun."""
+    log: list[str] = []
+    session = make_session(Recorder(log=log), source=ScriptedSource(log=log))
+    session.prepare()
+    loop = session._loop
+    loop.stopping.set()
+    enders = [threading.Thread(target=loop.run if place % 2 else loop.finish) for place in range(8)]
+    for ender in enders:
+        ender.start()
+    for ender in enders:
+        ender.join(60)
+    assert log == ["recorder opened", "source started", "source stopped", "recorder closed"]
+    assert session.stats.state is State.FINISHED
+    session.wait()
 
 
 @pytest.mark.parametrize("way", [SystemExit(3), KeyboardInterrupt()])
@@ -1069,6 +1141,37 @@ session.start()
 def test_a_session_that_runs_when_the_program_ends_is_ended_in_order() -> None:
     done = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True, timeout=START_SECONDS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "closed\n", "")
+
+
+HELD_AT_EXIT = """
+import threading
+import streamtag
+import streamtag.engine
+from streamtag.sinks.base import BaseSink
+
+class Held(BaseSink):
+    name = "held"
+
+    def frame(self, frame):
+        held.set()
+        threading.Event().wait()
+
+held = threading.Event()
+streamtag.engine.LEAVING_SECONDS = 0.5
+session = streamtag.live(input="demo", hop=0.064, sinks=[Held()])
+session.start()
+held.wait()
+print("leaves", flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
+def test_a_sink_that_never_returns_does_not_hold_the_end_of_the_program() -> None:
+    told = [sys.executable, "-W", "always", "-c", HELD_AT_EXIT]
+    done = subprocess.run(told, capture_output=True, text=True, timeout=START_SECONDS)
+    assert (done.returncode, done.stdout) == (0, "leaves\n")
+    assert "a session did not end: one of its sinks does not return" in done.stderr
 
 
 # --- forks --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,12 @@ def check_top(top: int) -> None:
     Raises
     ------
     OptionError
-        Less than 1.
+        Less than 1, or no whole number.
     """
+    try:
+        index(top)
+    except TypeError as error:
+        raise OptionError(f"top {top!r}: expected a whole number") from error
     if top < 1:
         raise OptionError(f"top {top}: at least 1 tag must be named")
 
