@@ -92,8 +92,8 @@ class Session:
             As `start`.
         """
         if self._started or self._loop.ended.is_set():
-            what = "started before" if self._started else "stopped before it began"
-            raise StreamtagError(f"this session was {what}: make another")
+            before = "started before" if self._started else "stopped before it began"
+            raise StreamtagError(f"this session was {before}: make another")
         for other in tuple(_BEGUN):
             if not other.ended.is_set() and (what := self._loop.shared_with(other)):
                 raise StreamtagError(f"this {what} serves a session that runs: give each session a {what} of its own")

@@ -1057,7 +1057,8 @@ def test_sinks_and_a_control_port_serve_one_session_after_another() -> None:
         with session:
             deliver_slowly(session, 1)
             wait_until(lambda: recorder.frames, "frames")
-            with SimpleUDPClient(*port.address) as desk:
+            desk = SimpleUDPClient(*port.address)
+            with desk:
                 desk.send_message("/streamtag/pause", [])
             wait_until(lambda: session.stats.state is State.PAUSED, "the pause")
         return session.stats

@@ -216,11 +216,6 @@ class ControlPort:
     port : int
         Where to listen; 0 for any port that is free.
 
-    Raises
-    ------
-    OptionError
-        What cannot be a host or a port.
-
     Attributes
     ----------
     address : tuple of (str, int)
@@ -234,6 +229,11 @@ class ControlPort:
         Why the last of them was not, human-readable.
     error : BaseException or None
         What ended the thread, if it was not `close`.
+
+    Raises
+    ------
+    OptionError
+        What cannot be a host or a port.
     """
 
     def __init__(self, host: str, port: int) -> None:
