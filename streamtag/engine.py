@@ -26,7 +26,7 @@ from streamtag.errors import StreamtagError
 from streamtag.osc.control import ControlPort
 from streamtag.results import Stats, TagFrame
 from streamtag.session.loop import Loop
-from streamtag.sinks.base import Sink
+from streamtag.sinks.base import Sink, checked
 from streamtag.sources.base import Source
 from streamtag.tagging.tagger import Tagger
 
@@ -53,6 +53,11 @@ class Session:
         Receive every frame; opened and closed by the session.
     control : ControlPort or None
         A port where OSC messages steer the session; opened and closed by it.
+
+    Raises
+    ------
+    OptionError
+        What is no sink.
     """
 
     def __init__(
@@ -60,7 +65,7 @@ class Session:
     ) -> None:
         self.source = source
         self.tagger = tagger
-        self.sinks = list(sinks)
+        self.sinks = checked(sinks)
         self.control = control
         self._loop = Loop(source, tagger, self.sinks, control)
         self._thread = threading.Thread(target=self._loop.run, name="streamtag-engine", daemon=True)

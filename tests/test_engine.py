@@ -416,10 +416,10 @@ def test_what_is_on_its_way_at_the_end_is_counted() -> None:
 
 def test_what_cannot_be_is_refused_where_it_is_asked_for() -> None:
     session = ScriptedSession(ScriptedSource(), Tagger(window=0.32))
-    refused: list[tuple[Callable[[Any], None], float]] = [
-        *((session.set_hop, bad) for bad in (0, -1, float("nan"), float("inf"), 3601)),
-        *((session.set_top, bad) for bad in (0, -1, 51)),
-        *((session.set_threshold, bad) for bad in (0, 1.01, float("nan"))),
+    refused: list[tuple[Callable[[Any], None], Any]] = [
+        *((session.set_hop, bad) for bad in (0, -1, float("nan"), float("inf"), 3601, "1", None)),
+        *((session.set_top, bad) for bad in (0, -1, 51, 2.5, "5")),
+        *((session.set_threshold, bad) for bad in (0, 1.01, float("nan"), "0.2")),
         (make_session().set_hop, 0.1),  # whose predictor was given
     ]
     for change, bad in refused:
@@ -912,6 +912,35 @@ def test_without_a_reader_left_the_session_ends() -> None:
         session.wait(10)
     assert session.stats.state is State.FAILED
     assert session.source.log == ["source started", "source stopped"]
+
+
+def test_with_somebody_who_iterates_left_it_goes_on() -> None:
+    session = make_session(Leaver("one"))
+    session.start()
+    heard: list[TagFrame] = []
+    caller = threading.Thread(target=lambda: heard.extend(itertools.islice(session, 5)))
+    caller.start()
+    wait_until(lambda: session.listening, "the caller")
+    deliver_slowly(session, 5)
+    caller.join(10)
+    assert len(heard) == 5
+    session.stop()
+    with pytest.raises(BrokenPipeError):
+        session.wait()
+
+
+@pytest.mark.parametrize(
+    ("sinks", "said"),
+    [
+        (Recorder(), "is no list: a list of sinks is expected, for example [OscSink('127.0.0.1', 9000)]"),
+        (["127.0.0.1:9000"], "'127.0.0.1:9000' is no sink, for it has no name, open, close"),
+        ([object()], "is no sink"),
+    ],
+)
+def test_what_is_no_sink_is_refused_at_once(sinks: Any, said: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        Session(ScriptedSource(), make_tagger(), sinks)
+    assert said in str(caught.value)
 
 
 # --- a desk -------------------------------------------------------------------------------------------------------

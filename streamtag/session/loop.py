@@ -71,7 +71,7 @@ class Loop:
         self.error: BaseException | None = None
         self.stopping = threading.Event()
         self.ended = threading.Event()
-        self.outlet = Outlet(sinks)
+        self.outlet = Outlet(sinks, self.listeners)
         self._intake = Intake(source)
         self._pipeline = Pipeline(tagger, self._intake, self._pass_on)
         self._watch = Watch()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from functools import partial
 from typing import Any
 
@@ -15,12 +15,14 @@ class Outlet:
 
     An exception of a sink is counted as a drop, and the sink is called again the next time. `BrokenPipeError` says that
     whoever read has left for good: the sink is then left out; when none is left for whose sake the session goes on
-    (see `BaseSink.keeps_running`), it ends the session.
+    (see `BaseSink.keeps_running`), and nobody iterates over it, it ends the session.
 
     Parameters
     ----------
     sinks : sequence of Sink
         Called in this order.
+    listeners : Sized
+        Callers who iterate.
 
     Attributes
     ----------
@@ -28,9 +30,10 @@ class Outlet:
         The first error of any sink, to be raised at the end.
     """
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
+    def __init__(self, sinks: Sequence[Sink], listeners: Sized = ()) -> None:
         # by place, since names may be the same, and sinks of a user may be equal or not hashable
         self._sinks = list(sinks)
+        self._listeners = listeners
         self._names = distinct_names(self._sinks)
         self._opened: list[int] = []
         self._told: list[int] = []
@@ -99,7 +102,7 @@ class Outlet:
             self._told.remove(place)
             self._left.add(place)
             self._note(place, error)
-            if not any(self._asked(other, "keeps_running") for other in self._told):
+            if not self._listeners and not any(self._asked(other, "keeps_running") for other in self._told):
                 raise
         except Exception as error:
             self._failures[place] += 1
