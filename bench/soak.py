@@ -241,7 +241,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=None)
     given = parser.parse_args()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6)
-    keep_stderr_for_python()
+    keep_stderr_for_python(lambda: False)
     with c_libraries_silent():  # as the command line does
         good = run(given.minutes, seed)
     sys.exit(0 if good else 1)

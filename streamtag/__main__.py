@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 from streamtag.commands.signals import Terminated, ignore_signals, install_signal_handlers, resend_lost_signals
+
+
+def _occupy_standard_descriptors() -> None:
+    """Let 0, 1 and 2 be something: else a file or socket that is opened gets them, and what C libraries say, too."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            with suppress(OSError):  # no /dev
+                os.open(os.devnull, os.O_RDWR)  # takes the first that is free
 
 
 def main() -> None:
     """Import the command line, which takes a moment, and run it."""
     try:
+        _occupy_standard_descriptors()
         install_signal_handlers()
         resend_lost_signals()
         from streamtag.cli import main as run
-    except (KeyboardInterrupt, Terminated) as end:
+
+        run()
+    except (KeyboardInterrupt, Terminated) as end:  # while it is imported, or leaves
         ignore_signals()
         sys.exit(getattr(end, "status", 130))
-    run()
 
 
 if __name__ == "__main__":

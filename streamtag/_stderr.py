@@ -2,17 +2,95 @@
 
 from __future__ import annotations
 
+import io
 import os
+import select
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+LOOK_MS = 50
+PATIENCE_MS = 1000
+"""How long a reader who does not read is waited for once the program is to end."""
+AT_ONCE = 512
+"""Bytes: so many find room wherever there is said to be room, but for the last few of a terminal's."""
 
 
-def keep_stderr_for_python() -> None:
+class Heedless(io.RawIOBase):
+    """A descriptor for what is said beside the work: nothing that becomes of it ends the program, or holds up its end.
+
+    What nobody reads any more, or finds no room, is dropped. One who reads later (a stopped terminal, a full pipe) is
+    waited for, but not for long once the program is to end. There is no buffer, whose lock a thread that waits here
+    would hold, and the interpreter want at its exit.
+
+    Parameters
+    ----------
+    descriptor : int
+        Written to; left open.
+    ending : callable
+        Whether the program is to end.
+    """
+
+    name = "<stderr>"
+
+    def __init__(self, descriptor: int, ending: Callable[[], bool]) -> None:
+        self._descriptor = descriptor
+        self._ending = ending
+        self._deaf = False
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return os.isatty(self._descriptor)
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Write all of it, or drop the rest; says that all was written."""
+        rest = bytes(data)
+        size = len(rest)
+        with suppress(OSError):
+            while rest and self._takes_more():
+                with suppress(BlockingIOError):
+                    rest = rest[os.write(self._descriptor, rest[:AT_ONCE]) :]
+        return size
+
+    def _takes_more(self) -> bool:
+        """Wait until there is room; False if that is given up."""
+        if not hasattr(select, "poll"):
+            return True
+        looks = 0
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        while not poll.poll(0 if self._deaf else LOOK_MS):
+            looks += self._ending()
+            if self._deaf or looks * LOOK_MS > PATIENCE_MS:
+                self._deaf = True
+                return False
+        self._deaf = False
+        return True
+
+
+def keep_stderr_for_python(ending: Callable[[], bool]) -> None:
     """Give Python's stderr a descriptor of its own, so that what is done to descriptor 2 does not touch it.
 
     A library that hangs while descriptor 2 is held back would otherwise keep the message from the user that it hangs.
+    What is written is written as by `Heedless`.
+
+    Parameters
+    ----------
+    ending : callable
+        Whether the program is to end.
     """
     try:
         if sys.stderr is None or sys.stderr.fileno() != 2:
@@ -20,9 +98,11 @@ def keep_stderr_for_python() -> None:
         own = os.dup(2)
     except (OSError, ValueError):  # started with stderr closed, or it is no file
         return
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
+    raw: io.RawIOBase = Heedless(own, ending)
     encoding = sys.stderr.encoding
-    sys.stderr = os.fdopen(own, "w", buffering=1, encoding=encoding, errors="backslashreplace", closefd=False)
+    sys.stderr = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", write_through=True)
 
 
 @contextmanager

@@ -19,8 +19,9 @@ def start_whole(thread: threading.Thread) -> None:
     if not hasattr(signal, "pthread_sigmask"):
         thread.start()
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
-    try:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:  # from here on, for a handler may be called, and raise, as soon as they are blocked
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
         thread.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

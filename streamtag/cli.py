@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -56,7 +57,9 @@ def main() -> None:
     status = 0
     if sys.stdout is None:  # started with stdout closed
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as the process lives
-    keep_stderr_for_python()
+    with suppress(OSError, ValueError):  # it may be no file
+        os.set_blocking(sys.stdout.fileno(), True)  # others of the same terminal or pipe may have left it otherwise
+    keep_stderr_for_python(lambda: ended_by() is not None)
     for stream in (sys.stdout, sys.stderr):
         never_fail_to_encode(stream)
     try:
@@ -77,4 +80,4 @@ def main() -> None:
         ours = StreamtagError(f"this should not happen: {what}. STREAMTAG_DEBUG=1 shows where; please report it")
         status = _fail(error if plainly(error) else ours, EXIT_FAILED)
     ignore_signals()
-    leave(status, at_once=ended_by() is not None)
+    leave(ended_by() or status, at_once=ended_by() is not None)

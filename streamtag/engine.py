@@ -15,6 +15,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Iterator, Sequence
@@ -25,14 +26,16 @@ from streamtag.errors import StreamtagError
 from streamtag.osc.control import ControlPort
 from streamtag.results import Stats, TagFrame
 from streamtag.session.loop import Loop
-from streamtag.sinks.base import Sink
+from streamtag.sinks.base import Sink, checked
 from streamtag.sources.base import Source
 from streamtag.tagging.tagger import Tagger
 
+LEAVING_SECONDS = 10.0
+"""How long the end of the program waits for sessions."""
 _RUNNING: weakref.WeakSet[Session] = weakref.WeakSet()
 """Sessions whose thread was started, for the end of the program."""
-_PLAYING: weakref.WeakKeyDictionary[Tagger, weakref.ref[Loop]] = weakref.WeakKeyDictionary()
-"""Who uses each tagger: two at one would get wrong numbers."""
+_BEGUN: weakref.WeakSet[Loop] = weakref.WeakSet()
+"""Who uses which source and tagger: two at one would get wrong numbers."""
 
 
 class Session:
@@ -50,6 +53,11 @@ class Session:
         Receive every frame; opened and closed by the session.
     control : ControlPort or None
         A port where OSC messages steer the session; opened and closed by it.
+
+    Raises
+    ------
+    OptionError
+        What is no sink.
     """
 
     def __init__(
@@ -57,7 +65,7 @@ class Session:
     ) -> None:
         self.source = source
         self.tagger = tagger
-        self.sinks = list(sinks)
+        self.sinks = checked(sinks)
         self.control = control
         self._loop = Loop(source, tagger, self.sinks, control)
         self._thread = threading.Thread(target=self._loop.run, name="streamtag-engine", daemon=True)
@@ -72,8 +80,8 @@ class Session:
         Raises
         ------
         StreamtagError
-            What could not be opened; everything else is then closed again. Or it was started before, or its tagger
-            serves another session.
+            What could not be opened; everything else is then closed again. Or it was started or stopped before, or its
+            source, tagger or control port serves another session.
         """
         self.prepare()
         start_whole(self._thread)
@@ -89,11 +97,12 @@ class Session:
             As `start`.
         """
         if self._started or self._loop.ended.is_set():
-            raise StreamtagError("this session was started before: make another")
-        user = _PLAYING.get(self.tagger, lambda: None)()
-        if user is not None and not user.ended.is_set():
-            raise StreamtagError("this tagger serves a session that runs: give each session a tagger of its own")
-        _PLAYING[self.tagger] = weakref.ref(self._loop)
+            before = "started before" if self._started else "stopped before it began"
+            raise StreamtagError(f"this session was {before}: make another")
+        for other in tuple(_BEGUN):
+            if not other.ended.is_set() and (what := self._loop.shared_with(other)):
+                raise StreamtagError(f"this {what} serves a session that runs: give each session a {what} of its own")
+        _BEGUN.add(self._loop)
         self._started = True
         try:
             self._loop.prepare()
@@ -257,5 +266,11 @@ def _end_dropped(loop: Loop) -> None:
 
 @atexit.register
 def _end_all() -> None:
-    for session in tuple(_RUNNING):
-        session.stop()
+    """End all that runs, and wait for it; not for ever, since a sink that does not return would hold the program."""
+    running = [session for session in tuple(_RUNNING) if session._is_here()]
+    for session in running:
+        session._loop.stopping.set()
+    until = time.monotonic() + LEAVING_SECONDS
+    for session in running:
+        if not session._join(max(0.0, until - time.monotonic())):
+            warnings.warn("a session did not end: one of its sinks does not return", ResourceWarning, stacklevel=1)

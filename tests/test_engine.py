@@ -30,10 +30,13 @@ from streamtag.errors import DeviceError, OptionError, SinkError, StreamtagError
 from streamtag.inference.networks.specs import SPECS
 from streamtag.osc.control import ControlPort
 from streamtag.realtime.callback import NONFINITE, OVERFLOWS
-from streamtag.results import ENDED, TRANSITIONS, State, TagFrame
+from streamtag.results import ENDED, TRANSITIONS, State, Stats, TagFrame
 from streamtag.session.listeners import WAITING_FRAMES
 from streamtag.session.loop import STATUS_SECONDS
 from streamtag.session.pipeline import TOLERATED_BACKLOG_SECONDS
+from streamtag.sinks.background import Background
+from streamtag.sinks.throttled import Throttled
+from streamtag.sources.file import FileSource
 from streamtag.tagging.tagger import Tagger
 from tests.support.program import START_SECONDS
 from tests.support.sessions import (
@@ -413,10 +416,10 @@ def test_what_is_on_its_way_at_the_end_is_counted() -> None:
 
 def test_what_cannot_be_is_refused_where_it_is_asked_for() -> None:
     session = ScriptedSession(ScriptedSource(), Tagger(window=0.32))
-    refused: list[tuple[Callable[[Any], None], float]] = [
-        *((session.set_hop, bad) for bad in (0, -1, float("nan"), float("inf"), 3601)),
-        *((session.set_top, bad) for bad in (0, -1, 51)),
-        *((session.set_threshold, bad) for bad in (0, 1.01, float("nan"))),
+    refused: list[tuple[Callable[[Any], None], Any]] = [
+        *((session.set_hop, bad) for bad in (0, -1, float("nan"), float("inf"), 3601, "1", None)),
+        *((session.set_top, bad) for bad in (0, -1, 51, 2.5, "5")),
+        *((session.set_threshold, bad) for bad in (0, 1.01, float("nan"), "0.2")),
         (make_session().set_hop, 0.1),  # whose predictor was given
     ]
     for change, bad in refused:
@@ -911,6 +914,35 @@ def test_without_a_reader_left_the_session_ends() -> None:
     assert session.source.log == ["source started", "source stopped"]
 
 
+def test_with_somebody_who_iterates_left_it_goes_on() -> None:
+    session = make_session(Leaver("one"))
+    session.start()
+    heard: list[TagFrame] = []
+    caller = threading.Thread(target=lambda: heard.extend(itertools.islice(session, 5)))
+    caller.start()
+    wait_until(lambda: session.listening, "the caller")
+    deliver_slowly(session, 5)
+    caller.join(10)
+    assert len(heard) == 5
+    session.stop()
+    with pytest.raises(BrokenPipeError):
+        session.wait()
+
+
+@pytest.mark.parametrize(
+    ("sinks", "said"),
+    [
+        (Recorder(), "is no list: a list of sinks is expected, for example [OscSink('127.0.0.1', 9000)]"),
+        (["127.0.0.1:9000"], "'127.0.0.1:9000' is no sink, for it has no name, open, close"),
+        ([object()], "is no sink"),
+    ],
+)
+def test_what_is_no_sink_is_refused_at_once(sinks: Any, said: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        Session(ScriptedSource(), make_tagger(), sinks)
+    assert said in str(caught.value)
+
+
 # --- a desk -------------------------------------------------------------------------------------------------------
 
 
@@ -1014,9 +1046,79 @@ def test_a_tagger_serves_one_session_at_a_time() -> None:
             second.start()
         assert first.stats.state is State.RUNNING
     second.stop()
-    tagger.reset()
     with Session(ScriptedSource(), tagger) as third:
         assert third.stats.state is State.RUNNING
+
+
+def test_a_tagger_that_has_served_a_session_begins_anew() -> None:
+    tagger = make_tagger()
+
+    def frames_of() -> list[TagFrame]:
+        source = ScriptedSource()
+        source.deliver(RATE)
+        source.end()
+        with Session(source, tagger, [recorder := Recorder()]) as session:
+            session.wait(60)
+        return recorder.frames
+
+    first, again = frames_of(), frames_of()
+    assert first
+    assert [(frame.time, frame.top) for frame in first] == [(frame.time, frame.top) for frame in again]
+
+
+@pytest.mark.parametrize("what", ["source", "control port"])
+def test_so_do_a_source_and_a_control_port(what: str) -> None:
+    source, port = ScriptedSource(), ControlPort("127.0.0.1", 0)
+    with Session(source, make_tagger(), control=port) as first:
+        other = Session(source if what == "source" else ScriptedSource(), make_tagger(), control=port)
+        with pytest.raises(StreamtagError, match=f"this {what} serves a session that runs: give each session a {what}"):
+            other.start()
+        assert first.stats.state is State.RUNNING
+
+
+def test_sinks_and_a_control_port_serve_one_session_after_another() -> None:
+    sinks = [Throttled(Background(recorder := Recorder()), 10), Background(Recorder())]
+    port = ControlPort("127.0.0.1", 0)
+
+    def serve() -> Stats:
+        recorder.frames.clear()
+        session = ScriptedSession(ScriptedSource(), make_tagger(), sinks, control=port)
+        with session:
+            deliver_slowly(session, 1)
+            wait_until(lambda: recorder.frames, "frames")
+            desk = SimpleUDPClient(*port.address)
+            with desk:
+                desk.send_message("/streamtag/pause", [])
+            wait_until(lambda: session.stats.state is State.PAUSED, "the pause")
+        return session.stats
+
+    first, second = serve(), serve()
+    assert (first.sink_errors, second.sink_errors) == ({}, {})
+
+
+def test_a_file_is_played_once(music: Path) -> None:
+    source = FileSource(music)
+    with Session(source, make_tagger()):
+        pass
+    with pytest.raises(StreamtagError, match="played before: make another"):
+        Session(source, make_tagger()).start()
+
+
+def test_a_session_is_ended_once_whichever_threads_end_it() -> None:
+    """A signal may come between a thread's beginning and its being known to have begun."""
+    log: list[str] = []
+    session = make_session(Recorder(log=log), source=ScriptedSource(log=log))
+    session.prepare()
+    loop = session._loop
+    loop.stopping.set()
+    enders = [threading.Thread(target=loop.run if place % 2 else loop.finish) for place in range(8)]
+    for ender in enders:
+        ender.start()
+    for ender in enders:
+        ender.join(60)
+    assert log == ["recorder opened", "source started", "source stopped", "recorder closed"]
+    assert session.stats.state is State.FINISHED
+    session.wait()
 
 
 @pytest.mark.parametrize("way", [SystemExit(3), KeyboardInterrupt()])
@@ -1069,6 +1171,37 @@ session.start()
 def test_a_session_that_runs_when_the_program_ends_is_ended_in_order() -> None:
     done = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True, timeout=START_SECONDS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "closed\n", "")
+
+
+HELD_AT_EXIT = """
+import threading
+import streamtag
+import streamtag.engine
+from streamtag.sinks.base import BaseSink
+
+class Held(BaseSink):
+    name = "held"
+
+    def frame(self, frame):
+        held.set()
+        threading.Event().wait()
+
+held = threading.Event()
+streamtag.engine.LEAVING_SECONDS = 0.5
+session = streamtag.live(input="demo", hop=0.064, sinks=[Held()])
+session.start()
+held.wait()
+print("leaves", flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
+def test_a_sink_that_never_returns_does_not_hold_the_end_of_the_program() -> None:
+    told = [sys.executable, "-W", "always", "-c", HELD_AT_EXIT]
+    done = subprocess.run(told, capture_output=True, text=True, timeout=START_SECONDS)
+    assert (done.returncode, done.stdout) == (0, "leaves\n")
+    assert "a session did not end: one of its sinks does not return" in done.stderr
 
 
 # --- forks --------------------------------------------------------------------------------------------------------

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+from tests.support.osc import Receiver
+from tests.support.ports import free_udp_port
+from tests.support.program import Running
+from tests.support.waiting import wait_until
 
 HELD = """
 import ctypes, os, resource, tempfile
@@ -65,3 +73,72 @@ def test_it_starts_with_no_descriptor_open() -> None:
     live = ["-m", "streamtag", "live", "--input", "demo", "--duration", "0.2", "--format", "text"]
     done = subprocess.run([sys.executable, "-c", code, *live], timeout=120, env=os.environ)
     assert done.returncode == 0
+
+
+# --- what Python says -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("fault", ["its reader has left", "no room"])
+def test_a_show_goes_on_without_its_stderr(fault: str) -> None:
+    """A receiver that is not there is noted; that the note reaches nobody is no reason to end."""
+    if fault == "no room":
+        stderr = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reading, stderr = os.pipe()
+        os.close(reading)
+    live = ["live", "--input", "demo", "--duration", "6", "--rate", "1", "--format", "json"]
+    program = [sys.executable, "-m", "streamtag", *live, "--osc", f"127.0.0.1:{free_udp_port()}"]
+    done = subprocess.run(program, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=120)
+    os.close(stderr)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert any(line["status"]["trouble"] for line in lines if "status" in line), "there was something to note"
+    assert (done.returncode, lines[-1]["t"] > 5) == (0, True)
+
+
+def test_a_batch_goes_on_without_its_stderr(music: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        program = [sys.executable, "-m", "streamtag", "file", "no/such.wav", str(music)]
+        done = subprocess.run(program, stdout=subprocess.PIPE, stderr=full, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stdout.startswith(str(music))
+
+
+WAITING = """
+import sys, threading
+from streamtag._stderr import keep_stderr_for_python
+
+ending = threading.Event()
+keep_stderr_for_python(ending.is_set)
+for number in range(100_000):
+    print(number, file=sys.stderr)
+    if number == 50_000:
+        ending.set()
+print("over", flush=True)
+"""
+
+
+def test_a_reader_who_reads_late_is_waited_for_but_not_at_the_end() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        read = [process.stderr.readline() for _ in range(50_001)]
+        assert [int(line) for line in read] == list(range(50_001))
+        assert process.stdout.read() == "over\n", "though nobody reads on"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_what_was_closed_is_given_to_no_file_or_socket(closed: int, start: Callable[..., Running]) -> None:
+    code = "import os, sys; os.close(int(sys.argv.pop(1))); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    receiver = Receiver()
+    live = ["-m", "streamtag", "live", "--input", "demo", "--format", "text", "--osc", f"127.0.0.1:{receiver.port}"]
+    running = start(closed, *live, code=code)
+    wait_until(receiver.messages, "the session")
+    assert Path(f"/proc/{running.process.pid}/fd/{closed}").readlink() == Path(os.devnull)
+    running.process.terminate()
+    assert running.end().status == 143
+    receiver.socket.close()

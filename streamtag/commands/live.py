@@ -143,7 +143,7 @@ def live(
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
     screen, view = _screen(format, embeddings, rate, others)
-    sinks: list[Sink] = [screen, *others]
+    sinks: list[Sink] = [*others, screen]  # closed in this order: lights go off before a pipe is waited for
     if view is None:  # else that shows what goes wrong
         sinks.append(Background(Notices(_say), count_drops=False))
     with preparing(model, KERNELS[find_spec(model).family]):
@@ -261,8 +261,8 @@ def parse_gate(text: str | None) -> float | None:
         level = float(text)
     except ValueError:
         level = math.nan
-    if not math.isfinite(level):
-        raise OptionError(f"--gate {text!r}: expected a level in dBFS, for example -60; or off")
+    if not -math.inf < level < 0:
+        raise OptionError(f"--gate {text!r}: expected a level in dBFS, below 0, for example -60; or off")
     return level
 
 

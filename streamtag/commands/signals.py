@@ -1,8 +1,9 @@
-"""The signals that end a program: Ctrl-C, SIGTERM, and SIGHUP of a terminal that was closed.
+"""The signals that end a program: Ctrl-C, SIGQUIT, SIGTERM, SIGHUP of a terminal that was closed, and their like.
 
 They come in any number: systemd sends SIGTERM and SIGHUP when a login session ends, and people press Ctrl-C again. The
 first one is raised in the main thread as an exception, wherever that happens to be, and begins the orderly end; until
-that is through, further ones are harmless, but for the third: it says that the end hangs, and forces it.
+that is through, further ones are harmless, but for the third: it says that the end hangs, and forces it. A thread
+counts them, for the main one may be somewhere in C, where Python calls no handler.
 
 Where the exception is raised in a function that C calls (llvmlite's, while compiled code is loaded) or in a finaliser,
 Python prints it and throws it away: the program would go on as if nobody had pressed a key. Such a signal is sent
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import select
 import signal
 import sys
 import threading
@@ -20,6 +22,8 @@ import time
 from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING
+
+from streamtag._threads import start_whole
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -29,11 +33,13 @@ FORCING = 3
 """So many signals force the end,"""
 PATIENCE_SECONDS = 1.0
 """not before this long after the first: three at once are one wish, and lights are to be switched off all the same."""
-_ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK", "SIGXCPU", "SIGUSR1", "SIGUSR2", "SIGALRM")
+"""What ends a program that does not handle it, and is sent by people, terminals, limits and batch systems."""
+_ENDING = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
 
 class Terminated(BaseException):
-    """SIGTERM came, or the terminal was closed (SIGHUP).
+    """A signal other than Ctrl-C came that ends a program.
 
     Parameters
     ----------
@@ -48,32 +54,32 @@ class Terminated(BaseException):
 
 
 class _Ending:
-    """What has come so far. Its methods run in the main thread, between any two instructions of it."""
+    """What has come so far."""
 
     def __init__(self) -> None:
         self.first: int | None = None
-        self.count = 0
-        self.began = 0.0
         self.deferred = False  # whether the first one, too, is only noted
+        self.came: list[int] = []
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """A signal has come."""
-        self.count += 1
+        """A signal has come; in the main thread, between any two instructions of it."""
         if self.first is None:
-            self.first, self.began = number, time.monotonic()
+            self.first = number
             if not self.deferred:
                 raise _exception(number)
-        elif self.count >= FORCING:
-            self._force(self.first)
 
-    def _force(self, number: int) -> None:
-        left = PATIENCE_SECONDS - (time.monotonic() - self.began)
-        if left <= 0:
-            _leave_now(number)
-        timer = threading.Timer(left, _leave_now, [number])  # on a thread: the main one may be stuck in C
-        timer.daemon = True
-        with suppress(RuntimeError):  # none can be started any more: the program is ending
-            timer.start()
+    def watch(self, numbers: set[int], wakeups: int) -> None:
+        """Count the signals as they come, on a thread, and force the end."""
+        began = 0.0
+        while data := os.read(wakeups, 1):
+            if data[0] not in numbers:
+                continue
+            if not self.came:
+                began = time.monotonic()
+            self.came.append(data[0])
+            if len(self.came) >= FORCING:
+                time.sleep(max(0.0, PATIENCE_SECONDS - (time.monotonic() - began)))
+                _leave_now(self.came[0])
 
 
 _ending = _Ending()
@@ -84,9 +90,13 @@ def _exception(number: int) -> BaseException:
 
 
 def _leave_now(number: int) -> None:
-    with suppress(OSError):
-        if os.isatty(2):
-            os.write(2, b"\x1b[?25h\nstreamtag: the end was forced\n")  # the cursor may be hidden
+    for stream in (sys.stderr, sys.stdout):
+        with suppress(OSError, ValueError, AttributeError):  # closed, no file, or Windows, which has no poll
+            terminal = select.poll()
+            terminal.register(stream.fileno(), select.POLLOUT)
+            if stream.isatty() and terminal.poll(0):  # else it is stopped, and would hold us
+                os.write(stream.fileno(), b"\x1b[?25h\nstreamtag: the end was forced\n")  # the cursor may be hidden
+                break
     os._exit(128 + number)
 
 
@@ -94,9 +104,14 @@ def install_signal_handlers(*numbers: int) -> None:
     """Handle the signals that end a program, or those of `numbers`; one that is ignored (nohup) stays so."""
     global _ending
     _ending = _Ending()
-    for number in numbers or _ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _ending.handle)
+    handled = {number for number in numbers or _ENDING if signal.getsignal(number) is not signal.SIG_IGN}
+    with suppress(OSError, RuntimeError):  # no descriptor, no thread: then a third signal is as the second
+        wakeups, wakes = os.pipe()
+        os.set_blocking(wakes, False)
+        signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+        start_whole(threading.Thread(target=_ending.watch, args=(handled, wakeups), name="signals", daemon=True))
+    for number in handled:
+        signal.signal(number, _ending.handle)
 
 
 def defer_signals() -> None:
@@ -133,7 +148,8 @@ def _unraisable(unraisable: UnraisableHookArgs) -> None:
         return
     if _ending.deferred:  # it is known to whoever asks `ended_by`
         return
-    _ending.first, _ending.count = None, 0  # it does not count: the next to come begins the end
+    _ending.first = None  # it does not count: the next to come begins the end
+    _ending.came.clear()
     again = threading.Timer(AGAIN_SECONDS, _send_again, [number])
     again.daemon = True
     with suppress(RuntimeError):  # no thread can be started any more: the program is ending

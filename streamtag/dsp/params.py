@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 from streamtag.errors import OptionError
 
@@ -22,6 +23,18 @@ MIN_SAMPLERATE, MAX_SAMPLERATE = 1_000, 384_000
 MAX_SAMPLE = 1e15
 """Beyond this a value is as little a sample as an infinity is: its sums and squares would overflow float32."""
 MAX_HOP_SECONDS = 3600.0
+
+
+def check_number(what: str, value: object) -> None:
+    """Refuse what is no number.
+
+    Raises
+    ------
+    OptionError
+        A text, for example.
+    """
+    if not isinstance(value, Real):
+        raise OptionError(f"{what} {value!r}: expected a number")
 
 
 def frames_in(seconds: float) -> int:
@@ -49,6 +62,7 @@ def frames_between(seconds: float) -> int:
     OptionError
         Not a number, or infinite.
     """
+    check_number("a time of", seconds)
     if not math.isfinite(seconds):
         raise OptionError(f"{seconds} s: expected a number of seconds")
     return (int(seconds * SAMPLE_RATE) - N_FFT // 2) // HOP_LENGTH
@@ -62,6 +76,7 @@ def hop_frames(seconds: float) -> int:
     OptionError
         Shorter than a frame, or longer than an hour.
     """
+    check_number("a hop of", seconds)
     if math.isfinite(seconds) and seconds > MAX_HOP_SECONDS:
         raise OptionError(f"a hop of {seconds:g} s: expected at most {MAX_HOP_SECONDS:g} s")
     frames = round(seconds / FRAME_SECONDS) if math.isfinite(seconds) else 0

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from pythonosc.parsing import osc_types
 
+from streamtag._threads import start_whole
 from streamtag.errors import OptionError, StreamtagError
 
 LARGEST_PACKET = 1472
@@ -228,9 +229,18 @@ class ControlPort:
         Why the last of them was not, human-readable.
     error : BaseException or None
         What ended the thread, if it was not `close`.
+
+    Raises
+    ------
+    OptionError
+        What cannot be a host or a port.
     """
 
     def __init__(self, host: str, port: int) -> None:
+        if not isinstance(host, str) or not host.strip():
+            raise OptionError(f"the host {host!r}: expected a name or an address of this machine, such as '127.0.0.1'")
+        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+            raise OptionError(f"the port {port!r}: expected a number, for example 9001, or 0 for any that is free")
         self.address = (host, port)
         self.commands = 0
         self.ignored = 0
@@ -254,11 +264,13 @@ class ControlPort:
         """
         listening = self._listen()
         self._socket = listening
+        self._overflowed = 0
+        self._closing.clear()  # it may have served a session before
         self.address = listening.getsockname()[:2]
         self._thread = threading.Thread(
             target=self._run, args=(listening, controls), name="streamtag-control", daemon=True
         )
-        self._thread.start()
+        start_whole(self._thread)
 
     def close(self) -> None:
         """Hear no more; returns when the thread has ended and the port is free."""

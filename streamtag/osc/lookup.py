@@ -7,6 +7,7 @@ import socket
 import threading
 from typing import Any
 
+from streamtag._threads import start_whole
 from streamtag.osc.peer import Peer, words
 
 MOST_ADDRESSES = 4
@@ -47,7 +48,7 @@ class Lookup:
         self._lock = threading.Lock()  # over `_abandoned`, and `peers` until `finished`
         self._abandoned = False
         try:
-            threading.Thread(target=self._run, name="streamtag-resolve", daemon=True).start()
+            start_whole(threading.Thread(target=self._run, name="streamtag-resolve", daemon=True))
         except RuntimeError as error:  # no thread is to be had, at present
             self.trouble = str(error)
             self.finished.set()

@@ -15,6 +15,7 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
+from streamtag._encoding import writable
 from streamtag._slugs import slugs
 from streamtag.osc.destination import Destination
 from streamtag.osc.where import check_destination
@@ -37,7 +38,7 @@ def message(address: str, *arguments: str | int | float) -> OscMessage:
     builder = OscMessageBuilder(address)
     for argument in arguments:
         if isinstance(argument, str):
-            builder.add_arg(argument, OscMessageBuilder.ARG_TYPE_STRING)
+            builder.add_arg(writable(argument, None), OscMessageBuilder.ARG_TYPE_STRING)
         elif isinstance(argument, int):
             builder.add_arg(min(argument, LARGEST_INT), OscMessageBuilder.ARG_TYPE_INT)
         else:

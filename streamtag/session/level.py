@@ -11,6 +11,8 @@ SECONDS = 0.3
 """Time constant of the level: that of meters between VU (0.3 s, IEC 60268-17) and peak."""
 FULL_SCALE = 1 - 2.0**-15
 """The greatest int16, as a float."""
+MAD_PEAK = 4.0
+"""12 dB above full scale. What was mixed in floating point goes a little beyond 1; another format goes far."""
 
 
 class Level:
@@ -24,6 +26,8 @@ class Level:
         How many came.
     clipped : int
         How many of them lie at full scale or beyond.
+    mad : int
+        How many lie so far beyond it that they are of another format.
     peak : float
         The greatest of them, as a multiple of full scale.
     silent_seconds : float
@@ -34,6 +38,7 @@ class Level:
         self.dbfs = SILENCE_DBFS
         self.samples = 0
         self.clipped = 0
+        self.mad = 0
         self.peak = 0.0
         self.silent_seconds = 0.0
         self._mean_square: float | None = None
@@ -48,6 +53,7 @@ class Level:
         seconds = count / samplerate
         if loudest >= FULL_SCALE:
             self.clipped += int(np.count_nonzero(size >= FULL_SCALE))
+            self.mad += int(np.count_nonzero(size > MAD_PEAK))
         if not self.peak and not loudest:
             self.silent_seconds += seconds
         else:

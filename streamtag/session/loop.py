@@ -71,16 +71,26 @@ class Loop:
         self.error: BaseException | None = None
         self.stopping = threading.Event()
         self.ended = threading.Event()
-        self.outlet = Outlet(sinks)
+        self.outlet = Outlet(sinks, self.listeners)
         self._intake = Intake(source)
         self._pipeline = Pipeline(tagger, self._intake, self._pass_on)
         self._watch = Watch()
         self._heard = False  # whether there was a frame
         self._closed = self._source_stopped = False
+        self._finishing = threading.RLock()  # reentrant: a sink that is closed may stop the session once more
+
+    def shared_with(self, other: Loop) -> str | None:
+        """What two sessions have in common, of that which only one can use."""
+        if self.source is other.source:
+            return "source"
+        if self.tagger is other.tagger:
+            return "tagger"
+        return "control port" if self.control is not None and self.control is other.control else None
 
     def prepare(self) -> None:
         """All that comes before the first turn: sinks opened, kernels and network warm, source started."""
         tagger = self.tagger
+        tagger.reset()  # what it heard before is none of this session's
         self.outlet.open(
             SessionInfo(
                 model=tagger.spec.name,
@@ -133,15 +143,16 @@ class Loop:
         return bool(events) or predicted
 
     def finish(self) -> None:
-        """Stop the source, count what was still on its way, and close all; once."""
-        ended = self._pipeline.ended
-        if ended is not None:
-            self.error = self.error or ended.error
-        if self.state is not State.STARTING and self.state not in ENDED:
-            self._stop_source()
-            self._try(self._settle)
-            self._try(lambda: self._set_state(State.FAILED if self.error else State.FINISHED))
-        self.close()
+        """Stop the source, count what was still on its way, and close all; once, whichever thread comes first."""
+        with self._finishing:
+            ended = self._pipeline.ended
+            if ended is not None:
+                self.error = self.error or ended.error
+            if self.state is not State.STARTING and self.state not in ENDED:
+                self._stop_source()
+                self._try(self._settle)
+                self._try(lambda: self._set_state(State.FAILED if self.error else State.FINISHED))
+            self.close()
 
     def close(self) -> None:
         """Stop the source and close what was opened, once; the first error is kept."""
@@ -222,6 +233,7 @@ class Loop:
             skipped=meter.skipped,
             samples=level.samples,
             clipped=level.clipped,
+            mad=level.mad,
         )
 
     def _set_state(self, state: State) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from functools import partial
+from typing import Any
 
 from streamtag.results import Stats, TagFrame
-from streamtag.sinks.base import SessionInfo, Sink, distinct_names, told_by
+from streamtag.sinks.base import BaseSink, SessionInfo, Sink, distinct_names, told_by
 
 
 class Outlet:
@@ -14,12 +15,14 @@ class Outlet:
 
     An exception of a sink is counted as a drop, and the sink is called again the next time. `BrokenPipeError` says that
     whoever read has left for good: the sink is then left out; when none is left for whose sake the session goes on
-    (see `BaseSink.keeps_running`), it ends the session.
+    (see `BaseSink.keeps_running`), and nobody iterates over it, it ends the session.
 
     Parameters
     ----------
     sinks : sequence of Sink
         Called in this order.
+    listeners : Sized
+        Callers who iterate.
 
     Attributes
     ----------
@@ -27,9 +30,10 @@ class Outlet:
         The first error of any sink, to be raised at the end.
     """
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
+    def __init__(self, sinks: Sequence[Sink], listeners: Sized = ()) -> None:
         # by place, since names may be the same, and sinks of a user may be equal or not hashable
         self._sinks = list(sinks)
+        self._listeners = listeners
         self._names = distinct_names(self._sinks)
         self._opened: list[int] = []
         self._told: list[int] = []
@@ -43,14 +47,14 @@ class Outlet:
     def drops(self) -> dict[str, int]:
         """Messages lost, by sink; sinks of one name are numbered (see `distinct_names`)."""
         return {
-            name: sink.drops + failures
-            for name, sink, failures in zip(self._names, self._sinks, self._failures, strict=True)
+            name: self._asked(place, "drops") + failures
+            for place, (name, failures) in enumerate(zip(self._names, self._failures, strict=True))
         }
 
     @property
     def errors(self) -> dict[str, str]:
         """The first exception of each sink that raised one; `Background` keeps those of its sink to itself."""
-        kept = ((name, told_by(sink, "first_error")) for name, sink in zip(self._names, self._sinks, strict=True))
+        kept = ((name, self._asked(place, "first_error")) for place, name in enumerate(self._names))
         return {name: _words(error) for name, error in kept if error is not None} | self._errors
 
     @property
@@ -59,8 +63,8 @@ class Outlet:
         failing = {place: f"fails: {words}" for (place, _), words in self._failing.copy().items()}
         left = dict.fromkeys(self._left.copy(), "its reader has left")
         found = {}
-        for place, (name, sink) in enumerate(zip(self._names, self._sinks, strict=True)):
-            trouble = left.get(place) or told_by(sink, "trouble") or failing.get(place)
+        for place, name in enumerate(self._names):
+            trouble = left.get(place) or self._asked(place, "trouble") or failing.get(place)
             if trouble:
                 found[name] = trouble
         return found
@@ -98,7 +102,7 @@ class Outlet:
             self._told.remove(place)
             self._left.add(place)
             self._note(place, error)
-            if not any(told_by(self._sinks[other], "keeps_running") for other in self._told):
+            if not self._listeners and not any(self._asked(other, "keeps_running") for other in self._told):
                 raise
         except Exception as error:
             self._failures[place] += 1
@@ -106,6 +110,14 @@ class Outlet:
             self._note(place, error)
         else:
             self._failing.pop((place, method), None)
+
+    def _asked(self, place: int, name: str) -> Any:
+        """What a sink says of itself; one that raises instead is taken to say nothing."""
+        try:
+            return told_by(self._sinks[place], name)
+        except Exception as error:
+            self._note(place, error)
+            return getattr(BaseSink(), name)
 
     def _note(self, place: int, error: BaseException) -> None:
         self._errors.setdefault(self._names[place], _words(error))

@@ -13,8 +13,6 @@ ZERO_SECONDS = 2.0
 """After so much of nothing but zeros it is no pause: a live microphone hears at least its own noise."""
 CLIPPED_SHARE = 0.01
 """Loud masters touch full scale now and then; so many samples there are an input that is turned up too far."""
-MAD_PEAK = 4.0
-"""12 dB above full scale. What was mixed in floating point goes a little beyond 1; another format goes far."""
 SKIPPED_SHARE = 0.1
 
 
@@ -29,6 +27,7 @@ class Counts:
     skipped: int = 0
     samples: int = 0
     clipped: int = 0
+    mad: int = 0
 
 
 class Watch:
@@ -73,7 +72,7 @@ def _found(before: Counts, now: Counts, level: Level) -> list[tuple[str, str]]:
                 "`streamtag devices` lists others",
             )
         )
-    if level.peak > MAD_PEAK:
+    if now.mad > before.mad:
         found.append(("scale", f"samples of {level.peak:.0f} times full scale: the format is not what it is taken for"))
     elif now.clipped - before.clipped > CLIPPED_SHARE * (now.samples - before.samples):
         share = (now.clipped - before.clipped) / max(1, now.samples - before.samples)

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from streamtag._threads import start_whole
 from streamtag.results import Stats, TagFrame
 from streamtag.sinks.base import SessionInfo, Sink, Wrapper
 
@@ -46,6 +47,10 @@ class Background(Wrapper):
         self._count_drops = count_drops
         self._lost = 0
         self._changed = threading.Condition()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Be ready for a session."""
         self._in_frame = False  # the sink has been given a frame, and has not taken it yet
         self._closing = False
         self._left_behind = False
@@ -53,7 +58,7 @@ class Background(Wrapper):
         self._to_raise: BaseException | None = None  # at the next call if it is over, else at the end
         self._failing: dict[bool, str] = {}  # by whether it was a frame: what the sink raised at the last one
         self._behind = False  # frames were dropped since it last had taken all of them
-        self._thread = threading.Thread(target=self._run, name=f"streamtag-{sink.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"streamtag-{self.name}", daemon=True)
 
     @property
     def drops(self) -> int:
@@ -82,7 +87,9 @@ class Background(Wrapper):
     def open(self, info: SessionInfo) -> None:
         """Open the sink, on the caller's thread, and start its own."""
         self._sink.open(info)
-        self._thread.start()
+        if self._thread.ident is not None and not self._thread.is_alive():  # of a session before
+            self._begin()
+        start_whole(self._thread)
 
     def frame(self, frame: TagFrame) -> None:
         """Queue a frame."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from streamtag.errors import OptionError
 from streamtag.results import Stats, TagFrame
 
 
@@ -118,6 +119,26 @@ class BaseSink:
 
     def close(self) -> None:
         """Write what is left and release resources."""
+
+
+def checked(sinks: Iterable[Sink]) -> list[Sink]:
+    """The sinks, if that is what they are.
+
+    Raises
+    ------
+    OptionError
+        One alone, or what is no sink.
+    """
+    remedy = "a list of sinks is expected, for example [OscSink('127.0.0.1', 9000)]"
+    try:
+        listed = list(sinks)
+    except TypeError as error:
+        raise OptionError(f"{sinks!r} is no list: {remedy}") from error
+    for sink in listed:
+        missing = [name for name in ("name", "open", "close") if not hasattr(sink, name)]
+        if missing:
+            raise OptionError(f"{sink!r} is no sink, for it has no {', '.join(missing)} (see BaseSink): {remedy}")
+    return listed
 
 
 def told_by(sink: Sink, name: str) -> Any:

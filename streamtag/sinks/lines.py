@@ -78,12 +78,17 @@ class JsonLines(_Lines):
         super().__init__(stream)
         self._embeddings = embeddings
         self._source = ""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Be ready for a session."""
         self._status: dict[str, Any] | None = None  # to go with the next line
         self._last: dict[str, Any] = {"t": 0.0, "top": [], "on": [], "level_dbfs": SILENCE_DBFS, "latency_ms": 0.0}
 
     def open(self, info: SessionInfo) -> None:
         """Let what the stream holds back go first. Raises SinkError if that cannot be written."""
         self._source = info.source
+        self._begin()
         super().open(info)
 
     def frame(self, frame: TagFrame) -> None:

@@ -43,6 +43,8 @@ class Notices(BaseSink):
         self._present: dict[tuple[str, str], _Trouble] = {}  # by kind and name
         self._lines: list[float] = []  # when they were written
         self._kept_back = 0
+        self._ignored = 0  # commands, when that was last told
+        self._ignored_again_at = 0.0
 
     def open(self, info: SessionInfo) -> None:
         """Learn the input's name."""
@@ -71,6 +73,9 @@ class Notices(BaseSink):
                 known.repeat_after = min(2 * known.repeat_after, LONGEST_REPEAT_SECONDS)
                 known.repeat_at = now + known.repeat_after
                 self._say(now, f"{key[1]}: {text} (for {now - known.since:.0f} s now)")
+        if stats.control_ignored > self._ignored and now >= self._ignored_again_at:
+            self._ignored, self._ignored_again_at = stats.control_ignored, now + FIRST_REPEAT_SECONDS
+            self._say(now, f"commands ignored: {stats.control_ignored}, the last: {stats.control_last_ignored}")
 
     def _wrong(self, stats: Stats) -> dict[tuple[str, str], str]:
         """What is wrong at present, by kind and by the name of what it is wrong with."""
@@ -105,6 +110,7 @@ _OVER = _Endings(
     note="is all right again",
     sink="works again",
     zeros="is heard now",
+    scale="is of a usual scale again",
     clipping="does not clip any more",
     numbers="gives numbers again",
     lost="no samples are lost any more",

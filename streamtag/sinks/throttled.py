@@ -33,15 +33,15 @@ class Throttled(Wrapper):
             raise OptionError(f"a rate of {rate:g} results a second: expected more than 0")
         super().__init__(sink)
         self._interval = 1 / rate
+
+    def open(self, info: SessionInfo) -> None:
+        """Open the sink, whose time then begins at 0."""
+        # half a hop of grace: a rate that the hops almost meet is met by them
+        self._grace = info.hop / 2
         self._next = 0.0
         self._rested = False
         self._switched: dict[str, bool] = {}
         self._of_heads: dict[str, dict[str, bool]] = {}
-
-    def open(self, info: SessionInfo) -> None:
-        """Open the sink."""
-        # half a hop of grace: a rate that the hops almost meet is met by them
-        self._grace = info.hop / 2
         super().open(info)
 
     def frame(self, frame: TagFrame) -> None:

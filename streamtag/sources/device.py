@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Literal, TypeVar
 
+from streamtag._threads import start_whole
 from streamtag.dsp.params import MAX_SAMPLERATE, MIN_SAMPLERATE
 from streamtag.errors import DeviceError, OptionError, StreamtagError
 from streamtag.realtime import callback as realtime_callback
@@ -143,14 +144,17 @@ class DeviceSource:
         return self.error is not None
 
     def start(self) -> None:
-        """Open the device and begin to record.
+        """Open the device and begin to record; once.
 
         Raises
         ------
         DeviceError
-            If the device is in use, is gone, or refuses the rate or the channels; or nobody answers.
+            If the device is in use, is gone, or refuses the rate or the channels; or nobody answers. Or this was begun
+            before.
         """
-        self._thread.start()
+        if self._thread.ident is not None:
+            raise DeviceError(f"{self.name!r} was heard by this source before: make another")
+        start_whole(self._thread)
         if not self._opened.wait(portaudio.ANSWER_SECONDS):
             raise DeviceError(
                 f"{self.name!r} does not open: the sound system has not answered for {portaudio.ANSWER_SECONDS:g} s"

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag._threads import start_whole
 from streamtag.decoding.decode import open_audio
 from streamtag.decoding.reader import AudioReader
-from streamtag.errors import AudioFileError, DeviceError, OptionError
+from streamtag.errors import AudioFileError, DeviceError, OptionError, StreamtagError
 from streamtag.ringbuffer import RingBuffer
 
 if TYPE_CHECKING:
@@ -80,8 +81,16 @@ class FileSource:
         return self._thread.ident is not None and not self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to play."""
-        self._thread.start()
+        """Begin to play; once.
+
+        Raises
+        ------
+        StreamtagError
+            If it was played before.
+        """
+        if self._thread.ident is not None:
+            raise StreamtagError(f"{self.name} was played before: make another source of it")
+        start_whole(self._thread)
 
     def stop(self) -> None:
         """Stop playing and close the file."""

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
 
+from streamtag.dsp.params import check_number
 from streamtag.errors import OptionError
 
 if TYPE_CHECKING:  # the command line starts without NumPy
@@ -49,7 +50,7 @@ class TaggingOptions:
     Raises
     ------
     OptionError
-        A gate that is no level. The other values are checked by what uses them.
+        A gate that is no level, or that nothing reaches. The other values are checked by what uses them.
     """
 
     model: str = LIVE_MODEL
@@ -64,9 +65,12 @@ class TaggingOptions:
     centered: bool = False
 
     def __post_init__(self) -> None:
-        if self.gate is not None and not math.isfinite(self.gate):
+        if self.gate is not None:
+            check_number("gate", self.gate)
+        if self.gate is not None and not -math.inf < self.gate < 0:
             raise OptionError(
-                f"gate {self.gate:g} dBFS: expected a level, for example {GATE_DBFS:g}, or none to switch it off"
+                f"gate {self.gate:g} dBFS: expected a level below 0, which is full scale, for example {GATE_DBFS:g}; "
+                "or none to switch it off"
             )
         object.__setattr__(self, "heads", tuple(self.heads))
 

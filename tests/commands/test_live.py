@@ -120,6 +120,25 @@ def test_a_reader_that_leaves_ends_it_quietly(start: Start) -> None:
     summary(outcome.message.splitlines()[-1])
 
 
+@pytest.mark.usefixtures("compiled")
+def test_a_pipe_that_was_left_not_to_wait_is_waited_for() -> None:
+    """Whoever shares a pipe or terminal may have set it so; a reader who is slow is not a full disk."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    quick = ["--window", "1", "--rate", "100", "--format", "json", "--embeddings", "--duration", "4"]
+    program = [sys.executable, "-m", "streamtag", "live", "--input", "demo", *quick]
+    with subprocess.Popen(program, stdout=writing, stderr=subprocess.PIPE, text=True) as process:
+        os.close(writing)
+        assert select.select([reading], [], [], START_SECONDS)[0]
+        time.sleep(2)  # of what it writes, a pipe holds a good part of a second
+        with os.fdopen(reading) as lines:
+            read = [json.loads(line) for line in lines]
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert (process.returncode, "cannot" in said) == (0, False), said
+    assert len(read) > 20
+
+
 def test_a_short_file_from_a_program_without_stdin_or_stdout(second: Path) -> None:
     code = (
         "import os, sys; os.close(0); os.close(1); "
@@ -206,6 +225,9 @@ WRONG = [
     (2, ["--osc", "localhost:99999"], "'localhost:99999'"),
     (2, ["--gate", "loud"], "--gate 'loud'"),
     (2, ["--gate", "nan"], "--gate 'nan'"),
+    (2, ["--gate", "60"], "--gate '60': expected a level in dBFS, below 0, for example -60; or off"),
+    (2, ["--gate", "1e9"], "--gate '1e9'"),
+    (2, ["--gate", "0"], "--gate '0'"),
     (2, ["--osc-in", "here"], "'here'"),
     (2, ["--osc-in", "99999"], "'99999'"),
     (2, ["--callback", "magic"], "magic"),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from tests.support.osc import Receiver
+from tests.support.ports import free_udp_port
 from tests.support.program import Running
 
 pytestmark = [
@@ -19,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals"),
     pytest.mark.usefixtures("compiled"),
 ]
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 ROUNDS = int(os.environ.get("ENDS_ROUNDS", "12"))
 """With ENDS_ROUNDS=300 and `-n 2` this takes a quarter of an hour."""
 
@@ -51,6 +54,39 @@ def test_pairs_and_triples_of_signals_at_any_moment_end_it_once_and_in_order(
     assert not any(on.values()), f"{sent}: a light was left on"
     assert outcome.status in {128 + getattr(signal, name) for name in sent}
     assert outcome.stderr.count(" s heard: ") == 1 if on else "Traceback" not in outcome.message
+
+
+@pytest.mark.parametrize("stuck", ["stdout", "stderr"])
+def test_a_reader_who_has_stopped_reading_does_not_keep_lights_on(stuck: str) -> None:
+    """Three signals force the end after a second, and a pipe is waited for longer."""
+    receiver = Receiver()
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"\n" * 4096)
+    os.set_blocking(writing, True)
+    stdout, stderr = (writing if stuck == name else subprocess.DEVNULL for name in ("stdout", "stderr"))
+    live = ["live", "--input", "demo", "--hop", "0.064", "--threshold", "0.05", "--format", "json"]
+    destinations = ["--osc", f"127.0.0.1:{receiver.port}", "--osc", f"127.0.0.1:{free_udp_port()}"]
+    process = subprocess.Popen([sys.executable, "-m", "streamtag", *live, *destinations], stdout=stdout, stderr=stderr)
+    try:
+        on: dict[str, int] = {}
+        while not any(on.values()):
+            on |= switches(receiver)
+            assert process.poll() is None
+        for _ in range(3):
+            process.terminate()
+            time.sleep(0.1)  # two that come at once are one
+        assert process.wait(60) == 143
+        on |= switches(receiver)
+        assert not any(on.values()), "a light was left on"
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reading)
+        os.close(writing)
+        receiver.socket.close()
 
 
 def switches(receiver: Receiver) -> dict[str, int]:

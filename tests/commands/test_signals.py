@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.support.program import Running
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")]
 Start = Callable[..., Running]
@@ -52,7 +54,12 @@ except Terminated as end:
 @pytest.mark.parametrize("where", ["in_a_function_that_c_calls", "in_a_finaliser"])
 @pytest.mark.parametrize(
     ("number", "end"),
-    [("SIGINT", "interrupted 130"), ("SIGTERM", "terminated 143 143"), ("SIGHUP", "terminated 129 129")],
+    [
+        ("SIGINT", "interrupted 130"),
+        ("SIGTERM", "terminated 143 143"),
+        ("SIGHUP", "terminated 129 129"),
+        ("SIGQUIT", "terminated 131 131"),
+    ],
 )
 def test_a_signal_that_python_throws_away_is_sent_again(start: Start, where: str, number: str, end: str) -> None:
     outcome = start(int(getattr(signal, number)), where, code=PROGRAM).end()
@@ -93,7 +100,7 @@ except (KeyboardInterrupt, Terminated):
 )
 
 
-@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU", "SIGUSR1", "SIGALRM"])
 def test_a_second_signal_disturbs_no_end_that_has_begun(start: Start, number: str) -> None:
     outcome = start(int(getattr(signal, number)), 1, 0.2, code=ENDING).end()
     assert (outcome.stdout.splitlines(), outcome.status) == (["the end begins", "the end is through"], 0)
@@ -109,3 +116,54 @@ def test_a_third_forces_an_end_that_hangs(start: Start, number: str) -> None:
 def test_three_at_once_are_one_wish(start: Start) -> None:
     outcome = start(int(signal.SIGTERM), 5, 0.1, code=ENDING).end()
     assert (outcome.stdout.splitlines(), outcome.status) == (["the end begins", "the end is through"], 0)
+
+
+HELD_IN_C = """
+import ctypes
+from streamtag.commands.signals import install_signal_handlers
+
+install_signal_handlers()
+libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(128)
+libc.pthread_mutex_lock(mutex)
+print("held", flush=True)
+libc.pthread_mutex_lock(mutex)
+"""
+
+
+def test_a_third_forces_the_end_also_where_python_calls_no_handler(start: Start) -> None:
+    running = start(code=HELD_IN_C)
+    running.wait_for_lines(1)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        running.process.send_signal(number)
+        wait_until(lambda: not pending(running.process.pid), "the signal to be taken")
+    assert running.end().status == 128 + signal.SIGTERM
+
+
+def pending(process: int) -> bool:
+    """Whether a signal waits for a process (Linux; elsewhere it is not told)."""
+    try:
+        told = Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return False
+    return any(int(line.split()[1], 16) for line in told.splitlines() if line.startswith("ShdPnd"))
+
+
+AT_A_MOMENT = """
+import signal, sys
+import streamtag.__main__, streamtag.cli
+
+def interrupted(*given):
+    signal.raise_signal(int(number))
+
+number, moment = sys.argv.pop(1), sys.argv.pop(1)
+setattr(streamtag.cli, moment, interrupted)
+streamtag.__main__.main()
+"""
+
+
+@pytest.mark.parametrize("moment", ["keep_stderr_for_python", "_fail"])
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_before_and_after_the_work_it_ends_without_a_word_too(start: Start, moment: str, number: str) -> None:
+    code = int(getattr(signal, number))
+    outcome = start(code, moment, "live", "--gate", "loud", code=AT_A_MOMENT).end()
+    assert (outcome.status, outcome.stdout, outcome.stderr) == (128 + code, "", "")

@@ -373,6 +373,24 @@ def test_a_host_that_is_not_this_machine_is_named(host: str) -> None:
     port.close()
 
 
+@pytest.mark.parametrize(
+    ("host", "port", "said"),
+    [
+        ("127.0.0.1", 65536, "the port 65536: expected a number, for example 9001"),
+        ("127.0.0.1", -1, "the port -1"),
+        ("127.0.0.1", "9001", "the port '9001'"),
+        ("127.0.0.1", 9001.0, "the port 9001.0"),
+        ("127.0.0.1", True, "the port True"),
+        ("", 9001, "the host '': expected a name or an address of this machine"),
+        (None, 9001, "the host None"),
+    ],
+)
+def test_what_cannot_be_a_host_or_a_port_is_refused_at_once(host: Any, port: Any, said: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        ControlPort(host, port)
+    assert said in str(caught.value)
+
+
 def test_two_ports_beside_each_other(desk: Desk) -> None:
     other = Desk()
     desk.send(PAUSE)

@@ -206,6 +206,12 @@ def test_labels_in_any_script_have_addresses_of_their_own(receiver: Receiver) ->
         assert only(messages, f"/streamtag/head/{name}/a")
 
 
+def test_what_is_no_text_is_sent_in_another_way(receiver: Receiver, sink: OscSink) -> None:
+    """A file's name may hold bytes of no encoding, and is what a trouble is said of."""
+    sink.status(make_stats(warnings={"zeros": "caf\udce9.wav: nothing"}))
+    assert only(receiver.messages(), "/streamtag/trouble")[2] == ("Scarlett: caf\\xe9.wav: nothing",)
+
+
 def test_without_embeddings_none_are_sent(receiver: Receiver) -> None:
     sink = OscSink("127.0.0.1", receiver.port, embeddings=False)
     sink.open(INFO)

@@ -8,6 +8,7 @@ from streamtag.errors import SinkError
 from streamtag.results import TagFrame
 from streamtag.session.outlet import Outlet
 from streamtag.sinks.background import Background
+from streamtag.sinks.base import SessionInfo
 from streamtag.sinks.notices import Notices
 from streamtag.sinks.throttled import Throttled
 from tests.support.sessions import Recorder, make_session
@@ -210,3 +211,27 @@ def test_a_session_does_not_go_on_for_notes_alone() -> None:
     with pytest.raises(BrokenPipeError):
         outlet.frame(make_frame())
     outlet.close()
+
+
+class Mute(Recorder):
+    """Raises whatever it is asked of itself."""
+
+    def __getattribute__(self, name: str) -> object:
+        if name in ("drops", "trouble", "first_error", "keeps_running") and "opened" in self.__dict__:
+            raise RuntimeError(f"no {name}")
+        return super().__getattribute__(name)
+
+    def open(self, info: SessionInfo) -> None:
+        super().open(info)
+        self.opened = True
+
+
+def test_what_a_sink_raises_when_it_is_asked_of_itself_is_an_error_of_that_sink() -> None:
+    mute, other = Mute("mute"), Recorder("other")
+    outlet = Outlet([mute, other])
+    outlet.open(INFO)
+    outlet.frame(make_frame())
+    assert outlet.drops == {"mute": 0, "other": 0}
+    assert outlet.trouble == {}
+    assert outlet.errors == {"mute": "RuntimeError: no drops"}
+    assert len(mute.frames) == len(other.frames) == 1

@@ -28,13 +28,14 @@ FINE = level_of(0.1, 10)
         ("numbers", {}, {"nonfinite": 1}, "1 sample of the last"),
         ("behind", {"hops": 95, "skipped": 5}, {"hops": 0, "skipped": 300}, "46 % of the hops"),
         ("clipping", {"samples": 16_000, "clipped": 100}, {"samples": 16_000, "clipped": 7600}, "10 % of the samples"),
+        ("scale", {"samples": 16_000}, {"samples": 16_000, "mad": 1}, "times full scale"),
     ],
 )
 def test_what_grows_is_wrong_until_it_has_stopped_for_a_while(
     kind: str, fine: dict[str, int], wrong: dict[str, int], words: str
 ) -> None:
     watch = Watch()
-    counts = dict.fromkeys(("lost", "overflows", "nonfinite", "hops", "skipped", "samples", "clipped"), 0)
+    counts = dict.fromkeys(("lost", "overflows", "nonfinite", "hops", "skipped", "samples", "clipped", "mad"), 0)
 
     def look(second: float, more: dict[str, int]) -> None:
         for name, count in more.items():
@@ -68,7 +69,7 @@ def test_what_grows_is_wrong_until_it_has_stopped_for_a_while(
 )
 def test_samples_give_a_fault_away(level: Level, kinds: set[str]) -> None:
     watch = Watch()
-    watch.look(1.0, Counts(samples=level.samples), level)
+    watch.look(1.0, Counts(samples=level.samples, mad=level.mad), level)
     assert set(watch.warnings) == kinds
 
 

@@ -81,6 +81,19 @@ def test_what_comes_and_goes_does_not_flood(told: Told) -> None:
     assert any(re.search(r"\(\d+ more notes were left out\)", line) for line in lines)
 
 
+def test_commands_that_are_ignored_are_told_once_a_minute_at_the_most(told: Told) -> None:
+    lines = [
+        line
+        for second in range(120)
+        for line in told.after(1, control_ignored=10 * second, control_last_ignored="/streamtag/hop: not OSC")
+    ]
+    assert lines == [
+        "note: commands ignored: 10, the last: /streamtag/hop: not OSC",
+        "note: commands ignored: 610, the last: /streamtag/hop: not OSC",
+    ]
+    assert told.after(600, control_ignored=610) == []
+
+
 def test_the_end_is_no_news(told: Told) -> None:
     told.after(1, **GONE)
     assert told.after(1, state=State.FINISHED, trouble="unplugged; waiting for it") == []

@@ -211,6 +211,11 @@ def test_more_than_there_are_gives_all():
     [
         ("top", 0, "top 0"),
         ("top", -1, "top -1"),
+        ("top", 2.5, "top 2.5: expected a whole number"),
+        ("top", "5", "top '5': expected a whole number"),
+        ("threshold", "0.2", "threshold '0.2': expected a number"),
+        ("threshold", None, "threshold None: expected a number"),
+        ("smooth", "1", "smooth '1': expected a number"),
         ("smooth", -0.1, "smooth -0.1 s"),
         ("smooth", math.inf, "smooth inf s"),
         ("smooth", math.nan, "smooth nan s"),
