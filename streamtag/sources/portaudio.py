@@ -23,7 +23,7 @@ from streamtag.errors import DeviceError
 from streamtag.realtime import callback as realtime_callback
 from streamtag.ringbuffer import RingBuffer
 from streamtag.sources.names import Device
-from streamtag.sources.server import heard_through
+from streamtag.sources.server import heard_through, of_one_line
 
 Result = TypeVar("Result")
 
@@ -214,7 +214,7 @@ def shown(name: bytes) -> str:
         text = name.decode()
     except UnicodeDecodeError:  # drivers of Windows have names in the encoding of the country
         text = name.decode("mbcs" if sys.platform == "win32" else "utf-8", errors="replace")
-    return "".join(char if char.isprintable() else " " for char in text).strip()
+    return of_one_line(text)
 
 
 @contextlib.contextmanager

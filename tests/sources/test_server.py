@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from streamtag.errors import DeviceError
 from streamtag.sources import listing, server
 from streamtag.sources.listing import with_server_sources
-from streamtag.sources.names import Device
+from streamtag.sources.names import Device, choose
 from streamtag.sources.server import ServerSource, heard_through, parsed, server_sources
 from tests.support.program import Running, summary
 from tests.support.sound_server import SoundServer
@@ -42,6 +43,12 @@ Source #46
 	Channel Map: mono
 	Monitor of Sink: n/a
 
+Source #48
+	Name: odd
+	Description: two[31m words
+	Sample Specification: s16le 1ch 44100Hz
+	Channel Map: mono
+
 Source #47
 	Name: halfway
 	Description: Says too little
@@ -54,8 +61,9 @@ def test_sources_are_read_from_what_pactl_prints(monkeypatch: pytest.MonkeyPatch
         "out.monitor", "Monitor of Built-in: Audio [red]", "PipeWire", ("front-left", "front-right"), 48_000, True
     )
     mic = ServerSource("mic", "mic", "PipeWire", ("mono",), 44_100, default=True)
-    assert parsed(SOURCES, INFO) == [monitor, mic]
-    assert [source.server for source in parsed(SOURCES, INFO.replace("(on PipeWire 0.3.65)", ""))] == ["PulseAudio"] * 2
+    odd = ServerSource("odd", "two [31m  words", "PipeWire", ("mono",), 44_100)
+    assert parsed(SOURCES, INFO) == [monitor, mic, odd]
+    assert [source.server for source in parsed(SOURCES, INFO.replace("(on PipeWire 0.3.65)", ""))] == ["PulseAudio"] * 3
     assert parsed("", INFO) == parsed("nonsense", "") == []
 
 
@@ -116,6 +124,16 @@ def test_what_portaudio_lists_is_told_with_what_the_server_says(monkeypatch: pyt
     assert with_server_sources([card, dummy]) == [card, dummy], "no way to the server"
     newer = Device(5, "Mic", "PulseAudio", 1, 48_000, False)
     assert with_server_sources([pulse, newer]) == [pulse, newer], "PortAudio lists them itself"
+    sources += [ServerSource(name, "USB Mic", "PipeWire", ("mono",), 44_100) for name in ("usb-1", "usb-2")]
+    named = with_server_sources([card, pulse])[2:]
+    assert [device.name for device in named] == ["Mic", "USB Mic [usb-1]", "USB Mic [usb-2]"]
+    assert [choose(named, given).names[1] for given in ("USB Mic [usb-2]", "usb-2", "USB-1]")] == [
+        "usb-2",
+        "usb-2",
+        "usb-1",
+    ]
+    with pytest.raises(DeviceError, match=r"several inputs match 'usb mic': 'USB Mic \[usb-1\]', 'USB Mic \[usb-2\]'"):
+        choose(named, "usb mic")
     sources.clear()
     assert [device.asks_server for device in with_server_sources([card, pulse, pipewire, default])] == [
         False,
