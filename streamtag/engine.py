@@ -17,11 +17,11 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 
 from streamtag._threads import start_whole
-from streamtag.errors import StreamtagError
+from streamtag.errors import OptionError, StreamtagError
 from streamtag.osc.control import ControlPort
 from streamtag.results import Stats, TagFrame
 from streamtag.session.loop import Loop
@@ -31,8 +31,9 @@ from streamtag.tagging.tagger import Tagger
 
 _RUNNING: weakref.WeakSet[Session] = weakref.WeakSet()
 """Sessions whose thread was started, for the end of the program."""
-_PLAYING: weakref.WeakKeyDictionary[Tagger, weakref.ref[Loop]] = weakref.WeakKeyDictionary()
-"""Who uses each tagger: two at one would get wrong numbers."""
+_BEGUN: weakref.WeakSet[Loop] = weakref.WeakSet()
+"""Whose tagger and source are in use: two at one tagger would get wrong numbers, two at one source half the samples."""
+_BEGINNING = threading.Lock()
 
 
 class Session:
@@ -50,6 +51,11 @@ class Session:
         Receive every frame; opened and closed by the session.
     control : ControlPort or None
         A port where OSC messages steer the session; opened and closed by it.
+
+    Raises
+    ------
+    OptionError
+        Sinks that are no list.
     """
 
     def __init__(
@@ -57,6 +63,8 @@ class Session:
     ) -> None:
         self.source = source
         self.tagger = tagger
+        if not isinstance(sinks, Iterable):
+            raise OptionError(f"the sinks {sinks!r}: give a list of them")
         self.sinks = list(sinks)
         self.control = control
         self._loop = Loop(source, tagger, self.sinks, control)
@@ -72,8 +80,8 @@ class Session:
         Raises
         ------
         StreamtagError
-            What could not be opened; everything else is then closed again. Or it was started before, or its tagger
-            serves another session.
+            What could not be opened; everything else is then closed again. Or it was started before, or its tagger or
+            its source serves another session.
         """
         self.prepare()
         start_whole(self._thread)
@@ -90,10 +98,10 @@ class Session:
         """
         if self._started or self._loop.ended.is_set():
             raise StreamtagError("this session was started before: make another")
-        user = _PLAYING.get(self.tagger, lambda: None)()
-        if user is not None and not user.ended.is_set():
-            raise StreamtagError("this tagger serves a session that runs: give each session a tagger of its own")
-        _PLAYING[self.tagger] = weakref.ref(self._loop)
+        with _BEGINNING:
+            if what := self._shared():
+                raise StreamtagError(f"this {what} serves a session that runs: give each session a {what} of its own")
+            _BEGUN.add(self._loop)
         self._started = True
         try:
             self._loop.prepare()
@@ -114,7 +122,10 @@ class Session:
             return
         self._loop.stopping.set()
         if self._thread.ident is None:  # never started: nobody else releases the source
-            self._loop.finish()
+            with _BEGINNING:
+                shared = self._shared()
+            if shared != "source":
+                self._loop.finish()
         elif threading.current_thread() is not self._thread:
             self._join(None)
 
@@ -237,6 +248,13 @@ class Session:
         error = self._loop.error or self._loop.outlet.first_error
         if error is not None and self._is_here():
             raise error
+
+    def _shared(self) -> str | None:
+        """What of this session's serves another that runs, if anything does."""
+        others = [loop for loop in _BEGUN if loop is not self._loop and not loop.ended.is_set()]
+        if any(loop.source is self.source for loop in others):
+            return "source"
+        return "tagger" if any(loop.tagger is self.tagger for loop in others) else None
 
     def _is_here(self) -> bool:
         return self._process == os.getpid()

@@ -1019,6 +1019,24 @@ def test_a_tagger_serves_one_session_at_a_time() -> None:
         assert third.stats.state is State.RUNNING
 
 
+def test_a_source_serves_one_session_at_a_time() -> None:
+    log: list[str] = []
+    source = ScriptedSource(log=log)
+    first, second = make_session(source=source), make_session(source=source)
+    with first:
+        with pytest.raises(StreamtagError, match="a source of its own"):
+            second.start()
+        second.stop()
+        assert log == ["source started"], "and whoever could not start stops nothing of the other's"
+        deliver_slowly(first, 2)
+    assert log == ["source started", "source stopped"]
+
+
+def test_sinks_are_a_list() -> None:
+    with pytest.raises(OptionError, match="give a list of them"):
+        Session(ScriptedSource(), make_tagger(), Recorder())  # type: ignore[arg-type] # refused is what no checker passes
+
+
 @pytest.mark.parametrize("way", [SystemExit(3), KeyboardInterrupt()])
 def test_whatever_a_sink_raises_when_it_is_closed_the_session_ends(way: BaseException) -> None:
     class Leaving(Recorder):
