@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
 
+from streamtag.dsp.params import is_number
 from streamtag.errors import OptionError
 
 if TYPE_CHECKING:  # the command line starts without NumPy
@@ -50,6 +50,8 @@ class TaggingOptions:
     ------
     OptionError
         A gate that is no level. The other values are checked by what uses them.
+    HeadError
+        What is no head.
     """
 
     model: str = LIVE_MODEL
@@ -64,11 +66,16 @@ class TaggingOptions:
     centered: bool = False
 
     def __post_init__(self) -> None:
-        if self.gate is not None and not math.isfinite(self.gate):
+        if self.gate is not None and not is_number(self.gate):
             raise OptionError(
-                f"gate {self.gate:g} dBFS: expected a level, for example {GATE_DBFS:g}, or none to switch it off"
+                f"gate {self.gate!r} dBFS: expected a level, for example {GATE_DBFS:g}, or none to switch it off"
             )
-        object.__setattr__(self, "heads", tuple(self.heads))
+        heads: tuple[PlainHead, ...] = ()
+        if self.heads:
+            from streamtag.heads.head import as_heads
+
+            heads = as_heads(self.heads)
+        object.__setattr__(self, "heads", heads)
 
 
 class TaggingKeywords(TypedDict, total=False):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag.dsp.params import is_number, is_whole
 from streamtag.errors import OptionError
 from streamtag.results import best_tags
 
@@ -29,10 +30,10 @@ def check_top(top: int) -> None:
     Raises
     ------
     OptionError
-        Less than 1.
+        Less than 1, or no whole number.
     """
-    if top < 1:
-        raise OptionError(f"top {top}: at least 1 tag must be named")
+    if not is_whole(top) or top < 1:
+        raise OptionError(f"top {top!r}: expected a whole number of tags, at least 1")
 
 
 def check_threshold(threshold: float) -> None:
@@ -43,8 +44,8 @@ def check_threshold(threshold: float) -> None:
     OptionError
         0 or less, or more than 1.
     """
-    if not 0 < threshold <= 1:
-        raise OptionError(f"threshold {threshold:g}: expected more than 0 and at most 1")
+    if not (is_number(threshold) and 0 < threshold <= 1):
+        raise OptionError(f"threshold {threshold!r}: expected more than 0 and at most 1")
 
 
 class Rolling:
@@ -70,8 +71,8 @@ class Rolling:
     def __init__(self, labels: Sequence[str], *, top: int = 5, smooth: float = 1.0, threshold: float = 0.2) -> None:
         check_top(top)
         check_threshold(threshold)
-        if not (math.isfinite(smooth) and smooth >= 0):
-            raise OptionError(f"smooth {smooth:g} s: expected 0 or more seconds")
+        if not (is_number(smooth) and smooth >= 0):
+            raise OptionError(f"smooth {smooth!r} s: expected 0 or more seconds")
         self.labels = tuple(labels)
         self.top = top
         self.smooth = smooth
