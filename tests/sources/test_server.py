@@ -213,6 +213,60 @@ def test_a_monitor_by_name_comes_back_with_an_odd_name_beside_it(
     assert summary(outcome.message.splitlines()[-1])["gaps"] == 1
 
 
+BROKEN = "pcm.broken {{{\n"
+"""A configuration of ALSA with which PortAudio does not start."""
+
+
+@pytest.mark.slow
+@pytest.mark.device
+def test_a_broken_configuration_of_alsa_is_told(
+    start: Callable[..., Running], sound_system: object, tmp_path: Path
+) -> None:
+    (tmp_path / ".asoundrc").write_text(BROKEN)
+    for command in (["devices"], ["live", "--window", "1"]):
+        outcome = start(*command, env={"HOME": str(tmp_path)}).end()
+        assert outcome.status == 1
+        assert outcome.message.startswith("streamtag: PortAudio does not start (Error initializing PortAudio")
+        assert "see ~/.asoundrc" in outcome.message
+
+
+@pytest.mark.slow
+@pytest.mark.device
+@pytest.mark.usefixtures("compiled")
+def test_it_comes_back_after_portaudio_could_not_be_restarted(
+    start: Callable[..., Running], sound_system: Callable[[], SoundServer]
+) -> None:
+    made = sound_system()
+    code = """
+import time
+from streamtag.sources.device import DeviceSource
+
+source = DeviceSource("Monitor of Null Output")
+source.start()
+print("runs", flush=True)
+while "Error initializing" not in (source.recovering or ""):
+    time.sleep(0.01)
+print("broken", flush=True)
+while source.recovering is not None:
+    time.sleep(0.01)
+print("back", flush=True)
+source.stop()
+"""
+    try:
+        running = start(code=code, env=made.env)
+        running.wait_for_lines(1)
+        configuration = Path(made.env["HOME"], ".asoundrc")
+        configuration.write_text(BROKEN)
+        made.stop()
+        running.wait_for_lines(2)
+        configuration.unlink()
+        made.start()
+        running.wait_for_lines(3)
+        assert running.end().status == 0
+    finally:
+        made.stop()
+
+
 @pytest.mark.slow
 @pytest.mark.device
 @pytest.mark.usefixtures("compiled")

@@ -422,6 +422,7 @@ class Sound:
             Pa_GetDeviceCount=lambda: len(self.listed), Pa_GetDeviceInfo=lambda index: self._info(*self.listed[index])
         )
         self._terminate = lambda: None
+        self._initialized = 1
 
     def _initialize(self) -> None:
         self.restarts += 1
