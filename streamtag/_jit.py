@@ -33,6 +33,8 @@ DUMPED: Any = dumps
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}  # the last compiles less
 
 _VERSIONS = (numba.__version__, llvmlite.__version__, sys.version, sys.abiflags if hasattr(sys, "abiflags") else "")
+_SETTINGS = ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DISABLE_INTEL_SVML")
+"""Of Numba's (NUMBA_OPT ...), those that make other code: who tries one once does not want its code from then on."""
 _store = KernelStore()
 
 
@@ -123,5 +125,6 @@ class _Cache(FunctionCache):
     def _name_of(self, sig: Any, codegen: Any) -> str:
         function = self._py_func
         place = (function.__module__, function.__qualname__, function.__code__.co_firstlineno)
-        key = repr((_VERSIONS, place, self._index_key(sig, codegen)))  # type: ignore[no-untyped-call]
+        settings = [str(getattr(CONFIG, name, None)) for name in _SETTINGS]
+        key = repr((_VERSIONS, settings, place, self._index_key(sig, codegen)))  # type: ignore[no-untyped-call]
         return f"{function.__name__}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

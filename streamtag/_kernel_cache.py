@@ -19,7 +19,7 @@ from streamtag._places import user_cache
 
 SUFFIX = ".kernel"
 LARGEST = 64 << 20
-_SOURCES = ("_jit.py", "_kernel_cache.py", "dsp", "realtime", "inference/sliding")
+_SOURCES = ("_jit.py", "_kernel_cache.py", "dsp", "realtime", "inference/sliding", "inference/networks/specs.py")
 
 
 class DamagedError(Exception):
@@ -30,7 +30,7 @@ def cache_folder() -> Path:
     """Where the machine code of these sources goes: in the user's cache, or under NUMBA_CACHE_DIR where that is set.
 
     A change to a function that another file's kernel calls makes that kernel another one, too; so the folder is named
-    after the source of all kernels.
+    after the source of all kernels, and of the constants that are compiled into them.
 
     Raises
     ------

@@ -35,7 +35,8 @@ LEAVING_SECONDS = 10.0
 _RUNNING: weakref.WeakSet[Session] = weakref.WeakSet()
 """Sessions whose thread was started, for the end of the program."""
 _BEGUN: weakref.WeakSet[Loop] = weakref.WeakSet()
-"""Who uses which source and tagger: two at one would get wrong numbers."""
+"""Whose source, tagger and control port are in use: two at a tagger would get wrong numbers, at a source half of it."""
+_BEGINNING = threading.Lock()
 
 
 class Session:
@@ -99,10 +100,10 @@ class Session:
         if self._started or self._loop.ended.is_set():
             before = "started before" if self._started else "stopped before it began"
             raise StreamtagError(f"this session was {before}: make another")
-        for other in tuple(_BEGUN):
-            if not other.ended.is_set() and (what := self._loop.shared_with(other)):
+        with _BEGINNING:
+            if what := self._shared():
                 raise StreamtagError(f"this {what} serves a session that runs: give each session a {what} of its own")
-        _BEGUN.add(self._loop)
+            _BEGUN.add(self._loop)
         self._started = True
         try:
             self._loop.prepare()
@@ -123,7 +124,10 @@ class Session:
             return
         self._loop.stopping.set()
         if self._thread.ident is None:  # never started: nobody else releases the source
-            self._loop.finish()
+            with _BEGINNING:
+                shared = self._shared()
+            if shared != "source":
+                self._loop.finish()
         elif threading.current_thread() is not self._thread:
             self._join(None)
 
@@ -246,6 +250,11 @@ class Session:
         error = self._loop.error or self._loop.outlet.first_error
         if error is not None and self._is_here():
             raise error
+
+    def _shared(self) -> str | None:
+        """What of this session's serves another that runs, if anything does."""
+        others = [loop for loop in _BEGUN if loop is not self._loop and not loop.ended.is_set()]
+        return next(filter(None, map(self._loop.shared_with, others)), None)
 
     def _is_here(self) -> bool:
         return self._process == os.getpid()

@@ -13,11 +13,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from streamtag.dsp.params import HOP_LENGTH, MAX_CHANNELS, N_FFT, N_MELS, SAMPLE_RATE
 from streamtag.dsp.resampler import Resampler, to_float32
-from streamtag.dsp.samples import whole_rate
+from streamtag.dsp.samples import as_array, whole_rate
 from streamtag.errors import FeedError
 
 BLOCK = 64
@@ -124,12 +124,12 @@ class MelStream:
         self.frames_out = 0
         self.nonfinite = 0
 
-    def push(self, samples: NDArray[np.generic]) -> Frames:
+    def push(self, samples: ArrayLike) -> Frames:
         """Take samples and give the frames that they complete.
 
         Parameters
         ----------
-        samples : ndarray, shape (n,) or (n, channels)
+        samples : array_like, shape (n,) or (n, channels)
             Float (-1..1), int16 or int32; any n from 0.
 
         Returns
@@ -144,10 +144,11 @@ class MelStream:
         """
         from streamtag.dsp.kernels import mix_down
 
-        shaped = samples[:, None] if samples.ndim == 1 else samples
+        array = as_array(samples)
+        shaped = array[:, None] if array.ndim == 1 else array
         if shaped.ndim != 2 or shaped.shape[1] != self.channels:
             raise FeedError(
-                f"samples of shape {samples.shape}: expected (n, {self.channels}), for {self.channels} channels"
+                f"samples of shape {array.shape}: expected (n, {self.channels}), for {self.channels} channels"
             )
         block = np.ascontiguousarray(to_float32(shaped))
         mono = np.empty(len(block), np.float32)

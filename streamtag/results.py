@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -40,7 +40,7 @@ class Value:
         return all(_equal(one, another) for one, another in zip(mine, theirs, strict=True))
 
     def __hash__(self) -> int:
-        return hash(tuple(value for value in _values(self) if not isinstance(value, np.ndarray)))
+        return hash(tuple(value for value in _values(self) if not isinstance(value, np.ndarray | Mapping)))
 
 
 def _values(value: Any) -> tuple[Any, ...]:
@@ -50,7 +50,9 @@ def _values(value: Any) -> tuple[Any, ...]:
 
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray):
-        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=True)
+        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(_equal(value, other[key]) for key, value in one.items())
     return bool(one == other)
 
 
@@ -202,8 +204,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+@dataclass(frozen=True, slots=True, eq=False)
+class Stats(Value):
     """Counters of a live session so far.
 
     What comes in adds up: ``samples_captured == samples_in + samples_lost`` once the session has ended (before that,

@@ -13,10 +13,12 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from streamtag.dsp.params import MAX_CHANNELS
-from streamtag.errors import OptionError
+from streamtag.dsp.resampler import to_float32
+from streamtag.dsp.samples import as_array
+from streamtag.errors import FeedError, OptionError
 from streamtag.realtime import callback as at
 from streamtag.realtime.atomics import Words
 from streamtag.realtime.clock import SampleClock
@@ -234,21 +236,29 @@ class RingBuffer:
 
     # --- the writer's -------------------------------------------------------------------------------------------------
 
-    def write(self, block: Array, captured: float | None = None, *, overflowed: bool = False) -> None:
+    def write(self, block: ArrayLike, captured: float | None = None, *, overflowed: bool = False) -> None:
         """Put samples in (writer only). What finds no room is dropped from the end of the block, and counted.
 
         Parameters
         ----------
-        block : ndarray of float32, shape (n,) or (n, channels)
-            The samples; the writer's own, copied.
+        block : array_like, shape (n,) or (n, channels)
+            The samples; the writer's own, copied. Float (-1..1), int16 or int32.
         captured : float or None
             When its last sample was captured, in seconds of the writer's clock; None for now.
         overflowed : bool
             Whether samples were lost before they arrived here.
+
+        Raises
+        ------
+        FeedError
+            Another shape or type.
         """
+        block = to_float32(as_array(block))
+        if block.ndim not in (1, 2) or (block.shape[1] if block.ndim == 2 else 1) != self.channels:
+            raise FeedError(f"a block of shape {block.shape}: expected (n, {self.channels}), as the ring was made for")
         now = time.monotonic() - self.clock_offset
         first = (now if captured is None else captured) - len(block) / self.samplerate
-        self.write_stamped(block.reshape(len(block), self.channels), first, now, overflowed=overflowed)
+        self.write_stamped(block.reshape(-1, self.channels), first, now, overflowed=overflowed)
 
     def write_stamped(self, block: Array, first: float, now: float, *, overflowed: bool = False) -> None:
         """Put samples in (writer only), with the times of the first sample's capture and of their arrival."""

@@ -1121,6 +1121,19 @@ def test_a_session_is_ended_once_whichever_threads_end_it() -> None:
     session.wait()
 
 
+def test_a_source_serves_one_session_at_a_time() -> None:
+    log: list[str] = []
+    source = ScriptedSource(log=log)
+    first, second = make_session(source=source), make_session(source=source)
+    with first:
+        with pytest.raises(StreamtagError, match="a source of its own"):
+            second.start()
+        second.stop()
+        assert log == ["source started"], "and whoever could not start stops nothing of the other's"
+        deliver_slowly(first, 2)
+    assert log == ["source started", "source stopped"]
+
+
 @pytest.mark.parametrize("way", [SystemExit(3), KeyboardInterrupt()])
 def test_whatever_a_sink_raises_when_it_is_closed_the_session_ends(way: BaseException) -> None:
     class Leaving(Recorder):

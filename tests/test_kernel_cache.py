@@ -169,20 +169,29 @@ def test_another_users_code_is_not_run(
     assert start(monkeypatch) == "kept"
 
 
+REPORT = """
+from streamtag import _compiling
+told = []
+with _compiling.listening(lambda ready, compiled: told.append(compiled)):
+    import streamtag.realtime.callback
+print(any(told))
+"""  # whether anything had to be compiled
+
+
 @pytest.mark.parametrize("variable", ["NUMBA_CPU_FEATURES", "NUMBA_CPU_NAME"])
 def test_code_for_another_processor_is_not_taken(variable: str, cache: Path) -> None:
-    code = (
-        "from streamtag import _compiling; told = []\n"
-        "with _compiling.listening(lambda ready, compiled: told.append(compiled)):\n"
-        "    import streamtag.realtime.callback\n"
-        "print(any(told))"
-    )
     own: dict[str, str] = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     first, again, other = (
-        in_a_process(code, env).stdout.strip()
+        in_a_process(REPORT, env).stdout.strip()
         for env in ({}, {}, own if variable == "NUMBA_CPU_NAME" else {variable: ""})
     )
     assert (first, again, other) == ("True", "False", "True")
+
+
+@pytest.mark.parametrize("setting", ["NUMBA_OPT", "NUMBA_DEBUGINFO"])
+def test_what_was_compiled_with_other_settings_is_not_taken(setting: str, cache: Path) -> None:
+    used = [in_a_process(REPORT, env).stdout.strip() for env in ({setting: "1"}, {}, {setting: "1"}, {})]
+    assert used == ["True", "True", "False", "False"]
 
 
 # --- whole processes, and folders that cannot be written to -----------------------------------------------------------

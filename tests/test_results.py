@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 import streamtag
+from streamtag.heads.head import Decision, PlainHead
 from streamtag.results import TagFrame
+from streamtag.tagging.options import TaggingOptions
 from tests.support.sessions import RATE, SOUND, make_tagger
+from tests.support.values import make_stats
 
 
 @pytest.fixture
@@ -45,6 +48,38 @@ def test_what_a_file_gave_can_be_read_and_compared(music) -> None:
     assert len(repr(tags)) < 250
     assert tags == streamtag.FileTagger("MTT_musicnn").tag(music)
     assert tags != replace(tags, seconds=1.0)
+
+
+def test_what_holds_arrays_by_name_can_be_compared_and_kept_in_sets(music) -> None:
+    tagger = streamtag.FileTagger("MTT_musicnn", features=["mean_pool"])
+    tags, again = tagger.tag(music), tagger.tag(music)
+    assert len({tags, again}) == 1
+    louder = {name: value + 1 for name, value in tags.features.items()}
+    assert tags != replace(tags, features=louder)
+    assert tags != replace(tags, features={})
+
+
+def make_plain_head() -> PlainHead:
+    arrays = {"weights": np.eye(200, 2), "bias": np.zeros(2), "projection": np.eye(200), "offset": np.zeros(200)}
+    decision = Decision("linear", True, arrays)
+    return PlainHead("mood", "MSD_musicnn", "", ("penultimate",), "mean", 187, ("calm", "wild"), decision)
+
+
+def test_heads_are_values_too() -> None:
+    head, again = make_plain_head(), make_plain_head()
+    assert head is not again
+    assert len({head, again}) == 1
+    bias = head.decision.arrays["bias"] + 1
+    other = replace(head, decision=replace(head.decision, arrays={**head.decision.arrays, "bias": bias}))
+    assert head != other
+    assert head.name in repr(head)
+    assert len(repr(head)) < 200
+    assert len(repr(head.decision)) < 300
+    assert hash(TaggingOptions(heads=(head,))) == hash(TaggingOptions(heads=(again,)))
+
+
+def test_counters_are_values_too() -> None:
+    assert len({make_stats(), make_stats(), make_stats(hops=7)}) == 2
 
 
 def test_silence_names_no_tag() -> None:

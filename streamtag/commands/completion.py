@@ -36,7 +36,7 @@ def complete_input(incomplete: str) -> list[str]:
 
 def _paths(incomplete: str, suffixes: frozenset[str] | set[str]) -> list[str]:
     """Files of such names, and folders in which there may be some; hidden ones where a point was typed."""
-    typed = Path(incomplete).expanduser()
+    typed = Path(os.path.expanduser(incomplete))  # noqa: PTH111 - leaves the name of no user as it is
     folder, start = (typed, "") if not incomplete or incomplete.endswith(os.sep) else (typed.parent, typed.name)
     with suppress(OSError):
         return [

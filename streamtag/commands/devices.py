@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -11,8 +12,8 @@ from streamtag._stderr import c_libraries_silent
 from streamtag.commands.console import out
 
 app = typer.Typer()
-PIPED_WIDTH = 200
-"""Columns of the table where it is not read on a terminal: names are not broken."""
+PIPED_WIDTH = 100
+"""Columns of the table, beside the longest name, where it is not read on a terminal: names are not broken."""
 
 
 @app.command(
@@ -55,5 +56,6 @@ def devices() -> None:
     elif out.is_terminal:
         out.print(table)
     else:
-        Console(width=PIPED_WIDTH, highlight=False).print(table)
+        width = PIPED_WIDTH + max(cell_len(device.name) for device in found)
+        Console(width=width, highlight=False).print(table)
     out.print(f"\n{monitor_help()}", markup=False)

@@ -36,8 +36,10 @@ def heed_limits() -> None:
 
 
 def plainly(error: BaseException) -> str | None:
-    """What is short, if it is memory or threads; None for anything else."""
+    """What is wrong with where or how this process runs; None for anything else."""
     text = str(error)
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # `getcwd`, of whatever library
+        return "the working directory is gone: start it in another"
     if isinstance(error, MemoryError) or (isinstance(error, ImportError) and "failed to map" in text):
         return "out of memory"
     if isinstance(error, RuntimeError) and "start new thread" in text:

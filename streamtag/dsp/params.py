@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
+import operator
+from typing import Any
 
 from streamtag.errors import OptionError
 
@@ -25,16 +26,21 @@ MAX_SAMPLE = 1e15
 MAX_HOP_SECONDS = 3600.0
 
 
-def check_number(what: str, value: object) -> None:
-    """Refuse what is no number.
+def is_number(value: Any) -> bool:
+    """Whether this is a number, and finite; for what comes from callers."""
+    try:
+        return math.isfinite(value)
+    except (TypeError, OverflowError):
+        return False
 
-    Raises
-    ------
-    OptionError
-        A text, for example.
-    """
-    if not isinstance(value, Real):
-        raise OptionError(f"{what} {value!r}: expected a number")
+
+def is_whole(value: Any) -> bool:
+    """Whether this is a whole number, of a type that can have no others."""
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
 
 
 def frames_in(seconds: float) -> int:
@@ -62,9 +68,8 @@ def frames_between(seconds: float) -> int:
     OptionError
         Not a number, or infinite.
     """
-    check_number("a time of", seconds)
-    if not math.isfinite(seconds):
-        raise OptionError(f"{seconds} s: expected a number of seconds")
+    if not is_number(seconds):
+        raise OptionError(f"{seconds!r} s: expected a number of seconds")
     return (int(seconds * SAMPLE_RATE) - N_FFT // 2) // HOP_LENGTH
 
 
@@ -76,10 +81,11 @@ def hop_frames(seconds: float) -> int:
     OptionError
         Shorter than a frame, or longer than an hour.
     """
-    check_number("a hop of", seconds)
-    if math.isfinite(seconds) and seconds > MAX_HOP_SECONDS:
+    if not is_number(seconds):
+        raise OptionError(f"a hop of {seconds!r} s: expected a number of seconds")
+    if seconds > MAX_HOP_SECONDS:
         raise OptionError(f"a hop of {seconds:g} s: expected at most {MAX_HOP_SECONDS:g} s")
-    frames = round(seconds / FRAME_SECONDS) if math.isfinite(seconds) else 0
+    frames = round(seconds / FRAME_SECONDS)
     if frames < 1:
         raise OptionError(f"a hop of {seconds:g} s: expected at least one frame ({FRAME_SECONDS:g} s)")
     return frames

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.dsp.params import MAX_CHANNELS, MAX_SAMPLERATE, MIN_SAMPLERATE
+from streamtag.dsp.resampler import FULL_SCALE
 from streamtag.errors import FeedError, OptionError
 
 LOUDEST = 64.0
@@ -34,7 +35,7 @@ def whole_rate(samplerate: Any) -> int:
     """
     try:
         rate = float(samplerate)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise OptionError(f"a sample rate of {samplerate!r}: expected a number of Hz, for example 44100") from None
     if not rate.is_integer():
         raise OptionError(f"a sample rate of {rate:g} Hz: only whole numbers of Hz can be used")
@@ -45,13 +46,13 @@ def whole_rate(samplerate: Any) -> int:
     return int(rate)
 
 
-def as_samples(samples: Any) -> NDArray[Any]:
-    """Samples as an array: of lists, tensors on the CPU, tables and buffers, too.
+def as_array(samples: Any) -> NDArray[Any]:
+    """What holds samples, as an array: lists, tensors on the CPU, tables and buffers, too.
 
     Parameters
     ----------
-    samples : array_like, shape (n,) or (n, channels)
-        Float (-1..1), int16, int32 or uint8.
+    samples : array_like
+        Floating point, int16, int32 or uint8.
 
     Returns
     -------
@@ -61,16 +62,48 @@ def as_samples(samples: Any) -> NDArray[Any]:
     Raises
     ------
     FeedError
-        What is no sound, lies the other way round, or is of another scale.
+        No array, or one of another type.
     """
+    given = type(samples).__name__
     try:
         array = np.asarray(samples)
     except Exception as error:  # of whatever library the object is
-        raise FeedError(f"samples of type {type(samples).__name__} are no array: {error}") from error
-    if array.dtype.kind not in "fiu":
+        raise FeedError(f"samples of type {given} are no array: {error}") from error
+    if _is_raw(samples, array):
         raise FeedError(
-            f"samples of type {type(samples).__name__}{_dtype(array)}: give an array of int16, int32 or floating point"
+            f"samples of type {given} are bytes of some type: say of which; for example numpy.frombuffer(..., 'int16')"
         )
+    if array.dtype.kind != "f" and array.dtype.type not in FULL_SCALE:
+        raise FeedError(f"samples of type {given}{_dtype(array)}: give an array of int16, int32 or floating point")
+    return array
+
+
+def _is_raw(samples: Any, array: NDArray[Any]) -> bool:
+    """Whether these are bytes, of which NumPy makes a text or numbers of 8 bits, whatever they stand for."""
+    if hasattr(samples, "dtype") or isinstance(samples, list | tuple):
+        return False
+    return array.dtype.kind == "S" or (array.ndim > 0 and array.itemsize == 1)
+
+
+def as_samples(samples: Any) -> NDArray[Any]:
+    """Samples as an array that can be heard as sound.
+
+    Parameters
+    ----------
+    samples : array_like, shape (n,) or (n, channels)
+        Float (-1..1), int16, int32 or uint8.
+
+    Returns
+    -------
+    ndarray
+        The same samples (see `as_array`).
+
+    Raises
+    ------
+    FeedError
+        What is no sound, lies the other way round, or is of another scale.
+    """
+    array = as_array(samples)
     if array.ndim not in (1, 2):
         raise FeedError(f"samples of shape {array.shape}: expected (n,) or (n, channels)")
     if array.ndim == 2 and array.shape[1] > MAX_CHANNELS:

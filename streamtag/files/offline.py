@@ -16,7 +16,7 @@ from streamtag.dsp.params import FRAME_SECONDS, PATCH_FRAMES
 from streamtag.errors import AudioFileError, OptionError, TooShortError
 from streamtag.files.segments import SegmentedStream, SegmentPool
 from streamtag.heads.file import check_heads
-from streamtag.heads.head import PlainHead
+from streamtag.heads.head import PlainHead, as_heads
 from streamtag.inference.base import Engine, feature_sizes
 from streamtag.inference.factory import make_predictor
 from streamtag.inference.networks.specs import find_spec
@@ -118,13 +118,13 @@ class FileTagger:
         features: Sequence[str] = (),
     ) -> None:
         self.spec = find_spec(model)
-        check_heads(heads, self.spec)
-        self._heads = tuple(heads)
+        self._heads = as_heads(heads)
+        check_heads(self._heads, self.spec)
         self._features = tuple(features)
         known = feature_sizes(self.spec)
         if unknown := [name for name in features if name not in known]:
             raise OptionError(f"{model} does not give {', '.join(unknown)} for each patch: only {', '.join(known)}")
-        kept = {"taggram", self.spec.embedding, *features, *(name for head in heads for name in head.features)}
+        kept = {"taggram", self.spec.embedding, *features, *(name for head in self._heads for name in head.features)}
         hop = hop_frames or window_frames
         pools = any(name.endswith("_pool") for name in kept)
         self._pool = SegmentPool(

@@ -7,20 +7,23 @@ classifier had not seen; where exactly one class is true they are then scaled to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag.errors import HeadError
+from streamtag.results import Value
+
 Array = NDArray[np.float64]
 Kind = Literal["svm", "linear", "knn", "mlp"]
 Statistic = Literal["mean", "patches"]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Decision(Value):
     """A fitted classifier as arrays.
 
     Attributes
@@ -40,6 +43,10 @@ class Decision:
     kind: Kind
     exclusive: bool
     arrays: Mapping[str, Array]
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in self.arrays.items())
+        return f"Decision({self.kind!r}, exclusive={self.exclusive}: {shapes})"
 
     def margins(self, features: NDArray[np.floating[Any]]) -> Array:
         """How far inside each class: (n, features) to float64 (n, classes)."""
@@ -77,8 +84,8 @@ def _squared_distances(a: Array, b: Array) -> Array:
     return np.asarray(np.maximum(squares, 0), np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class PlainHead:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class PlainHead(Value):
     """Your own tags, ready to be used: a decision, and what it was learned from.
 
     Attributes
@@ -113,6 +120,9 @@ class PlainHead:
     decision: Decision
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"PlainHead({self.name!r}: {', '.join(self.labels)}; {self.decision.kind} on {self.model})"
+
     @property
     def needs_pools(self) -> bool:
         """Whether it uses `max_pool` or `mean_pool`, which a predictor gives only when asked."""
@@ -140,3 +150,28 @@ class PlainHead:
         rows = patches.mean(axis=0, keepdims=True) if self.statistic == "mean" else patches
         chances: Array = self.decision.probabilities(rows).mean(axis=0)
         return chances
+
+
+def as_heads(given: Any) -> tuple[PlainHead, ...]:
+    """Heads as callers give them.
+
+    Parameters
+    ----------
+    given : sequence of PlainHead, or PlainHead
+        Several, or one.
+
+    Returns
+    -------
+    tuple of PlainHead
+        The same.
+
+    Raises
+    ------
+    HeadError
+        What is no head.
+    """
+    heads = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    for head in heads:
+        if not isinstance(head, PlainHead):
+            raise HeadError(f"{head!r} is no head: give what streamtag.load_head returns")
+    return heads

@@ -10,8 +10,10 @@ its own, so as many are opened as it takes for all positions of the source to be
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
+from streamtag.dsp.params import is_whole
 from streamtag.errors import OptionError
 from streamtag.sources.names import Device
 from streamtag.sources.server import MOST_CHANNELS, ServerSource, can_ask
@@ -42,6 +44,32 @@ class Layout(NamedTuple):
     note: str | None = None
 
 
+def channel_numbers(given: Any) -> tuple[int, ...] | None:
+    """Channels as callers give them.
+
+    Parameters
+    ----------
+    given : sequence of int or None
+        Counted from 1.
+
+    Returns
+    -------
+    tuple of int or None
+        The same.
+
+    Raises
+    ------
+    OptionError
+        What is no sequence of channels.
+    """
+    if given is None:
+        return None
+    numbers = tuple(given) if isinstance(given, Iterable) else ()
+    if not numbers or not all(is_whole(number) and number >= 1 for number in numbers):
+        raise OptionError(f"channels {given!r} cannot be heard: give their numbers, from 1; for example (1, 2)")
+    return tuple(int(number) for number in numbers)
+
+
 def stream_positions(channels: int) -> tuple[str, ...]:
     """The positions that ALSA's plugin gives a stream of so many channels."""
     if channels == 1:
@@ -70,8 +98,7 @@ def layout(device: Device, wanted: tuple[int, ...] | None) -> Layout:
     OptionError
         The device has no such channel, or the sound server does not give it on its own.
     """
-    if wanted is not None and (not wanted or min(wanted) < 1):
-        raise OptionError(f"channels {wanted} of {device.name!r} cannot be heard: they are counted from 1")
+    wanted = channel_numbers(wanted)
     if wanted and max(wanted) > device.channels:
         raise OptionError(f"{device.name!r} has {device.channels} channels; channel {max(wanted)} was asked for")
     chosen = tuple(number - 1 for number in wanted or range(1, min(2, device.channels) + 1))

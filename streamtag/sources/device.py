@@ -75,8 +75,8 @@ class DeviceSource:
 
     Parameters
     ----------
-    given : str or int
-        See `streamtag.sources.names.choose`.
+    given : str, int or Device
+        See `streamtag.sources.names.choose`; or one of `streamtag.devices()`.
     channels : tuple of int or None
         Which channels to hear, counted from 1; None for the first two (or the only one).
     callback : {'auto', 'native', 'python'}
@@ -92,12 +92,16 @@ class DeviceSource:
     """
 
     def __init__(
-        self, given: str | int = "default", *, channels: tuple[int, ...] | None = None, callback: Callback = "auto"
+        self,
+        given: str | int | Device = "default",
+        *,
+        channels: tuple[int, ...] | None = None,
+        callback: Callback = "auto",
     ) -> None:
         if callback not in CALLBACKS:
             raise OptionError(f"the callback {callback!r}: {', '.join(CALLBACKS)} are known")
         self.device = find_device(given)
-        self._given = given
+        self._given = given.name if isinstance(given, Device) else given
         self._wanted = channels
         self.name = self.device.name
         self._notes: dict[str, str] = {}

@@ -18,6 +18,7 @@ from streamtag.decoding.decode import open_audio
 from streamtag.decoding.reader import AudioReader
 from streamtag.errors import AudioFileError, DeviceError, OptionError, StreamtagError
 from streamtag.ringbuffer import RingBuffer
+from streamtag.sources.channels import channel_numbers
 
 if TYPE_CHECKING:
     from streamtag.sources.speaker import Speaker
@@ -52,6 +53,7 @@ class FileSource:
     def __init__(
         self, path: str | Path, *, channels: tuple[int, ...] | None = None, loop: bool = False, play: bool = False
     ) -> None:
+        channels = channel_numbers(channels)
         self._path = Path(os.path.expanduser(path))  # noqa: PTH111 - leaves the name of no user as it is
         self._reader = open_audio(self._path)
         self.name = self._path.name

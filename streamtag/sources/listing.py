@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from streamtag.sources import portaudio
-from streamtag.sources.names import Device, choose
+from streamtag.sources.names import Device, again, choose
 from streamtag.sources.server import SERVER_PLUGINS, server_sources
 
 
@@ -25,13 +26,13 @@ def devices() -> list[Device]:
     return with_server_sources(portaudio.call(portaudio.listed))
 
 
-def find_device(given: str | int) -> Device:
+def find_device(given: str | int | Device) -> Device:
     """The input that a user means.
 
     Parameters
     ----------
-    given : str or int
-        See `choose`.
+    given : str, int or Device
+        See `choose`; or what `devices` gave, whose index may be another by now.
 
     Returns
     -------
@@ -43,7 +44,7 @@ def find_device(given: str | int) -> Device:
     DeviceError
         None or several; the message lists the near matches, or all.
     """
-    return choose(devices(), given)
+    return again(devices(), given, given.name) if isinstance(given, Device) else choose(devices(), given)
 
 
 def with_server_sources(listed: list[Device]) -> list[Device]:
@@ -57,7 +58,8 @@ def with_server_sources(listed: list[Device]) -> list[Device]:
     Returns
     -------
     list of Device
-        These, with the channels and the rate that the server gives; then the server's sources by name.
+        These, with the channels and the rate that the server gives; then the server's sources by name. Where people
+        call several of them the same (two microphones of one make), each has the name that programs use in brackets.
     """
     plugins = {device.name: device for device in listed if device.host == "ALSA" and device.name in SERVER_PLUGINS}
     way = next((plugins[name] for name in SERVER_PLUGINS if name in plugins), None)
@@ -76,10 +78,11 @@ def with_server_sources(listed: list[Device]) -> list[Device]:
         channels, rate = len(heard.positions), heard.samplerate
         return replace(device, asks_server=True, server=heard, channels=channels, samplerate=rate)
 
+    called = Counter(source.description for source in sources)
     named = [
         Device(
             index=-1,
-            name=source.description,
+            name=source.description if called[source.description] == 1 else f"{source.description} [{source.name}]",
             host=source.server,
             channels=len(source.positions),
             samplerate=source.samplerate,

@@ -71,11 +71,6 @@ class Device:
         return self.index < 0
 
     @property
-    def as_input(self) -> str | int:
-        """What `--input` takes for it."""
-        return self.names[-1] if self.named else self.index
-
-    @property
     def portaudio_index(self) -> int:
         """What PortAudio opens."""
         return self.opened_as if self.named else self.index
@@ -218,6 +213,7 @@ def again(devices: list[Device], before: Device, given: str | int) -> Device:
                 device.names[-1] != before.names[-1],
                 device.name != before.name,
                 _rank(device),
+                device.index != before.index,
             ),
         )
     if str(given).strip().isdecimal():  # which may be another device's number by now

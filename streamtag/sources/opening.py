@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from importlib.resources import files
 from pathlib import Path
@@ -70,8 +71,6 @@ def open_source(
         source = FileSource(demo_clip(), channels=channels, loop=loop, play=play)
         source.name = DEMO
         return source
-    if isinstance(given, Device):
-        given = given.as_input
     is_path = isinstance(given, os.PathLike)
     given = os.fspath(given) if isinstance(given, os.PathLike) else given
     if isinstance(given, str) and (is_path or _is_meant_as_file(given) or not _is_device(given)):
@@ -79,16 +78,20 @@ def open_source(
             raise AudioFileError(given, "a folder; one file can be played (`streamtag file` tags folders)")
         return FileSource(given, channels=channels, loop=loop, play=play)
     if play:
-        raise OptionError(f"{str(given)!r} is a device, and is heard as it is: only a file or the demo can be played")
+        name = given.name if isinstance(given, Device) else str(given)
+        raise OptionError(f"{name!r} is a device, and is heard as it is: only a file or the demo can be played")
     from streamtag.sources.device import DeviceSource
 
     return DeviceSource(given, channels=channels, callback=callback)
 
 
 def _is_meant_as_file(given: str) -> bool:
+    """Whether it is written like a path, or is a file that is called like one of sound."""
     starts = ("/", "./", "../", "~", *((".\\", "..\\", "\\") if os.sep == "\\" else ()))
     if given in (".", "..") or given.startswith(starts) or os.path.splitdrive(given)[0]:
-        return not Path(given).is_char_device()  # /dev/dsp is what OSS calls its devices
+        with contextlib.suppress(OSError):  # what may not be looked at, or has too long a name, is still a path
+            return not Path(given).is_char_device()  # /dev/dsp is what OSS calls its devices
+        return True
     return _ends_like_sound(given) and os.path.isfile(given)  # noqa: PTH113
 
 

@@ -23,7 +23,7 @@ from streamtag.errors import DeviceError
 from streamtag.realtime import callback as realtime_callback
 from streamtag.ringbuffer import RingBuffer
 from streamtag.sources.names import Device
-from streamtag.sources.server import heard_through
+from streamtag.sources.server import heard_through, of_one_line
 
 Result = TypeVar("Result")
 
@@ -117,6 +117,9 @@ def library() -> Any:
             "darwin": "install it with: brew install portaudio",
         }.get(sys.platform, "reinstall the sounddevice package, which brings it")
         raise DeviceError(f"PortAudio is missing or does not start ({error}); {install}") from error
+    except Exception as error:  # its own, whose class went with the module
+        broken = "; ALSA's configuration may be broken: see ~/.asoundrc and /etc/asound.conf"
+        raise DeviceError(f"PortAudio does not start ({error}){broken * (sys.platform == 'linux')}") from error
     # its own exit handler runs on another thread than the calls, and hangs if the sound server does
     atexit.unregister(sounddevice._exit_handler)
     atexit.register(_leave, sounddevice)
@@ -152,7 +155,8 @@ def look_again() -> bool:
     for stream in ours:
         stream.close()
     with stderr_held_unless_failing():
-        sd._terminate()
+        if sd._initialized:  # it is not where it could not be started the last time
+            sd._terminate()
         sd._initialize()
     return True
 
@@ -214,7 +218,7 @@ def shown(name: bytes) -> str:
         text = name.decode()
     except UnicodeDecodeError:  # drivers of Windows have names in the encoding of the country
         text = name.decode("mbcs" if sys.platform == "win32" else "utf-8", errors="replace")
-    return "".join(char if char.isprintable() else " " for char in text).strip()
+    return of_one_line(text)
 
 
 @contextlib.contextmanager

@@ -57,6 +57,11 @@ def server_sources() -> list[ServerSource]:
     return [] if known is None or described is None else parsed(described, known)
 
 
+def of_one_line(text: str) -> str:
+    """A name as it can be shown: what is not to be seen in it becomes a blank."""
+    return "".join(char if char.isprintable() else " " for char in text).strip()
+
+
 def can_ask() -> bool:
     """Whether there is a `pactl` to ask with."""
     return shutil.which("pactl") is not None
@@ -103,7 +108,7 @@ def parsed(described: str, known: str) -> list[ServerSource]:
         name = fields.get("Name", "")
         if name and positions and rate.isdecimal():
             monitor = fields.get("Monitor of Sink", "n/a") != "n/a"
-            description = fields.get("Description") or name
+            description = of_one_line(fields.get("Description", "")) or name
             heard = default in (name, part.split("\n")[0].strip())
             found.append(ServerSource(name, description, server, positions, int(rate), monitor, heard))
     return found

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
 
-from streamtag.dsp.params import check_number
+from streamtag.dsp.params import is_number
 from streamtag.errors import OptionError
 
 if TYPE_CHECKING:  # the command line starts without NumPy
@@ -51,6 +50,8 @@ class TaggingOptions:
     ------
     OptionError
         A gate that is no level, or that nothing reaches. The other values are checked by what uses them.
+    HeadError
+        What is no head.
     """
 
     model: str = LIVE_MODEL
@@ -65,14 +66,17 @@ class TaggingOptions:
     centered: bool = False
 
     def __post_init__(self) -> None:
-        if self.gate is not None:
-            check_number("gate", self.gate)
-        if self.gate is not None and not -math.inf < self.gate < 0:
+        if self.gate is not None and not (is_number(self.gate) and self.gate < 0):
             raise OptionError(
-                f"gate {self.gate:g} dBFS: expected a level below 0, which is full scale, for example {GATE_DBFS:g}; "
+                f"gate {self.gate!r} dBFS: expected a level below 0, which is full scale, for example {GATE_DBFS:g}; "
                 "or none to switch it off"
             )
-        object.__setattr__(self, "heads", tuple(self.heads))
+        heads: tuple[PlainHead, ...] = ()
+        if self.heads:
+            from streamtag.heads.head import as_heads
+
+            heads = as_heads(self.heads)
+        object.__setattr__(self, "heads", heads)
 
 
 class TaggingKeywords(TypedDict, total=False):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.dsp.params import check_number
+from streamtag.dsp.params import is_number, is_whole
 from streamtag.errors import OptionError
 from streamtag.results import best_tags
 
@@ -33,12 +32,8 @@ def check_top(top: int) -> None:
     OptionError
         Less than 1, or no whole number.
     """
-    try:
-        index(top)
-    except TypeError as error:
-        raise OptionError(f"top {top!r}: expected a whole number") from error
-    if top < 1:
-        raise OptionError(f"top {top}: at least 1 tag must be named")
+    if not is_whole(top) or top < 1:
+        raise OptionError(f"top {top!r}: expected a whole number of tags, at least 1")
 
 
 def check_threshold(threshold: float) -> None:
@@ -49,9 +44,8 @@ def check_threshold(threshold: float) -> None:
     OptionError
         0 or less, or more than 1.
     """
-    check_number("threshold", threshold)
-    if not 0 < threshold <= 1:
-        raise OptionError(f"threshold {threshold:g}: expected more than 0 and at most 1")
+    if not (is_number(threshold) and 0 < threshold <= 1):
+        raise OptionError(f"threshold {threshold!r}: expected more than 0 and at most 1")
 
 
 class Rolling:
@@ -77,9 +71,8 @@ class Rolling:
     def __init__(self, labels: Sequence[str], *, top: int = 5, smooth: float = 1.0, threshold: float = 0.2) -> None:
         check_top(top)
         check_threshold(threshold)
-        check_number("smooth", smooth)
-        if not (math.isfinite(smooth) and smooth >= 0):
-            raise OptionError(f"smooth {smooth:g} s: expected 0 or more seconds")
+        if not (is_number(smooth) and smooth >= 0):
+            raise OptionError(f"smooth {smooth!r} s: expected 0 or more seconds")
         self.labels = tuple(labels)
         self.top = top
         self.smooth = smooth

@@ -12,9 +12,10 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamtag.dsp.params import FRAME_SECONDS, frames_in, hop_frames
+from streamtag.dsp.params import FRAME_SECONDS, frames_in, hop_frames, is_number
 from streamtag.dsp.resampler import lookahead
 from streamtag.dsp.samples import as_samples, whole_rate
+from streamtag.errors import OptionError
 from streamtag.heads.file import check_heads
 from streamtag.heads.head import PlainHead
 from streamtag.inference.base import Predictor
@@ -232,7 +233,7 @@ class Tagger:
     def results(self, limit: int = 16) -> Iterator[TagFrame]:
         """Predict all that is due, `limit` windows at a time."""
         while self.due:
-            yield from self.step(limit)
+            yield from self.step(max(1, limit))
 
     def step(self, limit: int = 1) -> list[TagFrame]:
         """Predict the oldest windows that are due, `limit` of them at the most; while the gate is closed, rest."""
@@ -245,7 +246,7 @@ class Tagger:
 
     def skip(self, windows: int) -> None:
         """Give up the oldest `windows` of those that are due."""
-        self._windows.skip(windows)
+        self._windows.skip(max(0, min(windows, self.due)))
 
     def gap(self, seconds: float, *, new_stream: bool = False) -> None:
         """Let time pass in which no samples came: it is heard as silence, and frames go on in their right place.
@@ -258,7 +259,14 @@ class Tagger:
             How long. Within a stream, a whole number of samples.
         new_stream : bool
             Whether the samples that follow may be of another rate or number of channels.
+
+        Raises
+        ------
+        OptionError
+            What is no length of time.
         """
+        if not (is_number(seconds) and seconds >= 0):
+            raise OptionError(f"a gap of {seconds} s: expected 0 or more seconds")
         samplerate = self._timeline.samplerate
         if samplerate and not new_stream:
             self.lose(round(seconds * samplerate), samplerate)

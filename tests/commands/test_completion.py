@@ -47,6 +47,7 @@ def test_heads_and_folders_that_may_hold_some_are_offered(tmp_path: Path) -> Non
     assert offered("live", "--head", "dr", folder=tmp_path) == ["drop.head", "drums/"]
     assert offered("file", "--head", "drums/", folder=tmp_path) == ["drums/kick.head"]
     assert not any(offered("file", "--head", "nowhere/", folder=tmp_path))
+    assert not any(offered("file", "--head", "~no-such-user/dr", folder=tmp_path))
 
 
 @pytest.mark.slow

@@ -5,10 +5,11 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from streamtag.commands.limits import ADDRESS_SPACE
+from streamtag.commands.limits import ADDRESS_SPACE, plainly
 
 LIVE = ["live", "--input", "demo", "--duration", "0.2", "--format", "text"]
 
@@ -41,6 +42,20 @@ def test_with_what_it_needs_it_runs(kind: int) -> None:
     done = limited(kind, ADDRESS_SPACE + 30_000_000, *LIVE)
     assert done.returncode == 0, done.stderr
     assert "s heard" in done.stderr
+
+
+def test_a_working_directory_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError) as caught:
+        Path.cwd()
+    assert plainly(caught.value) == "the working directory is gone: start it in another"
+    monkeypatch.undo()
+    with pytest.raises(FileNotFoundError) as caught:
+        (tmp_path / "other").open()
+    assert plainly(caught.value) is None
 
 
 def test_help_needs_little() -> None:

@@ -11,6 +11,7 @@ import pytest
 from streamtag.dsp.samples import as_samples, whole_rate
 from streamtag.errors import FeedError, OptionError
 from streamtag.melstream import MelStream
+from streamtag.ringbuffer import RingBuffer
 from tests.support.sessions import RATE, SOUND, make_tagger
 
 
@@ -43,6 +44,26 @@ def test_what_is_as_good_as_an_array_is_heard_as_one(given: Any) -> None:
     assert make_tagger().push(given, RATE) == expected
 
 
+@pytest.mark.parametrize("given", PUSHED.values(), ids=PUSHED)
+def test_so_it_is_by_the_stream_of_frames_and_by_the_ring_of_a_source(given: Any) -> None:
+    expected = MelStream(RATE).push(SOUND[:9000])
+    np.testing.assert_array_equal(MelStream(RATE).push(given).logmel, expected.logmel)
+    ring = RingBuffer(RATE)
+    ring.write(given)
+    (piece,) = ring.read()
+    np.testing.assert_array_equal(piece.samples, SOUND[:9000])
+
+
+@pytest.mark.parametrize(
+    "given", ["noise", [[0.5, 0.5]], np.zeros((10, 2)), np.zeros((10, 1, 1)), np.zeros(10, np.int64), 0.5]
+)
+def test_a_ring_refuses_what_it_was_not_made_for(given: Any) -> None:
+    ring = RingBuffer(RATE)
+    with pytest.raises(FeedError, match=r"expected \(n, 1\)|give an array"):
+        ring.write(given)
+    assert ring.offered == 0
+
+
 @pytest.mark.parametrize("rate", [16_000.0, np.float64(16_000), np.int32(16_000), "16000"])
 def test_a_rate_is_a_number_of_whichever_kind(rate: Any) -> None:
     assert make_tagger().push(SOUND[:9000], rate) == make_tagger().push(SOUND[:9000], RATE)
@@ -59,6 +80,7 @@ def test_a_rate_is_a_number_of_whichever_kind(rate: Any) -> None:
         (float("nan"), "nan Hz"),
         (0, "rates from 1000 to 384000 Hz"),
         (-44_100, "rates from 1000 to 384000 Hz"),
+        (10**400, "expected a number of Hz"),
     ],
 )
 def test_a_rate_that_cannot_be_is_refused(rate: Any, words: str) -> None:
@@ -69,7 +91,12 @@ def test_a_rate_that_cannot_be_is_refused(rate: Any, words: str) -> None:
 REFUSED: dict[str, tuple[Any, str]] = {
     "nothing": (None, "type NoneType: give an array"),
     "text": ("song.wav", r"type str \(<U8\): give an array"),
-    "bytes": (b"\0\1\2\3", r"type bytes \(|S4\)"),
+    "bytes": (b"\0\1\2\3", r"type bytes are bytes of some type: say of which; for example numpy\.frombuffer"),
+    "a buffer of bytes": (bytearray(b"\0\1\2\3"), "type bytearray are bytes of some type"),
+    "a view of bytes": (memoryview(SOUND.tobytes()), "type memoryview are bytes of some type"),
+    "whole numbers": ([0, 100, -3], r"type list \(int64\): give an array of int16"),
+    "unsigned": (np.zeros(10, np.uint16), r"\(uint16\): give an array of int16"),
+    "no channels": (np.zeros((10, 0)), "0 channels: 1 to 32"),
     "complex": (np.zeros(10, complex), r"\(complex128\): give an array"),
     "switches": (np.zeros(10, bool), r"\(bool\): give an array"),
     "ragged": ([[1.0, 2.0], [3.0]], "type list are no array"),
@@ -87,7 +114,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
 def test_what_is_no_sound_is_refused_with_the_remedy(given: Any, words: str) -> None:
     tagger = make_tagger()
     with pytest.raises(FeedError, match=words):
-        tagger.push(given, RATE)
+        tagger.push(given, 44_100)
     assert tagger.push(SOUND[:9000], RATE) == make_tagger().push(SOUND[:9000], RATE), "and nothing of it is left"
 
 

@@ -219,7 +219,7 @@ HOP_EXPECTED = "expected at least one frame (0.016 s)"
         (packet("/streamtag/threshold", ("d", -math.inf)), "-inf: expected a finite number"),
         (packet("/streamtag/threshold", ("f", 1.5)), "threshold 1.5: expected more than 0 and at most 1"),
         (packet("/streamtag/top", ("f", 2.5)), "2.5: expected a whole number"),
-        (packet("/streamtag/top", ("i", 0)), "top 0: at least 1 tag must be named"),
+        (packet("/streamtag/top", ("i", 0)), "top 0: expected a whole number of tags, at least 1"),
         (bundle([]), "a packet from 127.0.0.1: a bundle of nothing"),
         (bundle([b"", PAUSE]), "a packet from 127.0.0.1: a bundle that is cut off or damaged"),
         (bundle([PAUSE])[:-1], "a packet from 127.0.0.1: a bundle that is cut off or damaged"),

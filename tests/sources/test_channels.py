@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,10 +61,10 @@ def test_all_channels_of_a_device_are_opened(
     assert layout(device, wanted) == (opened, chosen, None)
 
 
-@pytest.mark.parametrize("wanted", [(), (0,), (-1, 1), (5,), (1, 99)])
-def test_channels_that_there_are_not(wanted: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("wanted", [(), (0,), (-1, 1), (5,), (1, 99), 2, "1,2", (1.0,)])
+def test_channels_that_there_are_not(wanted: Any) -> None:
     for device in (Device(0, "Scarlett", "ALSA", 4, 48_000, False), served(QUAD)):
-        with pytest.raises(OptionError, match=r"counted from 1|has 4 channels; channel"):
+        with pytest.raises(OptionError, match=r"give their numbers, from 1; for example|has 4 channels; channel"):
             layout(device, wanted)
 
 

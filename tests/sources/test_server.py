@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from streamtag.errors import DeviceError
 from streamtag.sources import listing, server
 from streamtag.sources.listing import with_server_sources
-from streamtag.sources.names import Device
+from streamtag.sources.names import Device, choose
 from streamtag.sources.server import ServerSource, heard_through, parsed, server_sources
 from tests.support.program import Running, summary
 from tests.support.sound_server import SoundServer
@@ -42,6 +43,12 @@ Source #46
 	Channel Map: mono
 	Monitor of Sink: n/a
 
+Source #48
+	Name: odd
+	Description: two[31m words
+	Sample Specification: s16le 1ch 44100Hz
+	Channel Map: mono
+
 Source #47
 	Name: halfway
 	Description: Says too little
@@ -54,8 +61,9 @@ def test_sources_are_read_from_what_pactl_prints(monkeypatch: pytest.MonkeyPatch
         "out.monitor", "Monitor of Built-in: Audio [red]", "PipeWire", ("front-left", "front-right"), 48_000, True
     )
     mic = ServerSource("mic", "mic", "PipeWire", ("mono",), 44_100, default=True)
-    assert parsed(SOURCES, INFO) == [monitor, mic]
-    assert [source.server for source in parsed(SOURCES, INFO.replace("(on PipeWire 0.3.65)", ""))] == ["PulseAudio"] * 2
+    odd = ServerSource("odd", "two [31m  words", "PipeWire", ("mono",), 44_100)
+    assert parsed(SOURCES, INFO) == [monitor, mic, odd]
+    assert [source.server for source in parsed(SOURCES, INFO.replace("(on PipeWire 0.3.65)", ""))] == ["PulseAudio"] * 3
     assert parsed("", INFO) == parsed("nonsense", "") == []
 
 
@@ -116,6 +124,16 @@ def test_what_portaudio_lists_is_told_with_what_the_server_says(monkeypatch: pyt
     assert with_server_sources([card, dummy]) == [card, dummy], "no way to the server"
     newer = Device(5, "Mic", "PulseAudio", 1, 48_000, False)
     assert with_server_sources([pulse, newer]) == [pulse, newer], "PortAudio lists them itself"
+    sources += [ServerSource(name, "USB Mic", "PipeWire", ("mono",), 44_100) for name in ("usb-1", "usb-2")]
+    named = with_server_sources([card, pulse])[2:]
+    assert [device.name for device in named] == ["Mic", "USB Mic [usb-1]", "USB Mic [usb-2]"]
+    assert [choose(named, given).names[1] for given in ("USB Mic [usb-2]", "usb-2", "USB-1]")] == [
+        "usb-2",
+        "usb-2",
+        "usb-1",
+    ]
+    with pytest.raises(DeviceError, match=r"several inputs match 'usb mic': 'USB Mic \[usb-1\]', 'USB Mic \[usb-2\]'"):
+        choose(named, "usb mic")
     sources.clear()
     assert [device.asks_server for device in with_server_sources([card, pulse, pipewire, default])] == [
         False,
@@ -193,6 +211,60 @@ def test_a_monitor_by_name_comes_back_with_an_odd_name_beside_it(
         made.stop()
     assert outcome.status == 143
     assert summary(outcome.message.splitlines()[-1])["gaps"] == 1
+
+
+BROKEN = "pcm.broken {{{\n"
+"""A configuration of ALSA with which PortAudio does not start."""
+
+
+@pytest.mark.slow
+@pytest.mark.device
+def test_a_broken_configuration_of_alsa_is_told(
+    start: Callable[..., Running], sound_system: object, tmp_path: Path
+) -> None:
+    (tmp_path / ".asoundrc").write_text(BROKEN)
+    for command in (["devices"], ["live", "--window", "1"]):
+        outcome = start(*command, env={"HOME": str(tmp_path)}).end()
+        assert outcome.status == 1
+        assert outcome.message.startswith("streamtag: PortAudio does not start (Error initializing PortAudio")
+        assert "see ~/.asoundrc" in outcome.message
+
+
+@pytest.mark.slow
+@pytest.mark.device
+@pytest.mark.usefixtures("compiled")
+def test_it_comes_back_after_portaudio_could_not_be_restarted(
+    start: Callable[..., Running], sound_system: Callable[[], SoundServer]
+) -> None:
+    made = sound_system()
+    code = """
+import time
+from streamtag.sources.device import DeviceSource
+
+source = DeviceSource("Monitor of Null Output")
+source.start()
+print("runs", flush=True)
+while "Error initializing" not in (source.recovering or ""):
+    time.sleep(0.01)
+print("broken", flush=True)
+while source.recovering is not None:
+    time.sleep(0.01)
+print("back", flush=True)
+source.stop()
+"""
+    try:
+        running = start(code=code, env=made.env)
+        running.wait_for_lines(1)
+        configuration = Path(made.env["HOME"], ".asoundrc")
+        configuration.write_text(BROKEN)
+        made.stop()
+        running.wait_for_lines(2)
+        configuration.unlink()
+        made.start()
+        running.wait_for_lines(3)
+        assert running.end().status == 0
+    finally:
+        made.stop()
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from streamtag.dsp.params import hop_frames
 from streamtag.dsp.resampler import lookahead
-from streamtag.errors import FeedError, OptionError, UnknownModelError
+from streamtag.errors import FeedError, HeadError, OptionError, UnknownModelError
 from streamtag.inference.factory import make_predictor
 from streamtag.melstream import MelStream
 from streamtag.tagging.tagger import GATE_SECONDS, Tagger
@@ -423,6 +423,54 @@ def test_refuses_what_does_not_exist_or_does_not_fit():
         Tagger(engine="cuda")  # type: ignore[arg-type] # refused is what no type checker would let pass
     with pytest.raises(OptionError, match="top 0"):
         Tagger(top=0)
+
+
+NO_NUMBERS = ["0.5", None, [1], math.nan, math.inf, 10**400]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *((name, value) for name in ("window", "smooth", "threshold", "hop", "gate") for value in NO_NUMBERS),
+        *(("top", value) for value in (2.5, "5", None, math.nan)),
+        *(("heads", value) for value in (5, "cues.head", ["cues.head"])),
+    ],
+)
+def test_refuses_values_of_another_kind_and_names_the_option(option, value):
+    if value is None and option in ("hop", "gate"):  # that is what they are by default
+        return
+    expected = {"window": "expected a number of seconds", "heads": "is no head: give what"}.get(option, option)
+    with pytest.raises(HeadError if option == "heads" else OptionError, match=expected):
+        Tagger(**{option: value})
+
+
+@pytest.mark.parametrize("name", [None, 5, ["MSD_musicnn"]])
+def test_a_model_is_chosen_by_its_name(name):
+    with pytest.raises(UnknownModelError, match=r"by its name, not by a \w+: MTT_musicnn, "):
+        make_predictor(name, 187, 4)
+
+
+def test_what_is_skipped_is_due():
+    tagger = Tagger(window=1.0, hop=0.5)
+    whole = tag(tagger, music(4))
+    tagger.reset()
+    tagger.feed(music(4), 16_000)
+    for windows in (-3, 0, 1, 1000):
+        tagger.skip(windows)
+    assert tagger.due == 0
+    assert tagger.next_index == len(whole)
+    tagger.feed(music(4), 16_000)
+    assert len(list(tagger.results(0))) == tagger.next_index - len(whole) > 0
+
+
+@pytest.mark.parametrize("seconds", [-1.0, "1", *NO_NUMBERS])
+@pytest.mark.parametrize("new_stream", [False, True])
+def test_a_gap_has_a_length(seconds, new_stream):
+    tagger = make_tagger()
+    tagger.push(SOUND[:9000], 16_000)
+    with pytest.raises(OptionError, match="expected 0 or more seconds"):
+        tagger.gap(seconds, new_stream=new_stream)
+    assert tagger.push(SOUND[9000:18_000], 16_000)
 
 
 def test_a_window_of_its_own():

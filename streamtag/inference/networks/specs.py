@@ -106,6 +106,9 @@ def find_spec(name: str) -> ModelSpec:
     UnknownModelError
         No such model; the message names the nearest and lists all.
     """
+    given: object = name
+    if not isinstance(given, str):  # one of `models()` itself, or a path
+        raise UnknownModelError(f"a model is chosen by its name, not by a {type(given).__name__}: {', '.join(SPECS)}")
     if name in SPECS:
         return SPECS[name]
     folded = {known.lower(): known for known in SPECS}
