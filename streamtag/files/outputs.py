@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import zlib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,7 +31,7 @@ def check_output(target: Path, inputs: Iterable[Path] = (), *, appended: bool = 
     Raises
     ------
     OptionError
-        A folder, a missing one, no regular file, or one of the inputs.
+        A folder, a missing one, no regular file, a pipe that nobody reads, or one of the inputs.
     SinkError
         The system does not let anything be written there: no permission, read-only, no space.
     """
@@ -42,6 +44,7 @@ def check_output(target: Path, inputs: Iterable[Path] = (), *, appended: bool = 
         with suppress(FileNotFoundError):
             if (other := irregular(target.stat().st_mode)) is not None:
                 if appended:
+                    _check_read(target)
                     return
                 raise OptionError(f"cannot write {target}: {other}")
             if not os.access(target, os.W_OK):
@@ -107,7 +110,18 @@ def replacing(target: Path) -> Iterator[IO[bytes]]:
 
 def _beside(target: Path) -> Path:
     real = Path(os.path.realpath(target))
-    return real.with_name(f"{real.name}.partial")
+    # Nobody else's name, not even that of another run with the same target, and never longer than a name may be.
+    return real.with_name(f".streamtag-{os.getpid()}-{zlib.crc32(os.fsencode(real.name)):08x}.partial")
+
+
+def _check_read(target: Path) -> None:
+    """Refuse a pipe that nobody reads: opening it would wait for a reader, for ever."""
+    try:
+        os.close(os.open(target, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise OptionError(f"cannot write {target}: nobody reads this pipe; start what reads it first") from None
 
 
 def _same(path: Path, target: Path) -> bool:

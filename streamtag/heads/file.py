@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,11 +80,12 @@ def write_head(path: str | Path, head: PlainHead) -> Path:
             "facts": dict(head.facts),
         }
     )
-    partial = path.with_name(path.name + ".partial")
+    target = Path(os.path.realpath(path))  # what a link leads to, not the link
+    partial = target.with_name(f".streamtag-{os.getpid()}.head.partial")  # nobody else's, and short enough for any name
     try:
         save_file(arrays, partial, {"format": FORMAT, "head": about, "sha256": _sha256(about, arrays)})
         partial.chmod(0o644)  # safetensors makes it readable for its owner only
-        partial.replace(path)
+        partial.replace(target)
     except (OSError, SafetensorError) as error:
         raise HeadError(f"cannot write {path}: {error}") from error
     finally:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from streamtag.dsp.params import HOP_LENGTH, SAMPLE_RATE
-from streamtag.errors import MissingExtraError, OptionError, SinkError
+from streamtag.errors import MissingExtraError, OptionError
+from streamtag.files.outputs import replacing
 from streamtag.inference.base import feature_sizes
 from streamtag.learn.features import Extraction, FileFeatures
 
@@ -62,8 +63,7 @@ def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extr
     }
     paths, checksums = [str(file.path) for file in files], [file.sha256 for file in files]
     sounds, notes = [file.sound.sha256 for file in files], ["; ".join(file.sound.notes) for file in files]
-    partial = target.with_name(target.name + ".partial")
-    try:
+    with replacing(target) as file:
         if target.suffix == ".parquet":
             columns = {
                 "path": [as_utf8(paths[i]) for i in owner],
@@ -72,7 +72,7 @@ def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extr
                 "sound_sha256": [sounds[i] for i in owner],
                 **features,
             }
-            _write_parquet(partial, columns, {"model": spec.name, "tags": "\n".join(spec.labels)})
+            _write_parquet(file, columns, {"model": spec.name, "tags": "\n".join(spec.labels)})
         else:
             arrays: dict[str, Any] = {
                 **features,
@@ -85,13 +85,7 @@ def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extr
                 "tags": np.array(spec.labels),
                 "model": np.array(spec.name),
             }
-            with partial.open("wb") as stream:
-                np.savez_compressed(stream, **arrays)
-        partial.replace(target)
-    except OSError as error:
-        raise SinkError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+            np.savez_compressed(file, **arrays)
 
 
 def as_utf8(path: str) -> str:
@@ -99,7 +93,7 @@ def as_utf8(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode()
 
 
-def _write_parquet(target: Path, columns: dict[str, Any], metadata: dict[str, str]) -> None:
+def _write_parquet(file: IO[bytes], columns: dict[str, Any], metadata: dict[str, str]) -> None:
     import pyarrow
     import pyarrow.parquet
 
@@ -109,4 +103,4 @@ def _write_parquet(target: Path, columns: dict[str, Any], metadata: dict[str, st
         else pyarrow.array(value, pyarrow.float64() if name == "start" else pyarrow.string())
         for name, value in columns.items()
     }
-    pyarrow.parquet.write_table(pyarrow.table(arrays, metadata=metadata), target)
+    pyarrow.parquet.write_table(pyarrow.table(arrays, metadata=metadata), file)

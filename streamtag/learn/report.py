@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from streamtag.errors import HeadError
+from streamtag.files.outputs import replacing
 from streamtag.learn.metrics import Figures
 from streamtag.learn.training import Lesson
 
@@ -123,7 +123,7 @@ def write_page(path: Path, lesson: Lesson) -> None:
 
     Raises
     ------
-    HeadError
+    SinkError
         If it cannot be written.
     """
     figures = lesson.figures
@@ -150,15 +150,8 @@ def write_page(path: Path, lesson: Lesson) -> None:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>\n"
     )
-    partial = path.with_name(path.name + ".partial")
-    try:
-        try:
-            partial.write_text(page, encoding="utf-8", errors="backslashreplace")  # names of files may be no text
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise HeadError(f"cannot write {path}: {error.strerror or error}") from error
+    with replacing(path) as file:
+        file.write(page.encode("utf-8", "backslashreplace"))  # names of files may be no text
 
 
 def _matrix(figures: Figures, matrix: tuple[tuple[int, ...], ...]) -> str:

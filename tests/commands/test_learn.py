@@ -137,3 +137,23 @@ def test_labels_in_any_script_are_learned_and_their_addresses_told(clips: Path, 
     assert done.status == 0, done.stderr
     assert load_head(tmp_path / "a.head").labels == ("ROK", "rok", "поп", "рок")
     assert "in OSC addresses: rok is rok_2, поп is pop, рок is rok_3" in done.stdout
+
+
+def test_a_linked_output_is_written_where_the_link_leads_and_a_neighbour_stays(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    names = ("a.head", "a.html", "a.npz", "x" * 250 + ".npz")
+    for name in names:
+        (tmp_path / "kept" / name).write_text("old")
+        (tmp_path / name).symlink_to(tmp_path / "kept" / name)
+    (tmp_path / "kept" / "a.head.partial").write_text("mine")
+    head, page, *features = (tmp_path / name for name in names)
+    done = run_cli("learn", clips, "--out", head, "--report", page, "--features", "taggram")
+    assert done.status == 0, done.stderr
+    for target in features:
+        done = run_cli("features", clips / "drop" / "0.flac", "--out", target)
+        assert done.status == 0, done.stderr
+    for name in names:
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "kept" / name).read_bytes() != b"old"
+    assert (tmp_path / "kept" / "a.head.partial").read_text() == "mine"
+    assert len(list((tmp_path / "kept").iterdir())) == 5

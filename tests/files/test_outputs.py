@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from streamtag.errors import OptionError, SinkError
-from streamtag.files.outputs import check_output, check_outputs
+from streamtag.files.outputs import check_output, check_outputs, replacing
 from tests.support.waiting import lacking
 
 
@@ -33,7 +33,7 @@ def test_places_that_are_none(tmp_path: Path) -> None:
         with pytest.raises(OptionError, match=message):
             check_output(target)
     with pytest.raises(SinkError, match="too long"):
-        check_output(tmp_path / ("x" * 250 + ".npz"))
+        check_output(tmp_path / ("x" * 252 + ".npz"))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "s"))
         with pytest.raises(OptionError, match="a socket"):
@@ -90,3 +90,27 @@ def test_disks_that_are_full_or_read_only(tmp_path: Path, options: str) -> None:
         assert [path.name for path in disk.iterdir()] == (["else"] if options != "ro" else [])
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_what_is_written_beside_overwrites_nothing_and_has_room_for_any_name(tmp_path: Path) -> None:
+    other = tmp_path / "set.npz.partial"
+    other.write_text("mine")
+    for target in (tmp_path / "set.npz", tmp_path / ("x" * 251 + ".npz")):
+        check_output(target)
+        with replacing(target) as file:
+            file.write(b"new")
+        assert target.read_bytes() == b"new"
+    assert other.read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_pipe_to_append_to_needs_a_reader(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OptionError, match="nobody reads this pipe"):
+        check_output(pipe, appended=True)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        check_output(pipe, appended=True)
+    finally:
+        os.close(reader)
