@@ -22,7 +22,7 @@ os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag._jit import jit
+from streamtag._compile.jit import jit
 from streamtag.dsp.params import N_MELS
 from streamtag.inference.networks.specs import TEMPORAL_FILTERS, TIMBRAL_BANDS, TIMBRAL_FILTERS, ModelSpec
 from streamtag.inference.networks.weights import Weights, load_weights

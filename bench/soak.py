@@ -22,7 +22,7 @@ import soundfile
 from platformdirs import user_cache_path
 
 from bench.stage import FAULTS, Moody, Reader, Receiver, Stage
-from streamtag._stderr import c_libraries_silent, keep_stderr_for_python
+from streamtag._system.stderr import c_libraries_silent, keep_stderr_for_python
 from streamtag.engine import Session
 from streamtag.opening import live
 from streamtag.osc.control import ControlPort

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from streamtag import __version__
-from streamtag._encoding import never_fail_to_encode
-from streamtag._stderr import keep_stderr_for_python
+from streamtag._system.encoding import never_fail_to_encode
+from streamtag._system.stderr import keep_stderr_for_python
 from streamtag.commands import devices, doctor, evaluate, features, file, learn, live, models
 from streamtag.commands.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, err, leave
 from streamtag.commands.jobs import stoppable

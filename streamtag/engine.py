@@ -21,7 +21,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
-from streamtag._threads import start_whole
+from streamtag._system.threads import start_whole
 from streamtag.errors import StreamtagError
 from streamtag.osc.control import ControlPort
 from streamtag.results import Stats, TagFrame

@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from streamtag._stderr import c_libraries_silent
+from streamtag._system.stderr import c_libraries_silent
 from streamtag.errors import StreamtagError
 from streamtag.inference.networks.specs import SPECS
 

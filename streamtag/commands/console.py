@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NoReturn
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from streamtag._compiling import COMPILING, listening
-from streamtag._kernel_cache import is_cached
-from streamtag._terminal import can_draw
+from streamtag._compile.cache import is_cached
+from streamtag._compile.progress import COMPILING, listening
+from streamtag._system.terminal import can_draw
 from streamtag.errors import StreamtagError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from streamtag._stderr import c_libraries_silent
+from streamtag._system.stderr import c_libraries_silent
 from streamtag.commands.console import out
 
 app = typer.Typer()

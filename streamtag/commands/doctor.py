@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from streamtag import __version__
-from streamtag._compiling import listening
-from streamtag._stderr import c_libraries_silent
+from streamtag._compile.progress import listening
+from streamtag._system.stderr import c_libraries_silent
 
 app = typer.Typer()
 EXTRAS = ("tensorflow", "keras", "pyarrow")
@@ -86,7 +86,7 @@ def _sound() -> Iterator[str]:
 
 
 def _kernels() -> Iterator[str]:
-    from streamtag._kernel_cache import cache_folder, kept_kernels
+    from streamtag._compile.cache import cache_folder, kept_kernels
     from streamtag.realtime import callback
 
     try:

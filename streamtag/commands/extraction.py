@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamtag._compiling import KERNELS
-from streamtag._kernel_cache import is_cached
+from streamtag._compile.cache import is_cached
+from streamtag._compile.progress import KERNELS
 from streamtag.commands.completion import complete_model
 from streamtag.commands.console import preparing
 from streamtag.dsp.params import frames_in, hop_frames

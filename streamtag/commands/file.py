@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from streamtag._compiling import KERNELS
+from streamtag._compile.progress import KERNELS
 from streamtag.commands.console import EXIT_FAILED, err, forget_stdout, note_stuck, preparing, print_failure, print_tags
 from streamtag.commands.options import FILE_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model
 from streamtag.errors import StreamtagError

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
-from streamtag._terminal import can_draw
+from streamtag._system.terminal import can_draw
 
 SHOW_CURSOR = "\x1b[?25h"
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from streamtag._compiling import KERNELS
-from streamtag._stderr import c_libraries_silent
-from streamtag._terminal import can_draw
+from streamtag._compile.progress import KERNELS
+from streamtag._system.stderr import c_libraries_silent
+from streamtag._system.terminal import can_draw
 from streamtag.commands.completion import complete_input
 from streamtag.commands.console import err, forget_stdout, note_stuck, preparing
 from streamtag.commands.jobs import stoppable

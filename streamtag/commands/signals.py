@@ -23,7 +23,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from streamtag._threads import start_whole
+from streamtag._system.threads import start_whole
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs

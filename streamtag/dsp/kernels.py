@@ -2,7 +2,7 @@
 
 They take arrays, fill the caller's arrays, release the GIL, allocate nothing and check nothing: their callers do.
 Each has a plain NumPy twin in tests/support/naive.py. Signatures are given, so that compiling happens at import, once,
-and is kept (see `streamtag._jit`); `streamtag.melstream` imports this file only when a stream is made.
+and is kept (see `streamtag._compile.jit`); `streamtag.melstream` imports this file only when a stream is made.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag._jit import kernel
+from streamtag._compile.jit import kernel
 from streamtag.dsp.params import MAX_SAMPLE
 
 F32 = NDArray[np.float32]

@@ -14,8 +14,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streamtag._encoding import INSTEAD
-from streamtag._terminal import can_draw
+from streamtag._system.encoding import INSTEAD
+from streamtag._system.terminal import can_draw
 from streamtag.decoding.find import find_audio
 from streamtag.dsp.params import frames_between, frames_in, hop_frames
 from streamtag.errors import OptionError, SinkError, StreamtagError

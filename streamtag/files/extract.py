@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from streamtag._encoding import INSTEAD, writable
+from streamtag._system.encoding import INSTEAD, writable
 from streamtag.dsp.params import N_MELS, frames_between, frames_in
 from streamtag.errors import OptionError
 from streamtag.files.offline import FileTagger, FileTags

@@ -18,7 +18,7 @@ from rich.console import Console
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from streamtag._places import user_cache
+from streamtag._system.places import user_cache
 from streamtag.decoding.decode import open_audio
 from streamtag.decoding.regular import unopenable
 from streamtag.dsp.params import PATCH_FRAMES

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streamtag._terminal import can_draw
+from streamtag._system.terminal import can_draw
 
 LINE_SECONDS = 60.0
 """From one line to the next, where there is no terminal to draw a bar on."""

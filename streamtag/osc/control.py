@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from pythonosc.parsing import osc_types
 
-from streamtag._threads import start_whole
+from streamtag._system.threads import start_whole
 from streamtag.errors import OptionError, StreamtagError
 
 LARGEST_PACKET = 1472

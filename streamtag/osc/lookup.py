@@ -7,7 +7,7 @@ import socket
 import threading
 from typing import Any
 
-from streamtag._threads import start_whole
+from streamtag._system.threads import start_whole
 from streamtag.osc.peer import Peer, words
 
 MOST_ADDRESSES = 4

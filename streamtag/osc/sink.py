@@ -15,8 +15,8 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from streamtag._encoding import writable
 from streamtag._slugs import slugs
+from streamtag._system.encoding import writable
 from streamtag.osc.destination import Destination
 from streamtag.osc.where import check_destination
 from streamtag.results import Stats, TagFrame

@@ -19,7 +19,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from streamtag._jit import CONFIG, cfunction, kernel
+from streamtag._compile.jit import CONFIG, cfunction, kernel
 from streamtag.dsp.params import MAX_CHANNELS, MAX_SAMPLE
 from streamtag.realtime.atomics import Words, load_acquire, store_release
 

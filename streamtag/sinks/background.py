@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from streamtag._threads import start_whole
+from streamtag._system.threads import start_whole
 from streamtag.results import Stats, TagFrame
 from streamtag.sinks.base import SessionInfo, Sink, Wrapper
 

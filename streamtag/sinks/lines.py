@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import IO, Any
 
-from streamtag._terminal import on_one_line
+from streamtag._system.terminal import on_one_line
 from streamtag.results import SILENCE_DBFS, State, Stats, TagFrame
 from streamtag.sinks.base import SessionInfo, troubles
 from streamtag.sinks.wallclock import unix_times

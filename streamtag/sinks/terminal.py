@@ -12,8 +12,8 @@ from rich.cells import set_cell_size
 from rich.console import Console, Group
 from rich.text import Text
 
-from streamtag._encoding import writable
-from streamtag._terminal import on_one_line
+from streamtag._system.encoding import writable
+from streamtag._system.terminal import on_one_line
 from streamtag.results import SILENCE_DBFS, HeadFrame, State, Stats, TagFrame
 from streamtag.sinks.base import BaseSink, SessionInfo, Sink, distinct_names
 from streamtag.sinks.painter import Painter

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable
 from typing import IO
 
-from streamtag._encoding import INSTEAD, writable
+from streamtag._system.encoding import INSTEAD, writable
 from streamtag.errors import SinkError
 
 

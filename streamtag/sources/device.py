@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Literal, TypeVar
 
-from streamtag._threads import start_whole
+from streamtag._system.threads import start_whole
 from streamtag.dsp.params import MAX_SAMPLERATE, MIN_SAMPLERATE
 from streamtag.errors import DeviceError, OptionError, StreamtagError
 from streamtag.realtime import callback as realtime_callback

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag._threads import start_whole
+from streamtag._system.threads import start_whole
 from streamtag.decoding.decode import open_audio
 from streamtag.decoding.reader import AudioReader
 from streamtag.errors import AudioFileError, DeviceError, OptionError, StreamtagError

@@ -106,7 +106,7 @@ def library() -> Any:
     """
     if "sounddevice" in sys.modules:
         return sys.modules["sounddevice"]
-    from streamtag._stderr import stderr_held_unless_failing
+    from streamtag._system.stderr import stderr_held_unless_failing
 
     try:
         with stderr_held_unless_failing():
@@ -150,7 +150,7 @@ def look_again() -> bool:
     handles = {id(stream.handle) for stream in ours}
     if any(id(stream) not in handles and _is_open(sd, stream) for stream in _instances(sd._StreamBase)):
         return False
-    from streamtag._stderr import stderr_held_unless_failing
+    from streamtag._system.stderr import stderr_held_unless_failing
 
     for stream in ours:
         stream.close()

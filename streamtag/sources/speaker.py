@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag._stderr import c_libraries_silent
+from streamtag._system.stderr import c_libraries_silent
 from streamtag.errors import DeviceError
 from streamtag.sources import portaudio
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from streamtag._compiling import COMPILING, KERNELS
-from streamtag._kernel_cache import SUFFIX, cache_folder, kept_kernels
+from streamtag._compile.cache import SUFFIX, cache_folder, kept_kernels
+from streamtag._compile.progress import COMPILING, KERNELS
 
 pytestmark = pytest.mark.slow
 LIVE = ["-m", "streamtag", "live", "--input", "demo", "--duration", "0.1", "--format", "text"]

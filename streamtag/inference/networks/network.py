@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag._stderr import stderr_held_unless_failing
+from streamtag._system.stderr import stderr_held_unless_failing
 from streamtag.dsp.params import N_MELS
 from streamtag.errors import MissingExtraError, WeightsDamagedError
 from streamtag.inference.networks.specs import ModelSpec, check_window

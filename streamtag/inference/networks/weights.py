@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from streamtag._places import user_data
+from streamtag._system.places import user_data
 from streamtag.errors import WeightsDamagedError, WeightsMissingError
 from streamtag.inference.networks.specs import SPECS, ModelSpec, find_spec
 

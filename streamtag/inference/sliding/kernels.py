@@ -16,7 +16,7 @@ from typing import cast
 
 import numpy as np
 
-from streamtag._jit import jit
+from streamtag._compile.jit import jit
 from streamtag.inference.sliding.arena import Floats
 from streamtag.inference.sliding.simd import (
     LANES,

@@ -21,7 +21,7 @@ from llvmlite import binding, ir
 from numba.core import types
 from numba.extending import intrinsic, models, register_model
 
-from streamtag._jit import CONFIG
+from streamtag._compile.jit import CONFIG
 from streamtag.inference.sliding import tiles
 
 

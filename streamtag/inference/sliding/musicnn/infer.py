@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamtag._jit import jit
+from streamtag._compile.jit import jit
 from streamtag.inference.sliding.arena import Floats, Integers
 from streamtag.inference.sliding.musicnn.midend import dense_layers, shared_rows, window_rows
 from streamtag.inference.sliding.musicnn.prepared import Places

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streamtag._jit import jit
+from streamtag._compile.jit import jit
 from streamtag.inference.sliding.arena import Floats, Integers
 from streamtag.inference.sliding.kernels import (
     LOWEST,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamtag._jit import jit
+from streamtag._compile.jit import jit
 from streamtag.dsp.params import N_MELS
 from streamtag.inference.networks.specs import TIMBRAL_BANDS
 from streamtag.inference.sliding.arena import Floats, Integers

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from streamtag._jit import jit
+from streamtag._compile.jit import jit
 from streamtag.inference.sliding.arena import Floats
 from streamtag.inference.sliding.kernels import ZERO, not_literal
 from streamtag.inference.sliding.simd import (

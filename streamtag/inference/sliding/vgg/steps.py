@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamtag._jit import jit
+from streamtag._compile.jit import jit
 from streamtag.inference.sliding.arena import Floats, Integers
 from streamtag.inference.sliding.kernels import ONE, ZERO, not_literal
 from streamtag.inference.sliding.simd import PANEL, REGS, load_row, lowest, store_rows

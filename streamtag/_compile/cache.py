@@ -14,12 +14,20 @@ import secrets
 import stat
 from pathlib import Path
 
-from streamtag._compiling import log
-from streamtag._places import user_cache
+from streamtag._compile.progress import log
+from streamtag._system.places import user_cache
 
 SUFFIX = ".kernel"
 LARGEST = 64 << 20
-_SOURCES = ("_jit.py", "_kernel_cache.py", "dsp", "realtime", "inference/sliding", "inference/networks/specs.py")
+PACKAGE = Path(__file__).parents[1]
+_SOURCES = (
+    "_compile/jit.py",
+    "_compile/cache.py",
+    "dsp",
+    "realtime",
+    "inference/sliding",
+    "inference/networks/specs.py",
+)
 
 
 class DamagedError(Exception):
@@ -38,7 +46,7 @@ def cache_folder() -> Path:
         There is no such place: no home folder, or a working directory that is gone.
     """
     digest = hashlib.sha256()
-    for source in (Path(__file__).parent / name for name in _SOURCES):
+    for source in (PACKAGE / name for name in _SOURCES):
         for path in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
             digest.update(path.read_bytes())
     chosen = os.environ.get("NUMBA_CACHE_DIR")

@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 HELD = """
 import ctypes, os, resource, tempfile
 libc = ctypes.CDLL(None)
-from streamtag._stderr import stderr_held_unless_failing
+from streamtag._system.stderr import stderr_held_unless_failing
 resource.setrlimit(resource.RLIMIT_{limit})
 try:
     with stderr_held_unless_failing():
@@ -107,7 +107,7 @@ def test_a_batch_goes_on_without_its_stderr(music: Path) -> None:
 
 WAITING = """
 import sys, threading
-from streamtag._stderr import keep_stderr_for_python
+from streamtag._system.stderr import keep_stderr_for_python
 
 ending = threading.Event()
 keep_stderr_for_python(ending.is_set)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from streamtag._encoding import INSTEAD, never_fail_to_encode, writable
+from streamtag._system.encoding import INSTEAD, never_fail_to_encode, writable
 
 TEXT = "█▌▏ → ← … · é 日 \udce9 ⠋ \U0001f3b5"
 

@@ -16,12 +16,12 @@ import numba
 import numpy as np
 import pytest
 
-from streamtag import _jit
-from streamtag._kernel_cache import SUFFIX, KernelStore, cache_folder, is_cached, kept_kernels
+from streamtag._compile import jit
+from streamtag._compile.cache import SUFFIX, KernelStore, cache_folder, is_cached, kept_kernels
 from streamtag.realtime.callback import BLOCKS, HEAD, published
 from tests.support.program import Outcome
 
-PACKAGE = Path(_jit.__file__).parent
+PACKAGE = Path(jit.__file__).parents[1]
 pytestmark = pytest.mark.skipif(
     bool(vars(numba.config)["DISABLE_JIT"]), reason="nothing is compiled (NUMBA_DISABLE_JIT)"
 )
@@ -36,10 +36,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def start(monkeypatch: pytest.MonkeyPatch) -> str:
     """Get one real kernel as a fresh process does, out of the cache or compiled, and use it; how it came."""
-    monkeypatch.setattr(_jit, "_store", KernelStore())
+    monkeypatch.setattr(jit, "_store", KernelStore())
     came = []
-    monkeypatch.setattr("streamtag._compiling.begun", lambda: came.append("compiled"))
-    kernel = _jit.kernel("int64(int64[::1])", nogil=False)(published.py_func)  # type: ignore[attr-defined]
+    monkeypatch.setattr("streamtag._compile.progress.begun", lambda: came.append("compiled"))
+    kernel = jit.kernel("int64(int64[::1])", nogil=False)(published.py_func)  # type: ignore[attr-defined]
     words = np.zeros(HEAD, np.int64)
     words[BLOCKS] = 1234
     assert kernel(words) == 1234
@@ -170,9 +170,9 @@ def test_another_users_code_is_not_run(
 
 
 REPORT = """
-from streamtag import _compiling
+from streamtag._compile import progress
 told = []
-with _compiling.listening(lambda ready, compiled: told.append(compiled)):
+with progress.listening(lambda ready, compiled: told.append(compiled)):
     import streamtag.realtime.callback
 print(any(told))
 """  # whether anything had to be compiled

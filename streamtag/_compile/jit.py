@@ -1,4 +1,4 @@
-"""How kernels are compiled: each once, and then out of the cache (`streamtag._kernel_cache`).
+"""How kernels are compiled: each once, and then out of the cache (`streamtag._compile.cache`).
 
 Numba's own cache stops the program where a file of it is damaged or cannot be written, and falls back to folders whose
 code may be stale. So its dispatchers get another one here.
@@ -21,8 +21,8 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.core.typeinfer import register_dispatcher
 
-from streamtag import _compiling
-from streamtag._kernel_cache import KernelStore
+from streamtag._compile import progress
+from streamtag._compile.cache import KernelStore
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 CONFIG: Any = numba.config
@@ -108,9 +108,9 @@ class _Cache(FunctionCache):
         except Exception as error:  # whole, and yet it does not fit what is installed here
             _store.distrust(error)
         if loaded is None:
-            _compiling.begun()
+            progress.begun()
         else:
-            _compiling.done()
+            progress.done()
         return loaded
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -120,7 +120,7 @@ class _Cache(FunctionCache):
                 _store.save(self._name_of(sig, data.codegen), DUMPED(data._reduce()))
         except Exception as error:  # another Numba, whose functions are not kept so
             _store.give_up(error)
-        _compiling.done()
+        progress.done()
 
     def _name_of(self, sig: Any, codegen: Any) -> str:
         function = self._py_func
