@@ -132,6 +132,8 @@ def ignore_signals() -> None:
 
 
 def _send_again(number: int) -> None:
+    _ending.first = None  # what was thrown away does not count: this one begins the end
+    _ending.came.clear()
     if hasattr(signal, "pthread_kill") and (main := threading.main_thread().ident) is not None:
         signal.pthread_kill(main, number)  # a real one: it wakes the main thread from a wait
     else:
@@ -148,8 +150,7 @@ def _unraisable(unraisable: UnraisableHookArgs) -> None:
         return
     if _ending.deferred:  # it is known to whoever asks `ended_by`
         return
-    _ending.first = None  # it does not count: the next to come begins the end
-    _ending.came.clear()
+    # here nothing may be raised: until it is sent again, it stays the first
     again = threading.Timer(AGAIN_SECONDS, _send_again, [number])
     again.daemon = True
     with suppress(RuntimeError):  # no thread can be started any more: the program is ending

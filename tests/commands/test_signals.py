@@ -66,6 +66,19 @@ def test_a_signal_that_python_throws_away_is_sent_again(start: Start, where: str
     assert (outcome.stdout.splitlines(), outcome.stderr, outcome.status) == (["thrown away", end], "", 0)
 
 
+def test_a_second_one_meanwhile_changes_nothing(start: Start) -> None:
+    within = """
+timer = threading.Timer
+def another_comes(*arguments):
+    interrupt()
+    return timer(*arguments)
+threading.Timer = another_comes
+resend_lost_signals()"""
+    program = PROGRAM.replace("\nresend_lost_signals()", within)
+    outcome = start(int(signal.SIGTERM), "in_a_finaliser", code=program).end()
+    assert (outcome.stdout.splitlines(), outcome.stderr) == (["thrown away", "terminated 143 143"], "")
+
+
 def test_it_is_not_when_an_orderly_end_has_begun(start: Start) -> None:
     outcome = start(int(signal.SIGTERM), "in_a_finaliser", "late", code=PROGRAM).end()
     assert (outcome.stdout.splitlines(), outcome.stderr, outcome.status) == (
