@@ -178,6 +178,7 @@ print(any(told))
 """  # whether anything had to be compiled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["NUMBA_CPU_FEATURES", "NUMBA_CPU_NAME"])
 def test_code_for_another_processor_is_not_taken(variable: str, cache: Path) -> None:
     own: dict[str, str] = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
@@ -188,6 +189,7 @@ def test_code_for_another_processor_is_not_taken(variable: str, cache: Path) -> 
     assert (first, again, other) == ("True", "False", "True")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", ["NUMBA_OPT", "NUMBA_DEBUGINFO"])
 def test_what_was_compiled_with_other_settings_is_not_taken(setting: str, cache: Path) -> None:
     used = [in_a_process(REPORT, env).stdout.strip() for env in ({setting: "1"}, {}, {setting: "1"}, {})]
@@ -223,6 +225,7 @@ for name in ("HOME", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
 """  # a container whose user is in no list
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["a file", "below a file", "full", "no home"])
 def test_where_nothing_can_be_kept_it_starts_and_says_so_once(trouble: str, tmp_path: Path) -> None:
     file = tmp_path / "file"
@@ -247,6 +250,7 @@ def test_where_nothing_can_be_kept_it_starts_and_says_so_once(trouble: str, tmp_
     assert not list(PACKAGE.rglob("*.nb[ci]"))  # Numba's own way out
 
 
+@pytest.mark.slow
 def test_many_may_start_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(pool.map(lambda _: in_a_process(IMPORT, {"NUMBA_CACHE_DIR": str(tmp_path)}), range(4)))

@@ -60,6 +60,7 @@ def test_without_a_place_to_hold_it_the_body_runs_all_the_same(limit: str) -> No
     assert done.stderr in ("after", "said by C;after")
 
 
+@pytest.mark.slow
 def test_devices_are_listed_where_no_temporary_file_can_be_made() -> None:
     usual = run("-m", "streamtag", "devices")
     limited = run("-m", "streamtag", "devices", limit=nothing_can_be_written)
@@ -68,6 +69,7 @@ def test_devices_are_listed_where_no_temporary_file_can_be_made() -> None:
     assert kept == usual.stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_it_starts_with_no_descriptor_open() -> None:
     code = "import os, sys; [os.close(n) for n in (0, 1, 2)]; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     live = ["-m", "streamtag", "live", "--input", "demo", "--duration", "0.2", "--format", "text"]
@@ -97,6 +99,7 @@ def test_a_show_goes_on_without_its_stderr(fault: str) -> None:
     assert (done.returncode, lines[-1]["t"] > 5) == (0, True)
 
 
+@pytest.mark.slow
 def test_a_batch_goes_on_without_its_stderr(music: Path) -> None:
     with Path("/dev/full").open("w") as full:
         program = [sys.executable, "-m", "streamtag", "file", "no/such.wav", str(music)]
@@ -119,6 +122,7 @@ print("over", flush=True)
 """
 
 
+@pytest.mark.slow
 def test_a_reader_who_reads_late_is_waited_for_but_not_at_the_end() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -67,6 +67,7 @@ def test_receivers_and_warnings_each_by_name(told: Told) -> None:
     assert told.after(1, sink_trouble=wrong) == [f"note: {INFO.source}: is heard now after 3 s"]
 
 
+@pytest.mark.slow
 def test_what_lasts_is_repeated_more_and_more_rarely(told: Told) -> None:
     lines = [line for _ in range(24 * 3600) for line in told.after(1, **GONE)]
     assert 5 < len(lines) < 35

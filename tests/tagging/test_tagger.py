@@ -770,12 +770,14 @@ def imported_by(code):
     return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
 
 
+@pytest.mark.slow
 def test_importing_streamtag_imports_nothing_heavy():
     assert imported_by("import streamtag") == []
     assert imported_by("import streamtag; dir(streamtag); streamtag.__version__; streamtag.TagFrame") == []
     assert imported_by("import numba") == ["numba"]  # it can fail
 
 
+@pytest.mark.slow
 def test_tagging_with_the_sliding_engine_needs_no_tensorflow():
     code = "import numpy, streamtag; print(len(streamtag.Tagger().push(numpy.zeros(48000), 16000)), file=sys.stderr)"
     assert imported_by(code) == ["numba"]
