@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from streamtag.decoding.drm import encryption
 from streamtag.decoding.part import Part
 from streamtag.decoding.reader import Array, AudioReader, RefusedError
+from streamtag.decoding.tags import tag_length
 from streamtag.decoding.uniform import Uniform
 
 BARREN_PACKETS = 4_096
@@ -124,6 +125,7 @@ class FFmpegReader(AudioReader):
         read = barren = self._damaged = 0
         position: int | None = None  # of the first packet that gives sound
         cut = False
+        tags_end = 0  # of those between frames
         for packet in self._packets():
             if not read:
                 position = packet.pos
@@ -131,7 +133,10 @@ class FFmpegReader(AudioReader):
             try:
                 frames = packet.decode()
             except av.FFmpegError:
-                self._damaged += 1
+                at = packet.pos or 0
+                if self._patience:
+                    tags_end = max(tags_end, at + tag_length(bytes(packet)))
+                self._damaged += at >= tags_end
                 frames = []
             barren += 1
             for frame in frames:
