@@ -23,10 +23,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streamtag.decoding.chain import ChainReader
+from streamtag.decoding.drm import mp4_without_index
 from streamtag.decoding.ffmpeg import FFmpegReader
 from streamtag.decoding.headers import as_it_is
 from streamtag.decoding.kinds import HEAD, beginning, kind_of
 from streamtag.decoding.links import links
+from streamtag.decoding.mistaken import HEAD as MISTAKEN_HEAD
+from streamtag.decoding.mistaken import mistaken
 from streamtag.decoding.ogg import ogg_ends
 from streamtag.decoding.part import Part
 from streamtag.decoding.reader import AudioReader, RefusedError
@@ -118,6 +121,8 @@ def _first_that_reads(part: Part, kind: str | None, first: str) -> AudioReader:
             return reader(what)
         except RefusedError as error:
             reasons.append((reader.library, error))
+    if (instead := _instead(part, kind)) is not None:
+        raise AudioFileError(part.path, instead)
     for _, refusal in reversed(reasons):
         if refusal.plain:
             raise AudioFileError(part.path, str(refusal))
@@ -125,6 +130,16 @@ def _first_that_reads(part: Part, kind: str | None, first: str) -> AudioReader:
         raise AudioFileError(part.path, "not audio that libsndfile or FFmpeg can read")
     said = "; ".join(dict.fromkeys(f"{library}: {error}" for library, error in reasons))
     raise AudioFileError(part.path, f"begins as {kind}, but is damaged or of an unknown kind ({said})")
+
+
+def _instead(part: Part, kind: str | None) -> str | None:
+    """What is there in place of sound, in words, if that is known."""
+    with part.open() as file:
+        if kind == "MP4":
+            return mp4_without_index(file)
+        if kind in LIBSNDFILES or (what := mistaken(file.read(MISTAKEN_HEAD))) is None:
+            return None
+        return f"no sound in it: it is {what}"
 
 
 @contextmanager

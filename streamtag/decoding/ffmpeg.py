@@ -11,7 +11,7 @@ import numpy as np
 from av.audio.plane import AudioPlane
 from numpy.typing import NDArray
 
-from streamtag.decoding.drm import encryption
+from streamtag.decoding.drm import ENCRYPTED, encryption
 from streamtag.decoding.part import Part
 from streamtag.decoding.reader import Array, AudioReader, RefusedError
 from streamtag.decoding.tags import tag_length
@@ -89,9 +89,7 @@ class FFmpegReader(AudioReader):
         container = self._container.format.name.split(",")[0]
         with self.part.open() as file:
             if (how := encryption(file, container, self._stream.metadata)) is not None:
-                raise RefusedError(
-                    f"encrypted {how}".rstrip() + ": only its seller's own player can play it", plain=True
-                )
+                raise RefusedError(ENCRYPTED.format(how).replace(" :", ":"), plain=True)
         if self._stream.codec_context is None:
             raise RefusedError("no decoder for its audio track", plain=True)
         codec = self._stream.codec_context.codec

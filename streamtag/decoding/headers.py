@@ -18,6 +18,8 @@ from streamtag.decoding.reader import ENDS_EARLY, RefusedError
 MOST_CHUNKS = 1_000
 MOST_HOLLOW = 500
 """Chunks without a name, one after the other, that a header may have."""
+UNCODED = (1, 3, 0xFFFE)
+"""How a WAV says that its samples are numbers."""
 LEAST_SECONDS = 0.05
 LONGEST_PADDING = 1 << 26
 """After as many zeros nothing more is looked for."""
@@ -72,7 +74,7 @@ def as_it_is(part: Part) -> tuple[list[Part], str | None]:
     Raises
     ------
     RefusedError
-        Nothing but zeros behind the header.
+        Nothing but zeros behind the header, or no channels in it.
     """
     files: list[Part] = []
     while True:
@@ -206,7 +208,8 @@ def _in_riff(file: PartFile, order: str, size: int) -> Data | None:
         if name == b"ds64":
             large = at + 8, struct.unpack("<8xQ", file.read(16))[0]
         elif name == b"fmt ":
-            samplerate, rate, width = struct.unpack(f"{order}4xIIH", file.read(14))
+            kind, channels, samplerate, rate, width = struct.unpack(f"{order}HHIIH", file.read(14))
+            _check_channels(channels if kind in UNCODED else 1)
             rate = rate or samplerate * width
         elif name == b"data":
             if large is not None and length == 0xFFFFFFFF:
@@ -221,11 +224,17 @@ def _in_aiff(file: PartFile, size: int) -> Data | None:
         file.seek(at)
         if name == b"COMM":
             channels, bits, exponent, mantissa = struct.unpack(">h4xhHQ", file.read(18))
+            _check_channels(channels)
             power = (exponent & 0x7FFF) - 16_383 - 63
             rate = channels * bits / 8 * mantissa * 2.0**power if abs(power) < 100 else 0
         elif name == b"SSND":
             return Data(at + 8, max(0, length - 8), at - 4, ">I", 8, rate, ">I")
     return None
+
+
+def _check_channels(channels: int) -> None:
+    if not channels:
+        raise RefusedError("its header says that it has 0 channels", plain=True)
 
 
 def _in_w64(file: PartFile, size: int) -> Data | None:
