@@ -18,6 +18,7 @@ from streamtag.commands.extraction import (
     extraction_of,
     feature_cache,
 )
+from streamtag.commands.options import all_named
 from streamtag.commands.signals import install_signal_handlers
 from streamtag.errors import StreamtagError
 
@@ -29,7 +30,9 @@ app = typer.Typer()
     "[bold]streamtag features 'set/*.flac' --model MTT_musicnn --hop 3 --out features.parquet[/bold]"
 )
 def features(
-    paths: Annotated[list[str], typer.Argument(help="Files, folders, or quoted patterns.", metavar="PATH...")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, folders, or quoted patterns.", metavar="PATH...", callback=all_named)
+    ],
     to: Annotated[
         Path,
         typer.Option("--out", help="Where to write: .npz, or .parquet (streamtag\\[parquet]).", metavar="FILE"),

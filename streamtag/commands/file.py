@@ -9,7 +9,16 @@ import typer
 
 from streamtag._compile.progress import KERNELS
 from streamtag.commands.console import EXIT_FAILED, err, forget_stdout, note_stuck, preparing, print_failure, print_tags
-from streamtag.commands.options import FILE_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model
+from streamtag.commands.options import (
+    FILE_MODEL,
+    EngineOption,
+    Heads,
+    Model,
+    Window,
+    all_named,
+    finite,
+    heads_and_model,
+)
 from streamtag.errors import StreamtagError
 from streamtag.inference.networks.specs import find_spec
 
@@ -22,7 +31,9 @@ app = typer.Typer()
     "[bold]streamtag file 'set/*.flac' --hop 0.5 --taggram set.npz --embeddings set-emb.npz[/bold]"
 )
 def file(
-    paths: Annotated[list[str], typer.Argument(help="Files, folders, or quoted patterns.", metavar="PATH...")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, folders, or quoted patterns.", metavar="PATH...", callback=all_named)
+    ],
     model: Model = None,
     top: Annotated[int, typer.Option(help="How many tags to name.", min=1)] = 10,
     window: Window = 3.0,

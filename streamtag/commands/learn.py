@@ -20,6 +20,7 @@ from streamtag.commands.extraction import (
     extraction_of,
     feature_cache,
 )
+from streamtag.commands.options import named
 from streamtag.commands.signals import install_signal_handlers
 from streamtag.errors import OptionError, StreamtagError
 
@@ -39,6 +40,7 @@ def learn(
             "a table (.csv, .tsv) of path, label (several: a|b, or further cells) and, if wanted, a group such as the "
             "artist.",
             metavar="DATA",
+            parser=named,
         ),
     ],
     to: Annotated[Path, typer.Option("--out", help="Where to write the head.", metavar="FILE.head")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -26,6 +27,20 @@ def finite(seconds: float | None) -> float | None:
     if seconds is not None and not math.isfinite(seconds):
         raise typer.BadParameter(f"{seconds:g}: expected a number of seconds")
     return seconds
+
+
+def named(path: str) -> Path:
+    """A path; an empty one, as a script's variable that is not set gives it, would be the current folder."""
+    if not path:
+        raise typer.BadParameter("an empty name; for the current folder, give a dot")
+    return Path(path)
+
+
+def all_named(paths: list[str]) -> list[str]:
+    """Paths and patterns, none of them empty (see `named`)."""
+    for path in paths:
+        named(path)
+    return paths
 
 
 Model = Annotated[

@@ -7,7 +7,8 @@ FLAC); FFmpeg reads all else, and whatever libsndfile refuses.
   2019: `ffmpeg -f s16le`, without dither, the encoder's start padding skipped. The samples are equal to the bit.
 - FLAC is the same to the bit in both, but libsndfile stops for good at the first damaged frame, and FFmpeg goes on
   behind it. So FFmpeg comes first there, and libsndfile reads what FFmpeg refuses.
-- Several files behind each other (Ogg, FLAC, MP4, WAV, AIFF) are each read by themselves, and heard as one.
+- Several files behind each other (Ogg, FLAC, MP4, WAV, AIFF, or of different kinds) are each read by themselves, and
+  heard as one.
 - Tags in front (ID3v2 with its pictures, APE) hide from FFmpeg what follows: it is given the bytes behind them.
 - A header that says less than there is, is put right on the way; the file stays as it is.
 - libsndfile is kept away from MP3: its decoder writes to stderr, and takes noise for music.
@@ -22,17 +23,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streamtag.decoding.chain import ChainReader
+from streamtag.decoding.drm import mp4_without_index
 from streamtag.decoding.ffmpeg import FFmpegReader
 from streamtag.decoding.headers import as_it_is
+from streamtag.decoding.kinds import HEAD, beginning, kind_of
 from streamtag.decoding.links import links
+from streamtag.decoding.mistaken import HEAD as MISTAKEN_HEAD
+from streamtag.decoding.mistaken import mistaken
 from streamtag.decoding.ogg import ogg_ends
-from streamtag.decoding.part import Part, PartFile
+from streamtag.decoding.part import Part
 from streamtag.decoding.reader import AudioReader, RefusedError
 from streamtag.decoding.regular import irregular
 from streamtag.decoding.sndfile import SndfileReader
 from streamtag.errors import AudioFileError
 
-MOST_TAGS = 100
 CHUNKED = {"WAV", "RF64", "BW64", "AIFF", "W64", "AU", "CAF", "AVI"}
 """Whose headers are compared with what there is."""
 LIBSNDFILES = {"WAV", "RF64", "BW64", "AIFF", "W64", "AU", "CAF", "Ogg", "FLAC"}
@@ -55,23 +59,35 @@ def open_audio(path: str | Path) -> AudioReader:
 
 
 def _open(part: Part) -> AudioReader:
-    with part.open() as file:
-        start = _behind_tags(file)
-        kind, first = _recognise(file, start)
-    part = Part(part.path, part.start + start, part.stop)
-    parts, note = links(part, kind), None
     try:
-        if kind in CHUNKED:
-            parts, note = as_it_is(part)
+        parts, kind, note = _links(part)
         if len(parts) > 1:
             return ChainReader(part, parts, _open)
     except RefusedError as error:
         raise AudioFileError(part.path, str(error)) from None
+    part = parts[0]
     multiplexed = kind == "Ogg" and ogg_ends(part)[0]
-    reader = _first_that_reads(parts[0], kind, "FFmpeg" if parts[0].patches or multiplexed else first)
-    if note and (parts[0].patches or reader.library == "libsndfile"):  # FFmpeg notices by itself where it ends early
+    first = "libsndfile" if kind in LIBSNDFILES - {"FLAC"} and not part.patches and not multiplexed else "FFmpeg"
+    reader = _first_that_reads(part, kind, first)
+    if note and (part.patches or reader.library == "libsndfile"):  # FFmpeg notices by itself where it ends early
         reader.troubles.append(note)
     return reader
+
+
+def _links(part: Part) -> tuple[list[Part], str | None, str | None]:
+    """Each file in a file, as it is to be read; kind of the last one, and what to tell of it."""
+    found: list[Part] = []
+    while True:
+        with part.open() as file:
+            start = beginning(file)
+            file.seek(start)
+            kind = kind_of(file.read(HEAD))
+        part = Part(part.path, part.start + start, part.stop)
+        parts, note = as_it_is(part) if kind in CHUNKED else (links(part, kind), None)
+        if len(parts) == 1:
+            return [*found, *parts], kind, note
+        found += parts[:-1]
+        part = parts[-1]  # which may be of another kind, and hold more
 
 
 def _check_regular(path: Path) -> None:
@@ -105,6 +121,8 @@ def _first_that_reads(part: Part, kind: str | None, first: str) -> AudioReader:
             return reader(what)
         except RefusedError as error:
             reasons.append((reader.library, error))
+    if (instead := _instead(part, kind)) is not None:
+        raise AudioFileError(part.path, instead)
     for _, refusal in reversed(reasons):
         if refusal.plain:
             raise AudioFileError(part.path, str(refusal))
@@ -112,6 +130,16 @@ def _first_that_reads(part: Part, kind: str | None, first: str) -> AudioReader:
         raise AudioFileError(part.path, "not audio that libsndfile or FFmpeg can read")
     said = "; ".join(dict.fromkeys(f"{library}: {error}" for library, error in reasons))
     raise AudioFileError(part.path, f"begins as {kind}, but is damaged or of an unknown kind ({said})")
+
+
+def _instead(part: Part, kind: str | None) -> str | None:
+    """What is there in place of sound, in words, if that is known."""
+    with part.open() as file:
+        if kind == "MP4":
+            return mp4_without_index(file)
+        if kind in LIBSNDFILES or (what := mistaken(file.read(MISTAKEN_HEAD))) is None:
+            return None
+        return f"no sound in it: it is {what}"
 
 
 @contextmanager
@@ -127,42 +155,3 @@ def _opening(path: Path) -> Iterator[None]:
         raise AudioFileError(path, "no permission to read it") from None
     except (OSError, ValueError) as error:  # such as a name that is too long, or with a null in it
         raise AudioFileError(path, f"cannot be opened ({getattr(error, 'strerror', None) or error})") from None
-
-
-def _behind_tags(file: PartFile) -> int:
-    """Where the sound begins: behind tags of MP3 (ID3v2, with cover art) or APE, which are met before anything."""
-    start = 0
-    for _ in range(MOST_TAGS):
-        file.seek(start)
-        head = file.read(32)
-        if head.startswith(b"ID3") and len(head) == 32:
-            size = sum(byte % 128 << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-            start += 10 + size + (10 if head[5] & 0x10 else 0)
-        elif head.startswith(b"APETAGEX") and len(head) == 32 and head[23] & 0x20:
-            start += 32 + int.from_bytes(head[12:16], "little")
-        else:
-            return start if head else 0  # a size that leads out of the file is none
-    return 0
-
-
-def _recognise(file: PartFile, start: int) -> tuple[str | None, str]:
-    """Format that the first bytes name, and which library goes first."""
-    file.seek(start)
-    head = file.read(16)
-    for begins, kind in ((b"RIFF", "WAV"), (b"RIFX", "WAV"), (b"RF64", "RF64"), (b"BW64", "BW64"), (b"FORM", "AIFF")):
-        if head.startswith(begins) and head[8:12] in (b"WAVE", b"AIFF", b"AIFC"):
-            return kind, "libsndfile"
-    for begins, kind in (
-        (b"riff\x2e\x91\xcf\x11", "W64"),
-        (b".snd", "AU"),
-        (b"dns.", "AU"),
-        (b"caff", "CAF"),
-        (b"OggS", "Ogg"),
-    ):
-        if head.startswith(begins):
-            return kind, "libsndfile"
-    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
-        return "AVI", "FFmpeg"
-    if head[4:8] == b"ftyp":
-        return "MP4", "FFmpeg"
-    return ("FLAC", "FFmpeg") if head.startswith(b"fLaC") else (None, "FFmpeg")

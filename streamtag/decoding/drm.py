@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from streamtag.decoding.links import mp4_boxes
 from streamtag.decoding.part import PartFile
 
+ENCRYPTED = "encrypted {}: only its seller's own player can play it"
 LARGEST_INDEX = 1 << 26
 APPLE, AUDIBLE, COMMON = "by Apple's FairPlay", "by Audible", "by Common Encryption (cenc, cbcs)"
 _MP4 = {b"drms": APPLE, b"aavd": AUDIBLE, b"aavx": AUDIBLE, b"enca": COMMON}
@@ -60,6 +61,17 @@ def encryption(file: PartFile, container: str, metadata: Mapping[str, str]) -> s
         packets = [head for head in _ts_packets(file.read(188 * 4_096)) if head[1] & 0x1F or head[2]]
         return "for a set-top box" if sum(head[3] >> 7 for head in packets) > len(packets) / 2 else None
     return None
+
+
+def mp4_without_index(file: PartFile) -> str | None:
+    """Why an MP4 file whose index was cut off cannot be read; None where it has one."""
+    names = {name for _, _, name in mp4_boxes(file)}
+    if names & {b"moov", b"moof"}:
+        return None
+    file.seek(8)
+    if file.read(4) in (b"aax ", b"aaxc"):
+        return ENCRYPTED.format(AUDIBLE)
+    return "its index (the moov box) is missing: the end of the file was cut off, or it was never finished"
 
 
 def _mp4_index(file: PartFile) -> bytes:

@@ -11,9 +11,10 @@ import numpy as np
 from av.audio.plane import AudioPlane
 from numpy.typing import NDArray
 
-from streamtag.decoding.drm import encryption
+from streamtag.decoding.drm import ENCRYPTED, encryption
 from streamtag.decoding.part import Part
 from streamtag.decoding.reader import Array, AudioReader, RefusedError
+from streamtag.decoding.tags import tag_length
 from streamtag.decoding.uniform import Uniform
 
 BARREN_PACKETS = 4_096
@@ -88,9 +89,7 @@ class FFmpegReader(AudioReader):
         container = self._container.format.name.split(",")[0]
         with self.part.open() as file:
             if (how := encryption(file, container, self._stream.metadata)) is not None:
-                raise RefusedError(
-                    f"encrypted {how}".rstrip() + ": only its seller's own player can play it", plain=True
-                )
+                raise RefusedError(ENCRYPTED.format(how).replace(" :", ":"), plain=True)
         if self._stream.codec_context is None:
             raise RefusedError("no decoder for its audio track", plain=True)
         codec = self._stream.codec_context.codec
@@ -124,6 +123,7 @@ class FFmpegReader(AudioReader):
         read = barren = self._damaged = 0
         position: int | None = None  # of the first packet that gives sound
         cut = False
+        tags_end = 0  # of those between frames
         for packet in self._packets():
             if not read:
                 position = packet.pos
@@ -131,7 +131,10 @@ class FFmpegReader(AudioReader):
             try:
                 frames = packet.decode()
             except av.FFmpegError:
-                self._damaged += 1
+                at = packet.pos or 0
+                if self._patience:
+                    tags_end = max(tags_end, at + tag_length(bytes(packet)))
+                self._damaged += at >= tags_end
                 frames = []
             barren += 1
             for frame in frames:

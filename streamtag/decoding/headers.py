@@ -11,18 +11,18 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from streamtag.decoding.kinds import LEAST, begins_at, kind_of
 from streamtag.decoding.part import Part, PartFile
 from streamtag.decoding.reader import ENDS_EARLY, RefusedError
 
 MOST_CHUNKS = 1_000
 MOST_HOLLOW = 500
 """Chunks without a name, one after the other, that a header may have."""
-LEAST = 4_096
-"""Bytes behind the end that are not made much of."""
+UNCODED = (1, 3, 0xFFFE)
+"""How a WAV says that its samples are numbers."""
 LEAST_SECONDS = 0.05
 LONGEST_PADDING = 1 << 26
 """After as many zeros nothing more is looked for."""
-_OTHERS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"OggS", b"fLaC", b"caff", b".snd", b"riff\x2e\x91\xcf\x11")
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 
 
@@ -74,7 +74,7 @@ def as_it_is(part: Part) -> tuple[list[Part], str | None]:
     Raises
     ------
     RefusedError
-        Nothing but zeros behind the header.
+        Nothing but zeros behind the header, or no channels in it.
     """
     files: list[Part] = []
     while True:
@@ -128,10 +128,8 @@ def _another(file: PartFile, data: Data) -> int | None:
         b"riff": int.from_bytes(head[16:24], "little"),
     }.get(head[:4], said)
     for at in dict.fromkeys((said, said + said % 2, said + -said % 8, whole, whole + whole % 2)):
-        if max(said, data.start) <= at < file.size:
-            file.seek(at)
-            if file.read(12).startswith(_OTHERS):
-                return at
+        if max(said, data.start) <= at < file.size and begins_at(file, at, frames=False):
+            return at
     return None
 
 
@@ -148,7 +146,7 @@ def _may_end(file: PartFile, at: int, chunks: str) -> bool:
         for behind in {-at % width, 0}:
             here = head[behind:].ljust(24, b"\0")
             name, length = here[:4], struct.unpack_from(chunks, here, 16 if chunks == "<Q" else 4)[0]
-            named = all(0x20 <= letter < 0x7F for letter in name) and name not in _OTHERS
+            named = all(0x20 <= letter < 0x7F for letter in name) and kind_of(head[behind:]) is None
             if named and at + behind + length <= file.size:
                 return True
     # In what is too long for its header, silence that goes on is silence.
@@ -210,7 +208,8 @@ def _in_riff(file: PartFile, order: str, size: int) -> Data | None:
         if name == b"ds64":
             large = at + 8, struct.unpack("<8xQ", file.read(16))[0]
         elif name == b"fmt ":
-            samplerate, rate, width = struct.unpack(f"{order}4xIIH", file.read(14))
+            kind, channels, samplerate, rate, width = struct.unpack(f"{order}HHIIH", file.read(14))
+            _check_channels(channels if kind in UNCODED else 1)
             rate = rate or samplerate * width
         elif name == b"data":
             if large is not None and length == 0xFFFFFFFF:
@@ -225,11 +224,17 @@ def _in_aiff(file: PartFile, size: int) -> Data | None:
         file.seek(at)
         if name == b"COMM":
             channels, bits, exponent, mantissa = struct.unpack(">h4xhHQ", file.read(18))
+            _check_channels(channels)
             power = (exponent & 0x7FFF) - 16_383 - 63
             rate = channels * bits / 8 * mantissa * 2.0**power if abs(power) < 100 else 0
         elif name == b"SSND":
             return Data(at + 8, max(0, length - 8), at - 4, ">I", 8, rate, ">I")
     return None
+
+
+def _check_channels(channels: int) -> None:
+    if not channels:
+        raise RefusedError("its header says that it has 0 channels", plain=True)
 
 
 def _in_w64(file: PartFile, size: int) -> Data | None:

@@ -26,6 +26,7 @@ class Heard:
     def __init__(self) -> None:
         self.peak = 0.0
         self._any = False
+        self._beyond = False  # whether any was infinite
         self._least: np.ndarray | None = None  # of each channel, and of their mean
         self._most: np.ndarray | None = None
 
@@ -34,6 +35,7 @@ class Heard:
         self._any = True
         numbers = np.abs(samples) <= MAX_SAMPLE
         if not numbers.all():
+            self._beyond = self._beyond or bool(np.isinf(samples).any())
             if not numbers.any():
                 return
             samples = np.where(numbers, samples, np.float32(0))  # as they are heard
@@ -48,6 +50,8 @@ class Heard:
     def silence(self) -> str | None:
         """Why what has been heard so far is silence to the models; None where it is not."""
         if self._least is None or self._most is None:
+            if self._beyond:
+                return "its samples are infinite, or on a scale far beyond full scale: what is heard is silence"
             return "none of its samples is a number: what is heard is silence" if self._any else None
         swing = self._most - self._least
         loudest, mean = float(swing[:-1].max()), float(swing[-1])

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
+from streamtag.decoding.kinds import beginnings, begins_at
 from streamtag.decoding.ogg import BEGINS, pages
 from streamtag.decoding.part import Part, PartFile
 
-FLAC_BEGINNINGS = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")
-"""Its name, and the head of its first block, whose length is always the same."""
-READ = 1 << 20
-
 
 def links(part: Part, kind: str | None) -> list[Part]:
-    """The files in a file: one alone if it is no chain.
+    """The files in a file, up to the first of another kind: one alone if it is no chain.
 
     Parameters
     ----------
@@ -27,7 +25,7 @@ def links(part: Part, kind: str | None) -> list[Part]:
     list of Part
         Each of them, in order.
     """
-    find = {"Ogg": _ogg, "FLAC": _flac, "MP4": _mp4}.get(kind or "")
+    find = {"Ogg": _ogg, "FLAC": _flac, "MP4": _mp4, "frames": _frames}.get(kind or "")
     if find is None:
         return [part]
     with part.open() as file:
@@ -40,24 +38,28 @@ def links(part: Part, kind: str | None) -> list[Part]:
 
 def _ogg(file: PartFile) -> Iterator[int]:
     began = True
-    for at, flags in pages(file):
+    end = 0
+    for at, flags, size in pages(file):
+        if at > end and begins_at(file, end):
+            yield end
+            return
         begins = bool(flags & BEGINS)
         if begins and not began:  # pages that begin streams follow each other where streams are interleaved
             yield at
-        began = begins
+        began, end = begins, at + size
+    if begins_at(file, end):
+        yield end
 
 
 def _flac(file: PartFile) -> Iterator[int]:
-    at, kept = 0, b""
-    while data := file.read(READ):
-        kept += data
-        for beginning in FLAC_BEGINNINGS:
-            found = kept.find(beginning)
-            while found >= 0:
-                yield at + found
-                found = kept.find(beginning, found + 1)
-        at += max(0, len(kept) - 7)
-        kept = kept[-7:]
+    for at, is_flac in beginnings(file, frames=True):
+        yield at
+        if not is_flac:
+            return
+
+
+def _frames(file: PartFile) -> Iterator[int]:
+    return itertools.islice((at for at, _ in beginnings(file, frames=False)), 1)
 
 
 def _mp4(file: PartFile) -> Iterator[int]:
@@ -65,6 +67,9 @@ def _mp4(file: PartFile) -> Iterator[int]:
     for at, _, name in mp4_boxes(file):
         if name == b"ftyp" and held:
             yield at
+        elif held and begins_at(file, at):
+            yield at
+            return
         held = (held or name in (b"mdat", b"moov")) and name != b"ftyp"
 
 

@@ -24,8 +24,8 @@ def ogg_ends(part: Part) -> tuple[bool, bool]:
     return page[14:18] != serial, bool(page[5] & ENDS) and len(page) >= size
 
 
-def pages(file: PartFile) -> Iterator[tuple[int, int]]:
-    """Position and flags of each page; what is no page is passed over, and so is one that is cut."""
+def pages(file: PartFile) -> Iterator[tuple[int, int, int]]:
+    """Position, flags and size of each page; what is no page is passed over, and so is one that is cut."""
     at = last = 0
     while True:
         file.seek(at)
@@ -33,8 +33,9 @@ def pages(file: PartFile) -> Iterator[tuple[int, int]]:
         if len(head) < 27:
             return
         if head.startswith(b"OggS\0") and head[5] < 8:
-            yield at, head[5]
-            last, at = at, at + 27 + head[26] + sum(head[27 : 27 + head[26]])
+            size = 27 + head[26] + sum(head[27 : 27 + head[26]])
+            yield at, head[5], size
+            last, at = at, at + size
             continue
         # Perhaps the last one was cut, and the next begins inside of what should have been its body.
         at = last = last + 1

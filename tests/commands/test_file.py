@@ -180,6 +180,10 @@ def test_what_cannot_be_is_refused_before_any_work(
 
 def test_no_file_at_all_is_wrong_usage() -> None:
     assert run_cli("file").status == 2
+    for command in (("file", ""), ("file", "x.wav", ""), ("features", "", "--out", "x.npz")):
+        outcome = run_cli(*command)  # the current folder is not meant
+        assert (outcome.status, outcome.stdout) == (2, "")
+        assert "an empty name" in outcome.message
 
 
 # --- what is kept -------------------------------------------------------------------------------------------------

@@ -209,6 +209,36 @@ def test_tags_and_cover_art_do_not_confuse(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(flac)[0], lossless)
 
 
+def test_tags_behind_and_between_are_no_damage(tmp_path: Path) -> None:
+    x = encode(tmp_path / "x.mp3", sound(44_100, 2, 4), 44_100, "mp3", "mp3")
+    data, plain = x.read_bytes(), read(x)[0]
+    lyrics = b"LYRICSBEGIN" + b"la " * 200
+    item = struct.pack("<II", 3, 0) + b"Title\0abc"
+    ape = item * 30 + struct.pack("<8sIIII8x", b"APETAGEX", 2000, 32 + 30 * len(item), 30, 0)
+    title = b"TAG" + bytes(125)
+    for tags in (lyrics + b"LYRICSEND", lyrics + b"000611LYRICS200", ape, id3((b"TIT2", b"\0title")), title * 3):
+        for more in (b"", title, ape + title):
+            x.write_bytes(data + tags + more)
+            got, _, note = read(x)
+            np.testing.assert_array_equal(got, plain)
+            assert note is None
+    x.write_bytes(data + id3((b"APIC", noisy().tobytes())) + data)
+    got, _, note = read(x)
+    assert len(got) > 1.9 * len(plain)
+    assert note is None
+    x.write_bytes(data + b"Hello, world.\n" * 100)
+    assert "damaged" in str(read(x)[2])
+
+
+@pytest.mark.parametrize(("kind", "subtype"), [("MP3", "MPEG_LAYER_III"), ("FLAC", "PCM_16"), ("WAV", "PCM_16")])
+def test_a_tag_whose_size_leads_out_of_the_file(tmp_path: Path, kind: str, subtype: str) -> None:
+    path = write(tmp_path / "x", sound(44_100, 2), 44_100, kind, subtype)
+    data, plain = path.read_bytes(), read(path)[0]
+    for tag in (b"", id3((b"TIT2", b"\0title"), PICTURE)[10:]):
+        path.write_bytes(b"ID3\3\0\0\x7f\x7f\x7f\x7f" + tag + data)
+        np.testing.assert_array_equal(read(path)[0], plain)
+
+
 @pytest.mark.parametrize("container", ["mp4", "matroska", "avi"])
 def test_film(tmp_path: Path, container: str) -> None:
     got, rate, note = read(encode(tmp_path / "x", sound(44_100, 2), 44_100, "aac", container, video=True))
@@ -240,16 +270,24 @@ def test_what_is_not_a_file_of_sound(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert refusal(path) == "empty file"
     assert refusal(path / "y.wav").startswith(("no such file", "cannot be opened"))
     unreadable = "not audio that libsndfile or FFmpeg can read"
-    for data in (
-        b"x",
-        b"Hello, world.\n" * 500,
-        bytes(100_000),
-        b"%PDF-1.4\n" + bytes(range(256)) * 9,
-        b"RIFF",
-        id3(PICTURE),
-    ):
+    for data in (b"x", bytes(100_000), b"RIFF", id3(PICTURE), bytes(range(256)) * 9):
         path.write_bytes(data)
         assert refusal(path) == unreadable
+    for data, what in (
+        (b"Hello, world.\n" * 500, "text"),
+        (("Hallo, schöne Welt\n" * 500).encode("utf-16"), "text"),
+        (b'{"error": "not found"}', "text"),
+        (b"%PDF-1.4\n" + bytes(range(256)) * 9, "a PDF"),
+        (b"\n<!DOCTYPE html><html><title>404</title></html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "Git LFS"),
+        (b"#EXTM3U\nx.mp3\n", "a playlist"),
+        (b"[playlist]\nFile1=x.mp3\n", "a playlist"),
+        (b"PK\3\4" + bytes(range(256)), "an archive"),
+        (b"MThd\0\0\0\6\0\1\0\1\0\x60MTrk" + bytes(50), "MIDI"),
+    ):
+        path.write_bytes(data)
+        assert refusal(path).startswith("no sound in it: it is ")
+        assert what in refusal(path)
     path.write_bytes(png())
     assert refusal(path) == "no audio track in it"
     assert capfd.readouterr() == ("", "")
@@ -297,7 +335,7 @@ def test_limits(tmp_path: Path) -> None:
     assert "500 Hz" in refusal(of(500, 1))
     assert "768000 Hz" in refusal(of(768_000, 2))
     assert "33 channels" in refusal(of(44_100, 33))
-    assert refusal(of(44_100, 0))
+    assert "0 channels" in refusal(of(44_100, 0))
     assert refusal(of(0, 1))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.support.recordings import encode, read, refusal, sound
+from tests.support.recordings import encode, noisy, read, refusal, sound
 
 KEY = "00112233445566778899aabbccddeeff"
 
@@ -38,6 +38,13 @@ def test_mp4(tmp_path: Path, encrypted: bytes, kind: bytes, said: str) -> None:
     reason = refusal(tmp_path / "x.m4a")
     assert reason.startswith("encrypted ")
     assert said in reason
+
+
+def test_cut_off_before_its_index(tmp_path: Path) -> None:
+    for brand, said in ((b"aax ", "encrypted by Audible"), (b"aaxc", "encrypted by Audible"), (b"M4A ", "cut off")):
+        head = struct.pack(">I4s4sI", 16, b"ftyp", brand, 0) + struct.pack(">I4s", 10**8, b"mdat")
+        (tmp_path / "x").write_bytes(head + noisy(1, 1).tobytes())
+        assert said in refusal(tmp_path / "x")
 
 
 def test_asf_and_transport_streams(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ X = sound(RATE, 1, 2)
         (29_000 * X, "times full scale"),
         (20 * X, "times full scale"),
         (np.full((RATE, 2), np.nan), "none of its samples is a number"),
-        (np.full((RATE, 2), -np.inf), "none of its samples is a number"),
+        (np.full((RATE, 2), -np.inf), "far beyond full scale"),
         (np.where(np.arange(2 * RATE)[:, None] % 2, np.nan, 0), "silent from beginning to end"),
     ],
 )

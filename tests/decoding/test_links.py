@@ -52,6 +52,57 @@ def test_links_of_other_codecs(tmp_path: Path) -> None:
     assert note is None
 
 
+KINDS = {
+    "mp3": ("mp3", "mp3"),
+    "flac": ("PCM_16", "FLAC"),
+    "ogg": ("VORBIS", "OGG"),
+    "ogg flac": ("flac", "ogg"),
+    "wav": ("PCM_16", "WAV"),
+    "m4a": ("aac", "ipod"),
+}
+
+
+@pytest.mark.parametrize("first", KINDS)
+def test_files_of_different_kinds(tmp_path: Path, first: str) -> None:
+    links = [made(tmp_path / "x", 1, *kind) for kind in (KINDS[first], *KINDS.values())]
+    alone = []
+    for link in links:
+        (tmp_path / "x").write_bytes(link)
+        alone.append(read(tmp_path / "x")[0])
+    kept = [0, *(n for n in range(1, len(links)) if links[n] != links[0] or first != "mp3")]  # MP3 twice is one stream
+    (tmp_path / "y").write_bytes(b"".join(links[n] for n in kept))
+    got, _, note = read(tmp_path / "y")
+    np.testing.assert_array_equal(got, np.concatenate([alone[n] for n in kept]))
+    assert note is None
+
+
+def test_a_link_wherever_it_is(tmp_path: Path) -> None:
+    flac = made(tmp_path / "x", 1, "PCM_16", "FLAC")
+    for at in range(2**20 - 70, 2**20 + 10, 13):
+        block = b"\x01" + (at - len(flac) - 4).to_bytes(3, "big") + bytes(at - len(flac) - 4)  # padding
+        (tmp_path / "y").write_bytes(flac[:42] + block + flac[42:] + flac)
+        got, _, note = read(tmp_path / "y")
+        assert (len(got), note) == (96_000, None)
+
+
+def test_what_only_looks_like_a_link(tmp_path: Path) -> None:
+    wav = made(tmp_path / "x", 0.1, "PCM_16", "WAV")
+    flac = made(tmp_path / "x", 1, "PCM_16", "FLAC")
+    for body in (b"riff" + wav[:12], wav[:12]):  # as flac --keep-foreign-metadata stores the header of a WAV
+        block = b"\x02" + len(body).to_bytes(3, "big") + body
+        (tmp_path / "y").write_bytes(flac[:42] + block + flac[42:])
+        got, _, note = read(tmp_path / "y")
+        assert (len(got), note) == (48_000, None)
+    tag = id3((b"TIT2", b"\0title"))
+    for codec, container in KINDS.values():
+        data = made(tmp_path / "x", 1, codec, container)
+        alone = read(tmp_path / "x")[0]
+        (tmp_path / "x").write_bytes(data + tag)
+        got, _, note = read(tmp_path / "x")
+        np.testing.assert_array_equal(got, alone)
+        assert note is None
+
+
 def test_a_link_that_is_cut_or_damaged_does_not_hide_the_others(tmp_path: Path) -> None:
     whole = made(tmp_path / "x", 3, "VORBIS", "OGG")
     (tmp_path / "y").write_bytes(whole[: len(whole) * 6 // 10] + whole)

@@ -284,6 +284,7 @@ def test_a_stranger_artist_is_what_groups_test(clips: Path, tmp_path: Path) -> N
     ("arguments", "status", "message"),
     [
         (("nowhere", "--out", "a.head"), 1, "no such folder"),
+        (("", "--out", "a.head"), 2, "an empty name"),
         (("CLIPS", "--out", "nowhere/a.head"), 2, "does not exist"),
         (("CLIPS", "--out", "a.head", "--features", "pool5"), 2, "taggram"),
         (("CLIPS", "--out", "a.head", "--model", "MSD_vgg", "--window", "2"), 2, "3 s only"),
