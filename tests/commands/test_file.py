@@ -100,7 +100,7 @@ def test_one_bad_file_never_stops_the_others(songs: Path, tmp_path: Path) -> Non
     messages = outcome.message.splitlines()
     assert len(messages) == 3
     for message, path, reason in zip(
-        messages, (bad, empty, missing), ("not audio", "empty", "no such file"), strict=True
+        messages, (bad, empty, missing), ("it is text", "empty", "no such file"), strict=True
     ):
         assert message.startswith(f"streamtag: {path}: ")
         assert reason in message
