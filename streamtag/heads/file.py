@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,20 +15,21 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from streamtag.decoding.regular import unopenable
 from streamtag.errors import HeadError
 from streamtag.heads.head import Array, Decision, PlainHead
 from streamtag.inference.base import feature_sizes
 from streamtag.inference.networks.specs import SPECS, ModelSpec
-from streamtag.inference.networks.weights import weights_sha256
+from streamtag.inference.networks.weights import save_whole, weights_sha256
 
 FORMAT = "streamtag-head-1"
 LARGEST_FILE = 1 << 30
 LARGEST_NUMBER = 1e60
 """In any array: products of them, as many as a decision takes, stay finite."""
 LONGEST_NAME = 100
+JOINERS = {0x200C: None, 0x200D: None}
+"""Part of words in Persian and Hindi, and of emoji, though not printable for themselves."""
 MOST_CLASSES = 1000
 COMMON = {"projection", "offset", "slope", "intercept"}
 ARRAYS = {
@@ -49,7 +49,8 @@ def check_names(name: str, labels: tuple[str, ...]) -> None:
         Empty, too long, not printable, or two labels that are the same.
     """
     for text in (name, *labels):
-        if not (text.strip() and text.isprintable() and len(text) <= LONGEST_NAME):
+        seen = text.translate(JOINERS)
+        if not (seen.strip() and seen.isprintable() and len(text) <= LONGEST_NAME):
             raise HeadError(f"the name {text[:LONGEST_NAME]!r}: expected 1 to {LONGEST_NAME} printable characters")
     if twice := next((label for place, label in enumerate(labels) if label in labels[:place]), None):
         raise HeadError(f"two classes are called {twice!r}: rename one of them")
@@ -80,16 +81,10 @@ def write_head(path: str | Path, head: PlainHead) -> Path:
             "facts": dict(head.facts),
         }
     )
-    target = Path(os.path.realpath(path))  # what a link leads to, not the link
-    partial = target.with_name(f".streamtag-{os.getpid()}.head.partial")  # nobody else's, and short enough for any name
     try:
-        save_file(arrays, partial, {"format": FORMAT, "head": about, "sha256": _sha256(about, arrays)})
-        partial.chmod(0o644)  # safetensors makes it readable for its owner only
-        partial.replace(target)
+        save_whole(arrays, path, {"format": FORMAT, "head": about, "sha256": arrays_sha256(about, arrays)})
     except (OSError, SafetensorError) as error:
         raise HeadError(f"cannot write {path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 
@@ -121,7 +116,7 @@ def load_head(path: str | Path) -> PlainHead:
             "one safetensors file"
         ) from error
     about = metadata.get("head", "")
-    if metadata.get("sha256") != _sha256(about, arrays):
+    if metadata.get("sha256") != arrays_sha256(about, arrays):
         raise HeadError(f"{path}: not as it was written (checksum): get it again, or learn it again")
     try:
         head = _parse(json.loads(about), arrays)
@@ -250,7 +245,8 @@ def _check_arrays(decision: Decision, width: int, classes: int) -> None:
         raise HeadError(f"{arrays['neighbours'][0]:g} neighbours among {examples}")
 
 
-def _sha256(about: str, arrays: Mapping[str, Any]) -> str:
+def arrays_sha256(about: str, arrays: Mapping[str, Any]) -> str:
+    """Checksum of arrays, with their names, types and shapes, and of what is said about them."""
     digest = hashlib.sha256(about.encode())
     for key in sorted(arrays):
         value = np.ascontiguousarray(arrays[key])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,15 @@ from streamtag.decoding.regular import unopenable
 from streamtag.errors import HeadError
 from streamtag.learn.tables import Row, Table, read_table
 
-PATH_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "file_path", "audio", "audio_path")
+PATH_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "file_path", "audio", "audio_path", "mp3_path")
 LABEL_COLUMNS = ("label", "labels", "class", "classes", "tag", "tags", "genre", "genres")
 SEVERAL = ("labels", "classes", "tags", "genres")
 GROUP_COLUMNS = ("group", "artist", "album", "artist_id", "album_id")
+ID_COLUMNS = ("", "id", "clip_id", "track_id")
+"""Columns that number the rows; the first is what spreadsheets and pandas write without a name."""
+TRUE = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+INVISIBLE = dict.fromkeys(map(ord, "\xad\u200b\u200e\u200f\u2060\ufeff"))
+"""What text brings along unseen: soft hyphens, marks of direction, byte-order marks."""
 NONE = "none"
 """In a table with several labels a file: none of them."""
 
@@ -77,7 +83,8 @@ def read_labelled(data: str | Path) -> Labelled:
         A folder with a folder of files for each class (files deeper down count too); or a table of path, label and, if
         wanted, group, with or without a heading, separated by tabs, commas, semicolons or `|`. Several labels of a
         file: separated by `|` or `;`, as a list in brackets, in further cells at the end of the line (below a heading
-        that ends in labels), or on several lines. Paths are taken from the table's folder.
+        that ends in labels), on several lines, or as a column of 0 and 1 for each label. Paths are taken from the
+        table's folder.
 
     Returns
     -------
@@ -132,7 +139,7 @@ def _of_folders(data: Path) -> tuple[list[Clip], list[str]]:
         if found == [folder]:  # nothing was found
             notes.append(f"{folder.name}: {_nothing_in(folder, beside)}, so it is no class")
         else:
-            clips += [Clip(path, (folder.name,)) for path in found]
+            clips += [Clip(path, (_label(folder.name),)) for path in found]
             others += beside
     if stray := [path for path in inside if path.suffix.lower() in EXTENSIONS and not path.is_dir()]:
         notes.append(f"in no class folder, and so left aside: {stray[0].name}{_and_more(len(stray) - 1)}")
@@ -176,7 +183,10 @@ def _and_more(count: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Where things are in a row; `more`: whether cells beyond the heading are further labels."""
+    """Where things are in a row.
+
+    `more`: whether cells beyond the heading are further labels; `flags`: names of columns of 0 and 1 instead of labels.
+    """
 
     path: int
     label: int
@@ -184,6 +194,7 @@ class _Columns:
     width: int
     heading: bool
     more: bool
+    flags: tuple[tuple[int, str], ...] = ()
 
 
 def _of_table(path: Path) -> tuple[list[Clip], list[str]]:
@@ -194,13 +205,20 @@ def _of_table(path: Path) -> tuple[list[Clip], list[str]]:
     columns = _columns(table)
     merged: dict[Path, tuple[dict[str, None], str | None]] = {}
     bare: list[int] = []  # lines of files without a label
+    added: list[str] = []  # files that further lines give further labels
     for row in table.rows[columns.heading :]:
         name, labels, group = _read_row(path, row, columns)
         if not labels:
             bare.append(row.line)
         known, _ = merged.setdefault(_resolved(path.parent, name), ({}, group))
+        if known and not known.keys() >= set(labels):
+            added.append(f"line {row.line} of {path} gives {name} another label than an earlier line")
         known.update(dict.fromkeys(labels))
     clips = [Clip(where, tuple(labels), group) for where, (labels, group) in merged.items()]
+    if added:
+        notes.append(
+            f"{added[0]}{_and_more(len(added) - 1)}: all are taken to be true, so each class is judged for itself"
+        )
     if bare and all(len(clip.labels) < 2 for clip in clips):
         notes.append(
             f"line {bare[0]}{_and_more(len(bare) - 1)} of {path} without a label: taken for none of the classes, so "
@@ -217,6 +235,8 @@ def _columns(table: Table) -> _Columns:
     if path is not None and label is not None:
         more = label == width - 1 and (table.separator == "\t" or head[label] in SEVERAL)
         return _Columns(path, label, group, width, heading=True, more=more)
+    if path is not None and (flags := _flags(table, {path, group})):
+        return _Columns(path, max(flags)[0], group, width, heading=True, more=False, flags=flags)
     if not any(map(_names_sound, first.cells)):
         seen = f"{table.path}: line {first.line} looks like a heading ({', '.join(first.cells)[:80]})"
         if path is not None or label is not None:
@@ -230,6 +250,16 @@ def _columns(table: Table) -> _Columns:
             "expected path, label and, if wanted, group, or a heading that says what is where"
         )
     return _Columns(0, 1, 2, 3, heading=False, more=False)
+
+
+def _flags(table: Table, taken: set[int | None]) -> tuple[tuple[int, str], ...]:
+    """Columns of 0 and 1, if that is what all columns are that say neither what nor whose a row is."""
+    head, *body = (row.cells for row in table.rows)
+    wanted = [
+        at for at, name in enumerate(head) if at not in taken and name.lower() not in (*PATH_COLUMNS, *ID_COLUMNS)
+    ]
+    sound = all(len(cells) <= at or cells[at].lower() in TRUE for cells in body for at in wanted)
+    return tuple((at, _label(head[at])) for at in wanted) if sound and body else ()
 
 
 def _first(head: list[str], known: Iterable[str]) -> int | None:
@@ -250,13 +280,18 @@ def _read_row(table: Path, row: Row, columns: _Columns) -> tuple[str, tuple[str,
     given = [cells[columns.label]]
     if columns.more:
         given += cells[columns.width :]
+        if given[0].startswith("["):  # a list whose commas were taken for the table's
+            given = [", ".join(given)]
     elif any(cells[columns.width :]):
         wanted = f"the heading has {columns.width}" if columns.heading else "path, label and group are 3"
         raise HeadError(
             f"{where} has {len(cells)} cells, and {wanted}: a path or label with the separator in it is put in quotes, "
             "several labels are joined by |"
         )
-    labels = tuple(dict.fromkeys(label for cell in given for label in parse_labels(cell)))
+    if columns.flags:
+        labels = tuple(label for at, label in columns.flags if TRUE[cells[at].lower()])
+    else:
+        labels = tuple(dict.fromkeys(label for cell in given for label in parse_labels(cell)))
     group = cells[columns.group] or None if columns.group is not None and len(cells) > columns.group else None
     return cells[columns.path], labels, group
 
@@ -272,8 +307,14 @@ def parse_labels(text: str) -> tuple[str, ...]:
     text = text.strip()
     if text.startswith("[") and text.endswith("]"):
         try:
-            items = ast.literal_eval(text)
+            items = ast.literal_eval(re.sub(r"(['\"])\s+(?=['\"])", r"\1, ", text))  # NumPy writes no commas
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             items = text[1:-1].split(",")
-        return tuple(str(item).strip() for item in items if str(item).strip())
-    return tuple(part.strip() for part in re.split(r"[|;]", text) if part.strip())
+    else:
+        items = re.split(r"[|;]", text)
+    return tuple(label for item in items if (label := _label(str(item))))
+
+
+def _label(text: str) -> str:
+    """A label as it is seen: composed, with plain single blanks and nothing invisible. Else two would look the same."""
+    return unicodedata.normalize("NFC", " ".join(text.translate(INVISIBLE).split()))

@@ -123,10 +123,12 @@ def compare(
         raise HeadError(
             f"{predictions} has {scores.shape[1]} tags and {groundtruth} has {true.shape[1]}: these are not the same"
         )
+    if not np.isin(true, (0, 1)).all():
+        raise HeadError(f"{groundtruth}: holds values other than 0 and 1; the predictions come first, then the truth")
     names = predicted.tags or truth.tags or tuple(f"tag {k}" for k in range(scores.shape[1]))
     if len(names) != scores.shape[1]:
         raise HeadError(f"{predictions} has {scores.shape[1]} columns, and there are {len(names)} tags")
-    return score(names, true > 0.5, scores, (len(predicted.values) - len(pairs), len(truth.values) - len(pairs)))
+    return score(names, true == 1, scores, (len(predicted.values) - len(pairs), len(truth.values) - len(pairs)))
 
 
 def score(tags: Sequence[str], true: NDArray[np.bool_], scores: Values, unmatched: tuple[int, int] = (0, 0)) -> Scores:
@@ -218,7 +220,7 @@ def read_rows(path: Path, tags: tuple[str, ...] | None = None) -> Rows:
                 raise HeadError(f"{path}: {why}; expected what `streamtag file --taggram` writes")
             return _read_npz(path)
         text, _ = read_text(path)
-        first = text.partition("\n")[0]
+        first = text.lstrip().partition("\n")[0]
         if "\t" in first and first.rstrip().endswith("]"):
             return _read_lists(path, text)
         return _read_table(path, tags)
@@ -233,9 +235,16 @@ def _read_npz(path: Path) -> Rows:
         missing = {"taggram", "file_index", "files", "tags"} - set(file)
         if missing:
             raise HeadError(f"{path}: no {', '.join(sorted(missing))} in it; `streamtag file --taggram` writes them")
-        taggram, owner = file["taggram"].astype(np.float64), file["file_index"]
-        values = {str(name): taggram[owner == i].mean(axis=0) for i, name in enumerate(file["files"])}
-        return Rows(values, tuple(map(str, file["tags"])))
+        taggram, owner, names, tags = (file[key] for key in ("taggram", "file_index", "files", "tags"))
+        fits = (
+            taggram.dtype.kind in "fiu"
+            and tags.ndim == names.ndim == 1
+            and taggram.shape == (*owner.shape, *tags.shape)
+        )
+        if not fits or set(owner.tolist()) != set(range(len(names))):
+            raise HeadError(f"{path}: its arrays do not fit each other; `streamtag file --taggram` writes them anew")
+        values = {str(name): taggram[owner == i].mean(axis=0, dtype=np.float64) for i, name in enumerate(names)}
+        return Rows(values, tuple(map(str, tags)))
 
 
 def _read_lists(path: Path, text: str) -> Rows:
@@ -245,10 +254,13 @@ def _read_lists(path: Path, text: str) -> Rows:
         if not line.strip():
             continue
         name, _, items = line.partition("\t")
+        name = name.strip()
         try:
-            values[name.strip()] = np.array(json.loads(items), float)
-        except ValueError as error:
+            scores = np.array(json.loads(items), float)
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise HeadError(f"{path}: line {number} is not id TAB list of numbers: {line[:60]!r}") from error
+        if values.setdefault(name, scores) is not scores:
+            raise HeadError(f"{path}: line {number}: {name} is there twice")
     if len({value.shape for value in values.values()}) > 1:
         raise HeadError(f"{path}: its lists are not all of one length")
     return Rows(values, None)
@@ -265,7 +277,7 @@ def _read_table(path: Path, tags: tuple[str, ...] | None) -> Rows:
     label_at = next((lowered.index(name) for name in LABEL_COLUMNS if name in lowered), None)
     if label_at is not None:
         return _of_labels(path, body, name_at, label_at, len(head), tags)
-    columns = [i for i in range(len(head)) if i != name_at]
+    columns = [i for i, name in enumerate(lowered) if i != name_at and name not in ("", *ID_COLUMNS)]
     values: dict[str, Values] = {}
     for row in body:
         if len(row.cells) != len(head):

@@ -16,17 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from streamtag._system.places import user_cache
 from streamtag.decoding.decode import open_audio
 from streamtag.decoding.regular import unopenable
 from streamtag.dsp.params import PATCH_FRAMES
 from streamtag.errors import AudioFileError, StreamtagError
+from streamtag.heads.file import arrays_sha256
 from streamtag.inference.base import Features, Predictor, feature_sizes
 from streamtag.inference.factory import make_predictor
 from streamtag.inference.networks.specs import ModelSpec, check_window, find_spec
-from streamtag.inference.networks.weights import weights_sha256
+from streamtag.inference.networks.weights import save_whole, weights_sha256
 from streamtag.learn.copies import Fingerprint, same_sounds
 from streamtag.learn.progress import progress
 from streamtag.melstream import MelStream
@@ -184,13 +184,16 @@ class FeatureCache:
         return cls(None if folder is None else folder / "features")
 
     def get(self, key: str, sizes: dict[str, int]) -> tuple[Features, Sound] | None:
-        """What was kept under a key; None for nothing, or for something that is not it."""
+        """What was kept under a key; None for nothing, or for something that is not it, or not as it was written."""
         if self.folder is None:
             return None
         try:
             with safe_open(self.folder / f"{key}.safetensors", framework="np") as file:
                 kept: Features = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - is no dict
-                about = json.loads((file.metadata() or {})["sound"])
+                metadata = file.metadata() or {}
+                if metadata["sha256"] != arrays_sha256(key + metadata["sound"], kept):
+                    return None
+                about = json.loads(metadata["sound"])
                 sound = Sound(about["sha256"], kept.pop(OUTLINE), about["nothing"], tuple(about["notes"]))
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             return None
@@ -201,15 +204,15 @@ class FeatureCache:
         """Keep features; where that is not possible, they are computed again the next time."""
         if self.folder is None:
             return
-        partial = self.folder / f"{key}.{os.getpid()}.{threading.get_ident()}.partial"
+        about = json.dumps({"sha256": sound.sha256, "nothing": sound.nothing, "notes": sound.notes})
+        arrays = {**features, OUTLINE: sound.outline}
         with suppress(OSError, SafetensorError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                about = {"sha256": sound.sha256, "nothing": sound.nothing, "notes": sound.notes}
-                save_file({**features, OUTLINE: sound.outline}, partial, {"sound": json.dumps(about)})
-                partial.replace(self.folder / f"{key}.safetensors")
-            finally:
-                partial.unlink(missing_ok=True)
+            save_whole(
+                arrays,
+                self.folder / f"{key}.safetensors",
+                {"sound": about, "sha256": arrays_sha256(key + about, arrays)},
+            )
 
 
 def content_sha256(path: Path, check: Callable[[], None] = lambda: None) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,6 +118,11 @@ def test_a_name_that_could_be_two_files_is_refused(tmp_path: Path) -> None:
         ("a\t[0.5, x]\n", "a\t[1, 0]\n", "line 1"),
         ("a\t[0.5, NaN]\nb\t[0.5, 0]\n", "a\t[1, 0]\nb\t[0, 1]\n", "NaN"),
         ("a\t[0.5, 0.1]\n", "a\t[1, 0, 1]\n", "not the same"),
+        ("a\t[0.5, 0.1]\na\t[0.1, 0.5]\n", "a\t[1, 0]\n", "line 2: a is there twice"),
+        ("\na\t[0.5, {}]\n", "a\t[1, 0]\n", "line 2 is not id TAB list"),
+        (f"a\t[1{'0' * 400}]\n", "a\t[1]\n", "line 1 is not id TAB list"),
+        ("path,rock\na,1\nb,0\n", "path,rock\na,0.7\nb,0.2\n", "t: holds values other than 0 and 1"),
+        ("path,rock\na,1\nb,0\n", "path,rock\na,nan\nb,1\n", "t: holds values other than 0 and 1"),
         ("a\t[0.5, 0.1]\n", "a\t[1, 0]\n", "no tag"),
         ("path,rock\na,0.5\n", "path,label\na,drum\n", "drum"),
         ("path,rock\na,much\n", "path,label\na,rock\n", "much"),
@@ -129,6 +135,15 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path, predictions: str, tru
     (tmp_path / "t").write_text(truth)
     with pytest.raises(HeadError, match=message):
         compare(tmp_path / "p", tmp_path / "t")
+
+
+def test_magnatagatunes_own_table_is_a_truth(tmp_path: Path) -> None:
+    rows = "".join(f'"{n}"\t{row[0]:d}\t{row[1]:d}\t"f/{n}.mp3"\n' for n, row in enumerate(TRUE))
+    (tmp_path / "annotations_final.csv").write_text(f'"clip_id"\t"rock"\t"piano"\t"mp3_path"\n{rows}')
+    predicted = table(tmp_path / "p.csv", [f"f/{n}.mp3" for n in range(40)], SCORES[:, :2], TAGS[:2])
+    scores = compare(predicted, tmp_path / "annotations_final.csv")
+    assert scores.files == 40
+    assert scores.roc_auc == pytest.approx(roc_auc_score(TRUE[:, :2], SCORES[:, :2]))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
@@ -212,5 +227,24 @@ def test_an_npz_of_something_else_is_refused(tmp_path: Path) -> None:
     for name in "pqr":
         with pytest.raises(HeadError, match=rf"{name}\.npz"):
             compare(tmp_path / f"{name}.npz", tmp_path / "t.csv")
+    right: dict[str, Any] = {
+        "taggram": np.zeros((2, 1)),
+        "file_index": np.arange(2),
+        "files": ["a", "b"],
+        "tags": ["rock"],
+    }
+    np.savez(tmp_path / "s.npz", **right)
+    with pytest.raises(HeadError, match="no tag"):
+        compare(tmp_path / "s.npz", tmp_path / "t.csv")
+    for wrong in (
+        {"taggram": np.zeros(2)},
+        {"files": "a"},
+        {"tags": "rock"},
+        {"file_index": [0, 0]},
+        {"tags": ["x", "y"]},
+    ):
+        np.savez(tmp_path / "s.npz", **(right | wrong))
+        with pytest.raises(HeadError, match=r"s\.npz: its arrays do not fit each other"):
+            compare(tmp_path / "s.npz", tmp_path / "t.csv")
     with pytest.raises(HeadError, match="nowhere"):
         compare(tmp_path / "nowhere", tmp_path / "t.csv")

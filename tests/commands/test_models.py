@@ -169,6 +169,15 @@ def test_damaged_weights_are_named_with_the_reason(damage: str, models: Path, so
     assert shown.stdout.count("licence:") == 3, "the others are listed as ever"
 
 
+def test_weights_that_do_not_say_what_they_are_of_are_refused(models: Path) -> None:
+    path, good = models / "MTT_musicnn.safetensors", installed_weights("MTT_musicnn").read_bytes()
+    for key in (b"licence", b"source_sha256", b"tensors_sha256"):
+        path.write_bytes(good.replace(b'"' + key + b'"', b'"' + key[:-1] + b'x"', 1))
+        shown = run_cli("models")
+        assert shown.status == 0
+        assert f"damaged: {path}: does not say its {key.decode()}" in shown.stdout
+
+
 def test_safetensors_that_are_not_ours_are_refused(models: Path, sound: Path) -> None:
     path = models / "MTT_musicnn.safetensors"
     save_file({"a": np.zeros(3, np.float32)}, path)
@@ -281,7 +290,7 @@ def refused(path: Path, *options: str) -> str:
 def test_what_is_no_checkpoint_is_refused(models: Path, tmp_path: Path, sound: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert f"{tmp_path / 'missing'}: no such file or folder" in refused(tmp_path / "missing")
+    assert f"{tmp_path / 'missing'}: no such file; expected" in refused(tmp_path / "missing")
     assert f"{sound}: neither a folder nor a readable wheel" in refused(sound)
     assert f"{empty}: no checkpoint of MTT_musicnn, MSD_musicnn" in refused(empty)
     assert "no checkpoint of MTT_vgg in it" in refused(empty, "--model", "MTT_vgg")
@@ -290,6 +299,12 @@ def test_what_is_no_checkpoint_is_refused(models: Path, tmp_path: Path, sound: P
         file.writestr("other/__init__.py", "")
     assert f"{wheel}: no checkpoint" in refused(wheel)
     half = wheel.read_bytes()
+    entry = half.find(b"PK\1\2")
+    for offset, local, value in ((8, 6, 1), (10, 8, 99)):  # encrypted; packed in a way that nobody knows
+        other = bytearray(half)
+        other[entry + offset] = other[local] = value
+        wheel.write_bytes(bytes(other).replace(b"other/__init__.py", b"MTT_vgg/.index\0\0\0"))
+        assert f"{wheel}: neither a folder nor a readable wheel" in refused(wheel)
     wheel.write_bytes(half[: len(half) // 2])
     assert f"{wheel}: neither a folder nor a readable wheel" in refused(wheel)
     assert run_cli("models", "import", empty, "--model", "VGG").status == 2

@@ -31,7 +31,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import streamtag
 from streamtag.errors import HeadError
 from streamtag.heads import file as headfile
-from streamtag.heads.file import load_head, write_head
+from streamtag.heads.file import check_names, load_head, write_head
 from streamtag.inference.networks.weights import find_weights
 from streamtag.learn.estimator import CLASSIFIERS, HIDDEN, NEIGHBOURS, PLATT_C, Classifier, Head, one_thread
 from streamtag.learn.splits import can_be_left_out, folds
@@ -307,7 +307,7 @@ def forged(saved: Path, **changes: Any) -> Path:
     text = changes.get("text", json.dumps(about))
     arrays.pop("text", None)
     path = saved.with_name("forged.head")
-    metadata = {"format": headfile.FORMAT, "head": text, "sha256": headfile._sha256(text, arrays)}
+    metadata = {"format": headfile.FORMAT, "head": text, "sha256": headfile.arrays_sha256(text, arrays)}
     save_file(arrays, path, metadata)
     return path
 
@@ -362,6 +362,13 @@ def test_the_forger_of_these_tests_makes_heads_that_load(saved: Path) -> None:
 def test_a_forged_head_is_refused_with_a_message(saved: Path, changes: dict[str, object]) -> None:
     with pytest.raises(HeadError, match=r"forged\.head"):
         load_head(forged(saved, **changes))
+
+
+def test_words_and_emoji_that_need_joiners_are_names() -> None:
+    check_names("\u0645\u0648\u0633\u06cc\u0642\u06cc\u200c\u0647\u0627", ("\U0001f469\u200d\U0001f3a4", "none"))
+    for nothing in ("\u200c", "a\u200b", "a\nb"):
+        with pytest.raises(HeadError, match="printable"):
+            check_names("name", (nothing, "none"))
 
 
 def test_a_head_that_could_not_be_read_is_not_written(tmp_path: Path) -> None:

@@ -146,11 +146,21 @@ def test_a_damaged_cache_is_not_believed(tmp_path: Path, clips: Path) -> None:
     assert isinstance(before, FileFeatures)
     assert cache.folder is not None
     (kept,) = cache.folder.iterdir()
-    for damage in (b"", kept.read_bytes()[:1000]):
+    good, sizes = kept.read_bytes(), {name: value.shape[1] for name, value in before.features.items()}
+    numbers, words = bytearray(good), bytearray(good)
+    numbers[-100] ^= 1
+    words[good.index(before.sound.sha256.encode())] ^= 1
+    for damage in (b"", good[:1000], numbers, words):
         kept.write_bytes(damage)
         (after,) = extract([first], Extraction(), cache)
         assert isinstance(after, FileFeatures)
-        np.testing.assert_allclose(after.features["taggram"], before.features["taggram"], atol=1e-6)
+        assert after.sound.sha256 == before.sound.sha256
+        assert (after.sound.outline == before.sound.outline).all()
+        for name in before.features:
+            np.testing.assert_allclose(after.features[name], before.features[name], atol=1e-6)
+        assert cache.get(kept.stem, sizes) is not None, "it is written anew"
+    kept.rename(kept.with_stem("0" * 64))
+    assert cache.get("0" * 64, sizes) is None, "another file's"
 
 
 # --- the figures --------------------------------------------------------------------------------------------------

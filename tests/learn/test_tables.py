@@ -55,6 +55,43 @@ def test_separators_encodings_and_ends_of_lines(tmp_path: Path, text: str, end: 
     assert (second.path, second.labels, second.group) == (tmp_path / "b.wav", ("none",), None)
 
 
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        # MagnaTagATune's own
+        (
+            '"clip_id"\t"no voice"\t"singer"\t"mp3_path"\n"2"\t"0"\t"1"\t"f/a.mp3"\n"6"\t"1"\t"0"\t"f/b.mp3"\n',
+            [("singer",), ("no voice",)],
+        ),
+        (",filename,singer,loud\n0,a.wav,True,true\n1,b.wav,False,True\n", [("singer", "loud"), ("loud",)]),
+        ("path;singer;loud\na.wav;1.0;0.0\nb.wav;0.0;0.0\n", [("singer",), ()]),
+        ("path,labels\na.wav,['x', 'y']\nb.wav,['y']\n", [("x", "y"), ("y",)]),
+        ("path,labels\na.wav,['x' \"y\"]\nb.wav,['y']\n", [("x", "y"), ("y",)]),
+    ],
+)
+def test_columns_of_0_and_1_and_lists_as_others_write_them(
+    tmp_path: Path, text: str, labels: list[tuple[str, ...]]
+) -> None:
+    assert [clip.labels for clip in clips_of(tmp_path / "t.csv", text)] == labels
+
+
+def test_labels_that_look_the_same_are_the_same(tmp_path: Path) -> None:
+    same = ("caf\u00e9 noir", "cafe\u0301 noir", "caf\u00e9\u00a0noir", "\u200fcaf\u00e9 \n noir\ufeff")
+    rows = "".join(f'{number}.wav,"{label}"\n' for number, label in enumerate(same))
+    (tmp_path / "t.csv").write_text(f"path,label\n{rows}z.wav,none\n", encoding="utf-8")
+    assert read_labelled(tmp_path / "t.csv").labels == ("caf\u00e9 noir", "none")
+
+
+def test_a_file_with_another_label_on_another_line_is_told(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("path,label\na.wav,drop\na.wav,drop\nb.wav,none\na.wav,calm\n")
+    (note,) = read_labelled(table).notes
+    assert "line 5" in note
+    assert "a.wav" in note
+    table.write_text("path,label\na.wav,drop\na.wav,drop\nb.wav,none\n")
+    assert read_labelled(table).notes == ()
+
+
 def test_what_is_guessed_of_an_encoding_is_told(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_bytes("path,label\na.wav,drop\nb.wav,café\n".encode("cp1252"))

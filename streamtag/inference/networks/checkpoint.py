@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from streamtag.decoding.regular import unopenable
 from streamtag.errors import CheckpointError
 from streamtag.inference.networks.specs import SPECS, TEMPORAL_FRAMES, TIMBRAL_BANDS, ModelSpec
 from streamtag.inference.networks.weights import Tensors, write_weights
@@ -21,6 +24,8 @@ INDEX = ".index"
 DATA = ".data-00000-of-00001"
 READ_ERRORS = (ValueError, RuntimeError, IndexError)
 """What TensorFlow's reader raises, besides its own errors, for files that were cut or changed."""
+UNZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
+"""What zipfile raises for files that were cut or changed, encrypted, or packed in a way that it does not know."""
 BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
@@ -154,23 +159,30 @@ def _checkpoints(root: Path, only: str | None) -> Iterator[tuple[Path, str]]:
 @contextmanager
 def _unpacked(source: Path) -> Iterator[Path]:
     """The folder itself, or a temporary one with the checkpoints of a wheel."""
-    if source.is_dir():
+    if os.path.isdir(source):  # noqa: PTH112 - Path.is_dir raises for some names
         yield source
         return
-    if not source.is_file():
-        raise CheckpointError(f"{source}: no such file or folder")
-    try:
-        with zipfile.ZipFile(source) as wheel, tempfile.TemporaryDirectory() as folder:
-            for member in wheel.infolist():
-                parts = PurePosixPath(member.filename).parts
-                # only what a checkpoint consists of, and only under names we choose ourselves
-                if len(parts) >= 2 and parts[-2] in SPECS and parts[-1] in (INDEX, DATA):
-                    target = Path(folder) / parts[-2] / parts[-1]
-                    target.parent.mkdir(exist_ok=True)
-                    target.write_bytes(wheel.read(member))
-            yield Path(folder)
-    except zipfile.BadZipFile as error:
-        raise CheckpointError(f"{source}: neither a folder nor a readable wheel ({error})") from error
+    if (why := unopenable(source)) is not None:
+        raise CheckpointError(
+            f"{source}: {why}; expected a checkpoint's folder, a folder of them, or the musicnn wheel"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            _unpack(source, Path(folder))
+        except UNZIP_ERRORS as error:
+            raise CheckpointError(f"{source}: neither a folder nor a readable wheel ({error})") from error
+        yield Path(folder)
+
+
+def _unpack(source: Path, folder: Path) -> None:
+    with zipfile.ZipFile(source) as wheel:
+        for member in wheel.infolist():
+            parts = PurePosixPath(member.filename).parts
+            # only what a checkpoint consists of, and only under names we choose ourselves
+            if len(parts) >= 2 and parts[-2] in SPECS and parts[-1] in (INDEX, DATA):
+                target = folder / parts[-2] / parts[-1]
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(wheel.read(member))
 
 
 def _sha256(path: Path) -> str:

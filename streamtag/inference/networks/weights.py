@@ -11,7 +11,9 @@ import hashlib
 import json
 import os
 import struct
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -23,10 +25,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from streamtag._system.places import user_data
-from streamtag.errors import WeightsDamagedError, WeightsMissingError
+from streamtag.errors import ModelError, WeightsDamagedError, WeightsMissingError
 from streamtag.inference.networks.specs import SPECS, ModelSpec, find_spec
 
 FORMAT = "streamtag-weights-1"
+NEEDED = {"model", "source", "source_sha256", "licence", "tensors_sha256"}
+"""Of the metadata, what others rely on."""
 Tensors = dict[str, NDArray[np.float32]]
 
 
@@ -149,6 +153,8 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise WeightsDamagedError(
             f"{path}: a safetensors file, but not streamtag's ({FORMAT}); import or install it again"
         )
+    if lacking := NEEDED - metadata.keys():
+        raise WeightsDamagedError(f"{path}: does not say its {', '.join(sorted(lacking))}; import or install it again")
     return metadata
 
 
@@ -187,6 +193,11 @@ def write_weights(folder: Path, spec: ModelSpec, tensors: Tensors, origin: Mappi
     -------
     Path
         The file that was written.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be written.
     """
     architecture: dict[str, Any] = {
         "family": spec.family,
@@ -205,17 +216,33 @@ def write_weights(folder: Path, spec: ModelSpec, tensors: Tensors, origin: Mappi
         "tensors_sha256": tensors_sha256(tensors),
         **origin,
     }
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{spec.name}.safetensors"
-    # written beside and renamed, so that a crash or a full disk leaves no half file under the real name
-    partial = path.with_suffix(".partial")
     try:
-        save_file(tensors, partial, metadata)
-        partial.chmod(0o644)  # safetensors makes it readable for its owner only
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_whole(tensors, path, metadata)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
     return path
+
+
+def save_whole(arrays: Mapping[str, NDArray[Any]], path: Path, metadata: Mapping[str, str]) -> None:
+    """Write safetensors beside, and rename: a crash or a full disk leaves no half file under the real name.
+
+    Raises
+    ------
+    OSError, SafetensorError
+        If it cannot be written.
+    """
+    target = Path(os.path.realpath(path))  # what a link leads to, not the link
+    # nobody else's name, and short enough for any
+    partial = target.with_name(f".streamtag-{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        save_file(dict(arrays), partial, dict(metadata))
+        partial.chmod(0o644)  # safetensors makes it readable for its owner only
+        partial.replace(target)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def tensors_sha256(tensors: Mapping[str, NDArray[np.float32]]) -> str:
