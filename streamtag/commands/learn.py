@@ -67,7 +67,7 @@ def learn(
     pca: Annotated[int, typer.Option(help="Units kept by PCA, if there are files enough; 0: no PCA.", min=0)] = 128,
     c: Annotated[float, typer.Option("--C", help="Inverse regularisation of svm, linear-svm, logistic.")] = 1.0,
     folds: Annotated[int, typer.Option(help="Parts of the files left out in turn.", min=2)] = 5,
-    seed: Annotated[int, typer.Option(help="Of all that is random.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of all that is random.", min=0, max=2**32 - 1)] = 0,
     window: Window = 3.0,
     hop: Hop = 1.0,
     report: Annotated[Path | None, typer.Option(help="Write the figures as a page, too.", metavar="FILE.html")] = None,

@@ -183,9 +183,10 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn
     def _learned(self, X: Array, targets: NDArray[np.bool_]) -> dict[str, Array]:  # noqa: N803
         """Fit scikit-learn's estimators and take their arrays out."""
         turn = make_pipeline(*self._steps(X))
-        z = turn.fit_transform(X)  # as a pipeline fits: after other rounding, an iterative solver goes another way
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", "invalid value", RuntimeWarning)  # PCA's shares of a spread that is 0
+            z = turn.fit_transform(X)  # as a pipeline fits: after other rounding, an iterative solver goes another way
             return _projection(turn, X.shape[1]) | self._classifier_arrays(z, targets)
 
     def _steps(self, X: Array) -> list[Any]:  # noqa: N803

@@ -150,6 +150,12 @@ def test_one_class_alone_is_refused() -> None:
         Head().fit(blobs()[0], np.ones(60))
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_same_row_with_both_classes_is_learned_in_silence() -> None:
+    head = Head("svm").fit(np.ones((2, 6)), [0, 1])
+    assert head.predict_proba(np.ones((1, 6))) == pytest.approx(np.full((1, 2), 0.5), abs=0.01)
+
+
 def test_an_unknown_classifier_and_groups_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="forest"):
         Head("forest").fit(*blobs())  # type: ignore[arg-type] # refused is what no type checker would let pass

@@ -300,6 +300,7 @@ def test_a_stranger_artist_is_what_groups_test(clips: Path, tmp_path: Path) -> N
         (("CLIPS", "--out", "a.head", "--model", "MSD_vgg", "--window", "2"), 2, "3 s only"),
         (("CLIPS", "--out", "a.head", "--model", "MSD"), 2, "Did you mean"),
         (("CLIPS", "--out", "a.head", "--name", "a\nb"), 1, "printable"),
+        (("CLIPS", "--out", "a.head", "--seed", str(2**32)), 2, "less than or equal to"),
         (("CLIPS/drop", "--out", "a.head"), 1, "no folders"),
     ],
 )
