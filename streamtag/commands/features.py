@@ -65,6 +65,8 @@ def features(
         err.print(f"streamtag: {error}", style="red", markup=False)
     for note in notes_on(heard):
         err.print(f"note: {note}", markup=False)
+    if not heard:
+        raise StreamtagError(f"{to} is not written: none of {len(found)} files could be read")
     write_features(to, heard, extraction)
     patches = sum(len(file.features["taggram"]) for file in heard)
     out.print(f"written: {to} ({len(heard)} files, {patches} patches)", markup=False)

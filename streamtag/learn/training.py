@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from streamtag import __version__
 from streamtag._slugs import slug, slugs
+from streamtag._system.threads import apart
 from streamtag.errors import OptionError
 from streamtag.heads.file import check_names
 from streamtag.heads.head import Array, PlainHead, Statistic
@@ -172,7 +174,7 @@ def learn(
     tried: dict[str, tuple[tuple[str, ...], Figures]] = {}
     with progress(console, "testing", len(sets)) as steps, one_thread():
         for features in sets:
-            tested = left_out_figures(material, labelled.labels, features, options)
+            tested = apart(partial(left_out_figures, material, labelled.labels, features, options))
             if tested is not None:
                 tried["+".join(features)] = features, tested
             steps.advance()
@@ -182,7 +184,7 @@ def learn(
     else:
         best, known = sets[0], None
         notes.append("no file could be left out: how good this is cannot be said; give each class more files")
-    head = _head_of(material.patches(best), material, options)
+    head = apart(partial(_head_of, material.patches(best), material, options))
     calibrated = bool(head.calibrated_)
     if not calibrated:
         notes.append("too few files to calibrate all probabilities: take them as a rough guess")

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,6 +99,31 @@ def test_signals_end_it_cleanly_in_the_middle_of_a_file(
     assert done.message == ""
     assert not out.exists()
     assert not [path for path in tmp_path.rglob("*.partial")]
+
+
+def test_features_of_nothing_are_not_written_over_those_of_something(tmp_path: Path) -> None:
+    out = tmp_path / "a.npz"
+    out.write_bytes(b"of yesterday")
+    (tmp_path / "a.wav").touch()
+    done = run_cli("features", tmp_path / "a.wav", "--out", out)
+    assert done.status == 1
+    assert done.message.endswith(f"streamtag: {out} is not written: none of 1 files could be read")
+    assert out.read_bytes() == b"of yesterday"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_while_scikit_learn_is_at_work(
+    clips: Path, tmp_path: Path, start: Callable[..., Running], number: signal.Signals
+) -> None:
+    endless = ("--classifier", "linear-svm", "--C", "1e300", "--features", "penultimate")
+    running = start("learn", clips, "--out", tmp_path / "a.head", *endless, env={"STREAMTAG_CACHE": str(tmp_path)})
+    count = len(list(clips.rglob("*.flac")))
+    wait_until(lambda: len(list(tmp_path.rglob("*.safetensors"))) == count, "all files")
+    time.sleep(3)  # from the last file to the first fit
+    running.process.send_signal(number)
+    done = running.end(20)
+    assert (done.status, done.message) == (128 + number, "")
+    assert not (tmp_path / "a.head").exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
