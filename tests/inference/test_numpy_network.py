@@ -338,7 +338,7 @@ def test_the_big_models_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     spec = SPECS["MSD_musicnn_big"]
     weights = reshaped(load_weights("MSD_musicnn"), filters=spec.filters, units=spec.embedding_size)
-    write_weights(tmp_path, spec, weights.tensors, {})
+    write_weights(tmp_path, spec, weights.tensors, dict.fromkeys(("licence", "source", "source_sha256"), "none"))
     monkeypatch.setenv("STREAMTAG_MODELS", str(tmp_path))
     clip = GOLDEN / "clip16.flac"
     taggram, _, features = all_features(clip, spec.name, input_overlap=1)

@@ -104,11 +104,17 @@ class Running:
         return Outcome(status, "".join(self.lines), "".join(self.errors))
 
 
-WITH_SIGNALS = (
-    "import os, signal, sys; ends = (signal.SIGINT, getattr(signal, 'SIGHUP', signal.SIGINT)); "
-    "[signal.signal(number, signal.SIG_DFL) for number in ends]; "
-    "os.execv(sys.argv[1], sys.argv[1:])"
-)
+WITH_SIGNALS = """
+import os, signal, sys
+names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU", "SIGUSR1", "SIGUSR2", "SIGALRM")
+ends = [getattr(signal, name) for name in names if hasattr(signal, name)]
+for number in ends:
+    signal.signal(number, signal.SIG_DFL)
+if hasattr(signal, "pthread_sigmask"):
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Runs its arguments with signals as a shell on a terminal would, whatever the runner of the tests does with them."""
 
 
 @dataclass
