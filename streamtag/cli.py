@@ -78,6 +78,7 @@ def main() -> None:
             raise
         what = f"{type(error).__name__}: {error}"
         ours = StreamtagError(f"this should not happen: {what}. STREAMTAG_DEBUG=1 shows where; please report it")
-        status = _fail(error if plainly(error) else ours, EXIT_FAILED)
+        # a library that a signal has interrupted may raise anything
+        status = ended_by() or _fail(error if plainly(error) else ours, EXIT_FAILED)
     ignore_signals()
-    leave(ended_by() or status, at_once=ended_by() is not None)
+    leave(status or ended_by() or 0, at_once=ended_by() is not None)
