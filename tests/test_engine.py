@@ -368,6 +368,7 @@ def test_reset_lets_go_and_begins_with_silence(clock: Clock) -> None:
     assert_all_accounted(session)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(0.064, 0.016), (0.032, 0.32), (0.512, 0.064), (0.064, 1.0)])
 def test_a_new_hop_is_taken_on_and_every_window_accounted_for(before: float, after: float, clock: Clock) -> None:
     sink = Recorder()
@@ -1150,6 +1151,7 @@ def test_whatever_a_sink_raises_when_it_is_closed_the_session_ends(way: BaseExce
         session.wait(10)
 
 
+@pytest.mark.slow
 def test_a_session_that_nobody_holds_any_more_ends() -> None:
     log: list[str] = []
     source = ScriptedSource(log=log)

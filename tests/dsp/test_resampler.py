@@ -202,6 +202,7 @@ def test_an_output_needs_its_lookahead_and_no_more(rate):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [*RATES, 16000])
 @pytest.mark.parametrize("changed", [1000, 1777])
 def test_samples_beyond_the_lookahead_change_nothing(rate, changed):

@@ -361,6 +361,7 @@ assert not any(sys.modules[name] for name in blocked)
 """
 
 
+@pytest.mark.slow
 def test_needs_no_tensorflow() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TENSORFLOW, str(GOLDEN / "clip16.flac")],

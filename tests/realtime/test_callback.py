@@ -148,6 +148,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.kernels
 @given(
     steps=STEPS,
@@ -350,6 +351,7 @@ def test_the_ring_fills_while_python_is_held_and_only_with_the_native_callback(n
 ATOMIC = re.compile(r"(load|store) atomic i64.* (acquire|release), align 8")
 
 
+@pytest.mark.slow
 @compiled
 @pytest.mark.parametrize(
     ("kernel", "signature", "orders"),

@@ -344,6 +344,7 @@ def test_a_sound_system_that_hangs_is_said_to_and_what_has_not_begun_never_runs(
     assert ran == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_fork_of_a_process_that_uses_portaudio_is_told() -> None:
     code = """
@@ -572,6 +573,7 @@ def test_a_device_that_comes_back_as_another_is_found_by_its_name(
     np.testing.assert_array_equal(first.memory, before)
 
 
+@pytest.mark.slow
 def test_whatever_goes_wrong_in_recovery_is_told_and_tried_again(
     sound: Sound, record: Callable[..., DeviceSource]
 ) -> None:

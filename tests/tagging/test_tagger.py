@@ -106,6 +106,7 @@ def test_both_engines_say_the_same():
     assert np.ptp([frame.raw for frame in whole], axis=0).max() > 0.01  # the music changes, and is heard to
 
 
+@pytest.mark.slow
 @both_engines
 @pytest.mark.parametrize("centered", [True, False])
 def test_each_result_is_the_networks_verdict_on_its_patch(engine, centered):
@@ -610,6 +611,7 @@ def every_window(model):
     return {round(frame.time / 0.016): frame.raw for frame in Tagger(model, hop=0.016).push(music(9), 16_000)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["MSD_musicnn", "MSD_vgg"])
 @pytest.mark.parametrize(("before", "after"), [(0.064, 0.256), (0.512, 0.048), (0.256, 0.016), (0.128, 4.0)])
 def test_a_new_hop_counts_from_the_last_result(model, before, after):

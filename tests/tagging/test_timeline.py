@@ -158,6 +158,7 @@ def test_after_a_long_gap_all_is_as_after_so_much_silence(rate: int, samples_mor
             assert frame.level_dbfs == other.level_dbfs
 
 
+@pytest.mark.slow
 @few
 @given(first=st.integers(0, 3 * 16_000), gap=st.integers(16_001, 20 * 16_000), short=st.integers(0, 16_000))
 def test_long_and_short_gaps_in_a_row_are_their_sum(first: int, gap: int, short: int) -> None:
@@ -231,6 +232,7 @@ def test_a_window_of_the_sliding_engine_after_a_gap_is_that_after_silence() -> N
         np.testing.assert_allclose(frame.raw, other.raw, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @few
 @given(hop=st.sampled_from([1, 3, 20, 31, 150]), gap=st.floats(0.05, 40), before=st.integers(0, 40_000))
 def test_every_window_is_accounted_for_whatever_the_hop(hop: int, gap: float, before: int) -> None:

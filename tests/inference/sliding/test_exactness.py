@@ -110,6 +110,7 @@ def test_a_long_window(weights: Weights, prepared: Prepared) -> None:
     assert_close(judge(prepared, frames, 1500, 1), 0, naive.musicnn(weights.tensors, frames))
 
 
+@pytest.mark.slow
 def test_tensorflow_is_not_imported() -> None:
     program = (
         "import sys, numpy as np\n"

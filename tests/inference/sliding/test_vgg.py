@@ -346,6 +346,7 @@ def test_what_is_refused():
             prepare_vgg(Weights(weights.spec, tensors, weights.metadata, weights.path))
 
 
+@pytest.mark.slow
 def test_needs_no_tensorflow():
     program = (
         "import sys; import numpy as np; from streamtag.inference.factory import make_predictor;"
