@@ -16,7 +16,7 @@ from rich.console import Console
 import streamtag
 from streamtag.sinks.terminal import TerminalView
 
-WIDTH = 92
+WIDTH = 100
 SECONDS = 22.5
 
 

@@ -6,7 +6,8 @@ import os
 from typing import IO
 
 MUTE = frozenset({"dumb", "unknown"})
-_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " ")
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)], " ")
+"""C0, C1, ends of lines and paragraphs, and what turns the direction of writing (Unicode's bidirectional controls)."""
 
 
 def can_draw(stream: IO[str] | None) -> bool:

@@ -38,7 +38,7 @@ def heed_limits() -> None:
 def plainly(error: BaseException) -> str | None:
     """What is wrong with where or how this process runs; None for anything else."""
     text = str(error)
-    if isinstance(error, FileNotFoundError) and error.filename is None:  # `getcwd`, of whatever library
+    if isinstance(error, FileNotFoundError) and error.errno and error.filename is None:  # `getcwd`, of any library
         return "the working directory is gone: start it in another"
     if isinstance(error, MemoryError) or (isinstance(error, ImportError) and "failed to map" in text):
         return "out of memory"

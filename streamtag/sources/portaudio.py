@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from streamtag._system.terminal import on_one_line
 from streamtag.errors import DeviceError
 from streamtag.realtime import callback as realtime_callback
 from streamtag.ringbuffer import RingBuffer
 from streamtag.sources.names import Device
-from streamtag.sources.server import heard_through, of_one_line
+from streamtag.sources.server import heard_through
 
 Result = TypeVar("Result")
 
@@ -218,7 +219,7 @@ def shown(name: bytes) -> str:
         text = name.decode()
     except UnicodeDecodeError:  # drivers of Windows have names in the encoding of the country
         text = name.decode("mbcs" if sys.platform == "win32" else "utf-8", errors="replace")
-    return of_one_line(text)
+    return on_one_line(text).strip()
 
 
 @contextlib.contextmanager

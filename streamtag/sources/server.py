@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from streamtag._system.terminal import on_one_line
+
 ANSWER_SECONDS = 2.0
 """How long the server may take to answer: shorter than the end of a session waits."""
 MOST_CHANNELS = 32
@@ -55,11 +57,6 @@ def server_sources() -> list[ServerSource]:
     known = _pactl("info")
     described = None if known is None else _pactl("list", "sources")
     return [] if known is None or described is None else parsed(described, known)
-
-
-def of_one_line(text: str) -> str:
-    """A name as it can be shown: what is not to be seen in it becomes a blank."""
-    return "".join(char if char.isprintable() else " " for char in text).strip()
 
 
 def can_ask() -> bool:
@@ -108,7 +105,7 @@ def parsed(described: str, known: str) -> list[ServerSource]:
         name = fields.get("Name", "")
         if name and positions and rate.isdecimal():
             monitor = fields.get("Monitor of Sink", "n/a") != "n/a"
-            description = of_one_line(fields.get("Description", "")) or name
+            description = on_one_line(fields.get("Description", "")).strip() or name
             heard = default in (name, part.split("\n")[0].strip())
             found.append(ServerSource(name, description, server, positions, int(rate), monitor, heard))
     return found

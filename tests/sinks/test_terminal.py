@@ -216,12 +216,13 @@ def test_what_the_encoding_lacks_is_drawn_in_another_way(encoding: str, bar: str
 
 
 def test_names_cannot_steer_the_terminal() -> None:
-    evil = "a\nb\x1b[2Jc\x9b3J"
+    evil = "a\nb\x1b[2Jc\x9b3J\u202e"
     view_of = replace(INFO, source=evil, heads=(HeadInfo(evil, (evil,)),))
     head = make_head(evil, top=((evil, 0.5),))
     shown = drawn(make_frame(heads=(head,)), make_stats(trouble=evil), info=view_of)
     assert "a b [2Jc 3J" in shown
     assert "\x9b" not in shown
+    assert "\u202e" not in shown
     assert "\x1b[2J" not in shown
     lines = io.StringIO()
     TextLines(lines).frame(make_frame(heads=(head,)))
