@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from streamtag.decoding.kinds import LEAST, begins_at, kind_of
 from streamtag.decoding.part import Part, PartFile
 from streamtag.decoding.reader import ENDS_EARLY, RefusedError
+from streamtag.decoding.tags import BEGINNINGS
 
 MOST_CHUNKS = 1_000
 MOST_HOLLOW = 500
@@ -23,7 +24,6 @@ UNCODED = (1, 3, 0xFFFE)
 LEAST_SECONDS = 0.05
 LONGEST_PADDING = 1 << 26
 """After as many zeros nothing more is looked for."""
-_TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _may_end(file: PartFile, at: int, chunks: str) -> bool:
         return True
     file.seek(at)
     head = file.read(32)
-    if head.startswith(_TAGS):
+    if head.startswith(BEGINNINGS):
         return True
     if chunks:
         width = 8 if chunks == "<Q" else 2  # what a chunk's place is a multiple of

@@ -6,7 +6,7 @@ from streamtag.decoding.part import PartFile
 
 MOST_TAGS = 100
 ID3_HEAD = 10
-_WORDS = (b"TAG", b"LYRICSBEGIN", b"APETAGEX")
+BEGINNINGS = (b"ID3", b"TAG", b"LYRICSBEGIN", b"APETAGEX")
 
 
 def id3_length(head: bytes) -> int:
@@ -48,4 +48,4 @@ def tag_length(data: bytes) -> int:
     """
     if data.startswith(b"ID3") and len(data) >= ID3_HEAD:
         return id3_length(data)
-    return len(data) if data.startswith(_WORDS) or b"APETAGEX" in data else 0
+    return len(data) if data.startswith(BEGINNINGS) or b"APETAGEX" in data else 0
