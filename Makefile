@@ -23,7 +23,7 @@ test: $(VENV)/test-ready ## everything: linters, types, contracts, the whole sui
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernels
 
 quick: $(VENV)/test-ready check ## linters, types, contracts, and the tests that need no sound server and no TensorFlow
-	$(BIN)/python -m pytest -q -n 2 -m "not slow and not device and not tensorflow"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not device and not tensorflow"
 
 check: $(VENV)/test-ready
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 from .engine import Session as Session
 from .errors import AudioFileError as AudioFileError
+from .errors import CalibrationError as CalibrationError
 from .errors import DeviceError as DeviceError
 from .errors import FeedError as FeedError
 from .errors import HeadError as HeadError
@@ -39,6 +40,8 @@ from .sources.device import DeviceSource as DeviceSource
 from .sources.file import FileSource as FileSource
 from .sources.listing import devices as devices
 from .sources.names import Device as Device
+from .tagging.calibration import Calibration as Calibration
+from .tagging.calibration_file import load_calibration as load_calibration
 from .tagging.options import TaggingKeywords as TaggingKeywords
 from .tagging.options import TaggingOptions as TaggingOptions
 from .tagging.tagger import Tagger as Tagger

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import suppress
-
-from streamtag.commands.signals import Terminated, ignore_signals, install_signal_handlers, resend_lost_signals
 
 
 def _occupy_standard_descriptors() -> None:
@@ -21,6 +20,10 @@ def _occupy_standard_descriptors() -> None:
 
 def main() -> None:
     """Import the command line, which takes a moment, and run it."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there are better handlers: nothing has begun, so just end
+    from streamtag.commands.signals import Terminated, ignore_signals, install_signal_handlers, resend_lost_signals
+
     try:
         _occupy_standard_descriptors()
         install_signal_handlers()

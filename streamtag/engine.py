@@ -18,13 +18,15 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 
 from streamtag._system.threads import start_whole
 from streamtag.errors import StreamtagError
 from streamtag.osc.control import ControlPort
 from streamtag.results import Stats, TagFrame
+from streamtag.session.corrections import CORRECTED_SECONDS
 from streamtag.session.loop import Loop
 from streamtag.sinks.base import Sink, checked
 from streamtag.sources.base import Source
@@ -54,6 +56,8 @@ class Session:
         Receive every frame; opened and closed by the session.
     control : ControlPort or None
         A port where OSC messages steer the session; opened and closed by it.
+    save_heads : mapping of {str: path} or None
+        Where heads that were corrected (`correct`) are written, by name.
 
     Raises
     ------
@@ -62,13 +66,19 @@ class Session:
     """
 
     def __init__(
-        self, source: Source, tagger: Tagger, sinks: Sequence[Sink] = (), *, control: ControlPort | None = None
+        self,
+        source: Source,
+        tagger: Tagger,
+        sinks: Sequence[Sink] = (),
+        *,
+        control: ControlPort | None = None,
+        save_heads: Mapping[str, str | Path] | None = None,
     ) -> None:
         self.source = source
         self.tagger = tagger
         self.sinks = checked(sinks)
         self.control = control
-        self._loop = Loop(source, tagger, self.sinks, control)
+        self._loop = Loop(source, tagger, self.sinks, control, save_heads)
         self._thread = threading.Thread(target=self._loop.run, name="streamtag-engine", daemon=True)
         self._process = os.getpid()
         self._started = False
@@ -191,15 +201,45 @@ class Session:
         """
         self._loop.requests.set_top(count)
 
-    def set_threshold(self, score: float) -> None:
-        """Change the score at which a tag switches on.
+    def set_threshold(self, threshold: float | str) -> None:
+        """Change the score, or the place on its own scale (``95%``), at which one of the model's tags switches on.
+
+        Raises
+        ------
+        OptionError
+            Out of range; a percentage where there is no calibration.
+        """
+        self._loop.requests.set_threshold(threshold)
+
+    def set_head_threshold(self, score: float) -> None:
+        """Change the probability at which a class of your own tags switches on.
 
         Raises
         ------
         OptionError
             0 or less, or more than 1.
         """
-        self._loop.requests.set_threshold(score)
+        self._loop.requests.set_head_threshold(score)
+
+    def correct(self, label: str, seconds: float = CORRECTED_SECONDS) -> None:
+        """Say what was heard in the last seconds: the head learns again in the background, and then goes on with it.
+
+        Windows count of which at least half lies in these seconds, and the newest. What the head says changes after
+        some seconds, between two results; `stats.corrections` counts, and `stats.warnings` say what was wrong.
+
+        Parameters
+        ----------
+        label : str
+            A class of a head, or how OSC addresses have it; ``HEAD/LABEL`` where several heads have it.
+        seconds : float
+            How much of what was heard, at most 10.
+
+        Raises
+        ------
+        OptionError
+            No such class, no such time; nothing was heard in it; a head without examples, as those of streamtag 0.1.
+        """
+        self._loop.requests.correct(label, seconds)
 
     # --- what it tells --------------------------------------------------------------------------------------------
 
@@ -217,6 +257,16 @@ class Session:
     def requests_waiting(self) -> bool:
         """Whether anything that was asked for (`set_hop` ...) is still to be carried out."""
         return self._loop.requests.waiting
+
+    @property
+    def corrections_waiting(self) -> int:
+        """How many corrections (`correct`) are still to be learned; at the end, how many were given up."""
+        return self._loop.requests.corrections.waiting
+
+    @property
+    def save_heads(self) -> Mapping[str, Path]:
+        """Where heads that were corrected are written, by name."""
+        return self._loop.requests.corrections.save
 
     @property
     def listening(self) -> int:

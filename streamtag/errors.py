@@ -9,6 +9,7 @@ StreamtagError
 │   ├── WeightsDamagedError  a weights file that does not read, or does not fit
 │   └── CheckpointError    a published checkpoint that cannot be imported
 ├── HeadError              a head that cannot be read, does not fit, or cannot be learned from what was given
+├── CalibrationError       a calibration that cannot be read or written, or does not fit
 ├── AudioFileError         a file that cannot be read as sound
 │   └── TooShortError      shorter than one patch, and asked not to repeat it
 ├── DeviceError            no device, no sound system, or a device that failed
@@ -69,6 +70,10 @@ class CheckpointError(ModelError):
 
 class HeadError(StreamtagError):
     """A head (your own tags) that cannot be read, does not fit the model, or cannot be learned from what was given."""
+
+
+class CalibrationError(StreamtagError):
+    """A calibration that cannot be read or written, does not fit the model, or cannot be made from what was given."""
 
 
 class AudioFileError(StreamtagError):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamtag.dsp.leveller import Leveller
 from streamtag.dsp.params import HOP_LENGTH, MAX_CHANNELS, N_FFT, N_MELS, SAMPLE_RATE
 from streamtag.dsp.resampler import Resampler, to_float32
 from streamtag.dsp.samples import as_array, whole_rate
@@ -32,11 +33,14 @@ class Frames(NamedTuple):
     logmel : ndarray of float32, shape (n, 96)
         Log-mel bands of each frame.
     power : ndarray of float32, shape (n,)
-        Mean square of the newest 256 samples (16 kHz) of each frame.
+        Mean square of the newest 256 samples (16 kHz) of each frame, before any gain.
+    gain : ndarray of float64, shape (n,)
+        What the power of each frame was multiplied by before the logarithm; 1 without a `Leveller`.
     """
 
     logmel: NDArray[np.float32]
     power: NDArray[np.float32]
+    gain: NDArray[np.float64]
 
 
 def mel_filterbank() -> NDArray[np.float64]:
@@ -73,6 +77,9 @@ class MelStream:
     centered : bool
         False: frame k covers samples ``[256 k, 256 k + 512)`` at 16 kHz, as a live stream must. True: musicnn's offline
         frames: the signal is reflected by 256 samples at both ends, so that frame k is centred at ``256 k``.
+    leveller : Leveller or None
+        Brings the frames to the level that the models know; the caller's, who may go on with it in another stream.
+        None: the level stays as it is, as musicnn's does.
 
     Attributes
     ----------
@@ -91,12 +98,15 @@ class MelStream:
         A number of channels that cannot be used.
     """
 
-    def __init__(self, samplerate: float, channels: int = 1, *, centered: bool = False) -> None:
+    def __init__(
+        self, samplerate: float, channels: int = 1, *, centered: bool = False, leveller: Leveller | None = None
+    ) -> None:
         if not 1 <= channels <= MAX_CHANNELS:
             raise FeedError(f"{channels} channels: 1 to {MAX_CHANNELS} can be used")
         self.samplerate = whole_rate(samplerate)
         self.channels = channels
         self.centered = centered
+        self._leveller = leveller
         self._resampler = Resampler(self.samplerate)
         self._window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
         filters = mel_filterbank()
@@ -196,7 +206,11 @@ class MelStream:
             more = self._frames()
         else:
             more = self._take(self._last[-2 : -N_FFT // 2 - 2 : -1])
-        return Frames(*(np.concatenate(pair) for pair in zip(frames, more, strict=True)))
+        return Frames(
+            np.concatenate((frames.logmel, more.logmel)),
+            np.concatenate((frames.power, more.power)),
+            np.concatenate((frames.gain, more.gain)),
+        )
 
     def _take(self, y: NDArray[np.float32]) -> Frames:
         """Add 16 kHz samples and make the frames that are complete."""
@@ -213,13 +227,15 @@ class MelStream:
 
         count = max(0, (len(self._pending) - N_FFT) // HOP_LENGTH + 1) if self._started else 0
         logmel, power = np.empty((count, N_MELS), np.float32), np.empty(count, np.float32)
+        mean_squares(self._pending, N_FFT - HOP_LENGTH, HOP_LENGTH, power)
+        gain = np.ones(count) if self._leveller is None else self._leveller.gains(power)
         for start in range(0, count, BLOCK):
             size = min(BLOCK, count - start)
             windowed, spectra = self._windowed[:size], self._spectra[:size]
             window_frames(self._pending[start * HOP_LENGTH :], HOP_LENGTH, self._window, windowed)
             np.fft.rfft(windowed, out=spectra)
-            log_mel(spectra, self._first, self._offset, self._weights, logmel[start : start + size])
-        mean_squares(self._pending, N_FFT - HOP_LENGTH, HOP_LENGTH, power)
+            these = slice(start, start + size)
+            log_mel(spectra, self._first, self._offset, self._weights, gain[these], logmel[these])
         self._pending = self._pending[count * HOP_LENGTH :].copy()
         self.frames_out += count
-        return Frames(logmel, power)
+        return Frames(logmel, power, gain)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from streamtag.engine import Session
+from streamtag.heads.head import common_level
 from streamtag.osc.control import ControlPort
 from streamtag.sinks.base import Sink
 from streamtag.sources.opening import Input, open_source
-from streamtag.tagging.options import GATE_DBFS, TaggingKeywords, TaggingOptions, chosen
+from streamtag.tagging.options import TaggingKeywords, TaggingOptions, chosen, live_options
 from streamtag.tagging.tagger import Tagger
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ def open_session(
     callback: Callback = "auto",
     control: ControlPort | None = None,
     play: bool = False,
+    save_heads: Mapping[str, str | Path] | None = None,
 ) -> Session:
     """Open the source, then build the network: what is wrong with the input is reported at once.
 
@@ -47,6 +51,8 @@ def open_session(
         See `live`.
     play : bool
         See `live`.
+    save_heads : mapping of {str: path} or None
+        See `live`.
 
     Returns
     -------
@@ -58,9 +64,10 @@ def open_session(
     StreamtagError
         What cannot be used or opened; everything is then closed again.
     """
+    options = replace(options, level=options.level or common_level(options.heads) or "auto")
     source = open_source(input, channels=channels, loop=loop, callback=callback, play=play)
     try:
-        return Session(source, Tagger(options=options), sinks, control=control)
+        return Session(source, Tagger(options=options), sinks, control=control, save_heads=save_heads)
     except BaseException:
         source.stop()
         raise
@@ -76,6 +83,7 @@ def live(
     callback: Callback = "auto",
     control: ControlPort | None = None,
     play: bool = False,
+    save_heads: Mapping[str, str | Path] | None = None,
     options: TaggingOptions | None = None,
     **changes: Unpack[TaggingKeywords],
 ) -> Session:
@@ -100,10 +108,14 @@ def live(
         A port where OSC messages steer the session.
     play : bool
         Play a file or the demo on the default output as well.
+    save_heads : mapping of {str: path} or None
+        Where heads that were corrected (`Session.correct`) are written, by name.
     options : TaggingOptions or None
-        How to tag; None for the defaults with a gate of -60 dBFS.
+        How to tag; None for what serves live: the level brought to the models', scores that react, each tag's own
+        scale, tags at rest while no music is heard, a gate of -60 dBFS.
     **changes : TaggingKeywords
-        Single options by name, in place of those in `options` (see `TaggingOptions`).
+        Single options by name, in place of those in `options` (see `TaggingOptions`). Without `options`, ``smooth``
+        means plain smoothing; and ``level="off"`` leaves out what was measured at the models' level: scales and music.
 
     Returns
     -------
@@ -115,7 +127,15 @@ def live(
     StreamtagError
         What cannot be used or opened.
     """
-    given = chosen(model, options or TaggingOptions(gate=GATE_DBFS), changes)
+    given = chosen(model, options or live_options(changes), changes)
     return open_session(
-        given, input, sinks, channels=channels, loop=loop, callback=callback, control=control, play=play
+        given,
+        input,
+        sinks,
+        channels=channels,
+        loop=loop,
+        callback=callback,
+        control=control,
+        play=play,
+        save_heads=save_heads,
     )

@@ -117,7 +117,7 @@ class TagFrame(Value):
     on : frozenset of str
         The tags that are on now.
     embedding : ndarray of float32, shape (units,)
-        The layer before the tags. Not to be written to.
+        The layer before the tags, smoothed where that is asked for. Not to be written to.
     level_dbfs : float
         Level of the newest hop, RMS of the mono mix, 0 dBFS = full scale; -120 for silence.
     captured : float or None
@@ -131,6 +131,22 @@ class TagFrame(Value):
     gated : bool
         Whether the network was at rest, because of silence or because the input is gone. `raw` and `embedding` are then
         zeros, and `scores` are falling to 0.
+    calibrated : ndarray of float32, shape (tags,), or None
+        The rolling scores, each on its tag's own scale: 0.5 is usual in music, 0.95 rare (see `Calibration`). None
+        without a calibration. Not to be written to.
+    music : float or None
+        How likely it is that what is heard is music, 0..1, smoothed; None where it is not asked (option `music`).
+    gain_db : float or None
+        What the newest frame was raised by, in dB, to be at the level that the models know; None where the level stays
+        as it is (option `level`), and where no window was heard.
+    change : float or None
+        How likely it is that the music has changed within about the last second, 0..1; None where nobody listens for it
+        (option `react`), and at rest.
+    section : float or None
+        Where a new section of the music is found: how many seconds ago it began.
+    xyz : tuple of float or None
+        The embedding as three coordinates, each -1..1, which glide and mean the same every night (see `Coordinates`);
+        None where the model has none.
     """
 
     index: int
@@ -147,6 +163,12 @@ class TagFrame(Value):
     predicted: float | None = None
     heads: tuple[HeadFrame, ...] = ()
     gated: bool = False
+    gain_db: float | None = None
+    calibrated: NDArray[np.float32] | None = None
+    music: float | None = None
+    change: float | None = None
+    section: float | None = None
+    xyz: tuple[float, float, float] | None = None
 
     def __repr__(self) -> str:
         heads = "".join(f"; {head.name}: {shown(head.top)}" for head in self.heads)
@@ -271,6 +293,8 @@ class Stats(Value):
         Milliseconds from the capture of the newest sample to its tags being sent, of all hops predicted so far.
     added_p50, added_p99, added_p999 : float
         The same from that sample's arrival at streamtag: what streamtag itself adds, the sound system's buffers apart.
+    corrections : int
+        Times a head was corrected, has learned again, and played on.
     """
 
     state: State
@@ -307,6 +331,7 @@ class Stats(Value):
     added_p50: float
     added_p99: float
     added_p999: float
+    corrections: int = 0
 
     hops_rested = property(_renamed("Stats.hops_rested", "hops_gated"))
     resting = property(_renamed("Stats.resting", "gate_closed"))

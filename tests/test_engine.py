@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from pythonosc.udp_client import SimpleUDPClient
 
 import streamtag
-from streamtag.dsp.params import FRAME_SECONDS
+from streamtag.dsp.params import FRAME_SECONDS, LevelOption
 from streamtag.engine import Session
 from streamtag.errors import DeviceError, OptionError, SinkError, StreamtagError
 from streamtag.inference.networks.specs import SPECS
@@ -1269,14 +1269,15 @@ def test_a_fork_leaves_the_session_to_the_parent() -> None:
 # --- the real thing -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("level", [None, "off"])
 @pytest.mark.slow
-def test_live_tags_a_file_as_the_tagger_does(tmp_path: Path) -> None:
+def test_live_tags_a_file_as_the_tagger_does(tmp_path: Path, level: LevelOption | None) -> None:
     path = tmp_path / "short.wav"
     samples = SOUND[: round(3.3 * RATE)]
     soundfile.write(path, samples, RATE, subtype="FLOAT")
-    with streamtag.live("MTT_musicnn", input=str(path), top=3, smooth=0) as session:
+    with streamtag.live("MTT_musicnn", input=str(path), top=3, smooth=0, level=level, music="off") as session:
         frames = list(session)
-    expected = streamtag.Tagger("MTT_musicnn", top=3, smooth=0).push(samples, RATE)
+    expected = streamtag.Tagger("MTT_musicnn", top=3, smooth=0, level=level or "auto").push(samples, RATE)
     assert session.stats.hops == len(expected) - session.stats.hops_skipped
     by_index = {frame.index: frame for frame in expected}
     for frame in frames:

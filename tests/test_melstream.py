@@ -106,6 +106,7 @@ def test_is_librosas_melspectrogram(centered, gain):
     np.testing.assert_allclose(power_of(ours)[told], theirs[told], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("centered", [True, False])
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
 def test_is_the_reference_behind_the_reference_resampler(rate, centered):

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,6 +20,7 @@ from streamtag.errors import StreamtagError
 
 if TYPE_CHECKING:
     from streamtag.files.offline import FileTags
+    from streamtag.files.timeline import Span
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 SECONDS_BETWEEN_LINES = 5.0
@@ -54,7 +55,7 @@ def preparing(what: str, kernels: int = 0) -> Iterator[None]:
             yield
 
 
-def print_tags(name: str, tags: FileTags, model: str, top: int, format: str) -> None:
+def print_tags(name: str, tags: FileTags, model: str, top: int, format: str, *, timeline: bool = False) -> None:
     """What was heard in a file: a short table, or a JSON object on a line."""
     best = tags.top(top)
     if format == "json":
@@ -68,6 +69,10 @@ def print_tags(name: str, tags: FileTags, model: str, top: int, format: str) -> 
         }
         if tags.heads:
             line["heads"] = {name: [[tag, round(score, 4)] for tag, score in said] for name, said in tags.heads.items()}
+        if timeline:
+            from streamtag.files.timeline import span_as_json
+
+            line["timeline"] = [span_as_json(span) for span in tags.timeline]
         print(json.dumps(line), flush=True)
         return
     minutes, seconds = divmod(round(tags.seconds), 60)
@@ -78,9 +83,23 @@ def print_tags(name: str, tags: FileTags, model: str, top: int, format: str) -> 
         print(f"  {tag:{width}}  {score:.2f}  {'█' * round(score * 30)}")
     for name_of_head, said in tags.heads.items():
         print(f"  {name_of_head}: " + "  ".join(f"{tag} {score:.2f}" for tag, score in said[:top]))
+    if timeline:
+        _print_timeline(tags.timeline)
     for note in tags.notes:
         print(f"  note: {note}")
     print(flush=True)
+
+
+def _print_timeline(spans: Sequence[Span]) -> None:
+    from streamtag.files.timeline import clock
+
+    print("  timeline, as live says it:" + ("" if spans else " nothing"))
+    names = [span.tag if span.head is None else f"{span.head}: {span.tag}" for span in spans]
+    times = [(clock(span.start), clock(span.end)) for span in spans]
+    wide, wide_end = (max((len(pair[side]) for pair in times), default=0) for side in (0, 1))
+    width = max(map(len, names), default=0)
+    for name, (start, end), span in zip(names, times, spans, strict=True):
+        print(f"  {start:>{wide}} to {end:>{wide_end}}  {name:{width}}  {span.score:.2f}")
 
 
 def print_failure(name: str, error: StreamtagError, format: str) -> None:

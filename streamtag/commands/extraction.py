@@ -10,7 +10,7 @@ from streamtag._compile.cache import is_cached
 from streamtag._compile.progress import KERNELS
 from streamtag.commands.completion import complete_model
 from streamtag.commands.console import preparing
-from streamtag.dsp.params import frames_in, hop_frames
+from streamtag.dsp.params import LevelOption, frames_in, hop_frames
 from streamtag.inference.networks.specs import SPECS, check_window, find_spec
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ Window = Annotated[float, typer.Option(help="Seconds of a patch (vgg models: 3 o
 Hop = Annotated[float, typer.Option(help="Seconds from one patch to the next.", metavar="SECONDS")]
 
 
-def extraction_of(model: str, window: float, hop: float) -> Extraction:
-    """Which features of which patches."""
+def extraction_of(model: str, window: float, hop: float, level: LevelOption) -> Extraction:
+    """Which features of which patches, heard at which level."""
     spec = find_spec(model)
     frames = frames_in(window)
     check_window(spec, frames)
     from streamtag.learn import features
 
-    return features.Extraction(model, frames, hop_frames(hop))
+    return features.Extraction(model, frames, hop_frames(hop), level)
 
 
 def compile_first(extraction: Extraction) -> None:

@@ -20,6 +20,7 @@ from streamtag.commands.extraction import (
 )
 from streamtag.commands.options import all_named
 from streamtag.commands.signals import install_signal_handlers
+from streamtag.dsp.params import LevelOption
 from streamtag.errors import StreamtagError
 
 app = typer.Typer()
@@ -40,6 +41,10 @@ def features(
     model: Model = "MSD_musicnn",
     window: Window = 3.0,
     hop: Hop = 1.0,
+    level: Annotated[
+        LevelOption,
+        typer.Option(help="auto: bring files to the level that the models know, as `learn` does. off: as they are."),
+    ] = "off",
     jobs: Jobs = 0,
     no_cache: NoCache = False,
 ) -> None:
@@ -53,7 +58,7 @@ def features(
     from streamtag.learn.features import FileFeatures, extract, notes_on
 
     check_format(to)
-    extraction = extraction_of(model, window, hop)
+    extraction = extraction_of(model, window, hop, level)
     found = find_audio(paths)
     check_outputs([("--out", to)], found)
     install_signal_handlers()

@@ -19,8 +19,10 @@ from streamtag.commands.options import (
     finite,
     heads_and_model,
 )
+from streamtag.dsp.params import LevelOption
 from streamtag.errors import StreamtagError
 from streamtag.inference.networks.specs import find_spec
+from streamtag.tagging.options import HEAD_THRESHOLD, WINDOW_SECONDS, TaggingOptions
 
 app = typer.Typer()
 
@@ -28,6 +30,7 @@ app = typer.Typer()
 @app.command(
     epilog="Examples: [bold]streamtag file song.mp3 --save out.tags[/bold] · "
     "[bold]streamtag file ~/Music --format json > tags.jsonl[/bold] · "
+    "[bold]streamtag file set.flac --timeline --timeline-to set.svg[/bold] · "
     "[bold]streamtag file 'set/*.flac' --hop 0.5 --taggram set.npz --embeddings set-emb.npz[/bold]"
 )
 def file(
@@ -61,6 +64,33 @@ def file(
         Path | None, typer.Option(help="Write the embedding of every patch, as .npz.", metavar="FILE.npz")
     ] = None,
     head: Heads = None,
+    level: Annotated[
+        LevelOption | None,
+        typer.Option(
+            help="off: hear each file as it is, which gives the published numbers. auto: bring it to the level that "
+            "the models know. Default: as --head was learned, for the model's tags beside it, too; else off."
+        ),
+    ] = None,
+    timeline: Annotated[
+        bool,
+        typer.Option(
+            "--timeline",
+            help="Also say when which tag holds, as live would: with its reaction, thresholds and level, about one "
+            "second after the music.",
+        ),
+    ] = False,
+    timeline_to: Annotated[
+        Path | None,
+        typer.Option(help="Write that timeline: .csv, .json, or .svg, a picture.", metavar="FILE"),
+    ] = None,
+    smooth: Annotated[
+        float | None,
+        typer.Option(help="Of the timeline: as `live --smooth`. Default: as `live`.", metavar="SECONDS", min=0),
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="Of the timeline: as `live --threshold`.")] = 0.2,
+    head_threshold: Annotated[
+        float, typer.Option(help="Of the timeline: as `live --head-threshold`.")
+    ] = HEAD_THRESHOLD,
     format: Annotated[
         Literal["text", "json"], typer.Option(help="What to print: text, or a JSON object a line.")
     ] = "text",
@@ -78,8 +108,24 @@ def file(
     """
     from streamtag.files.batch import Batch, Geometry
 
-    heads, model = heads_and_model(head, model, FILE_MODEL, window)
+    heads, model = heads_and_model(head, model, FILE_MODEL, window, level)
+    if level is None and any(one.level == "auto" for one in heads):
+        err.print("note: files are heard at --level auto, as the head was learned; so are the model's own tags")
     spec = find_spec(model)
+    live: TaggingOptions | None = None
+    if timeline or timeline_to is not None:
+        live = TaggingOptions(
+            model=model,
+            window=window,
+            smooth=1.0 if smooth is None else smooth,
+            react="normal" if smooth is None else "off",
+            music="gate" if level != "off" and window == WINDOW_SECONDS else "off",
+            threshold=threshold,
+            head_threshold=head_threshold,
+            engine=engine,
+            heads=tuple(heads),
+            level=level,
+        )
     batch = Batch(
         spec,
         Geometry.chosen(spec, window, hop, overlap),
@@ -91,6 +137,9 @@ def file(
         taggram=taggram,
         embeddings=embeddings,
         heads=heads,
+        level=level,
+        timeline=live,
+        timeline_to=timeline_to,
     )
     with preparing(model, KERNELS[spec.family]):
         batch.prepare(paths)
@@ -104,7 +153,7 @@ def file(
                 if isinstance(result, StreamtagError):
                     print_failure(name, result, format)
                 else:
-                    print_tags(name, result, model, top, format)
+                    print_tags(name, result, model, top, format, timeline=timeline)
             except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
                 forget_stdout()
                 break
@@ -112,7 +161,7 @@ def file(
                 failed += 1
                 err.print(f"streamtag: cannot write to stdout: {error.strerror}", style="red", markup=False)
                 forget_stdout()
-                if not (save or taggram or embeddings):
+                if not (save or taggram or embeddings or timeline_to):
                     break
     finally:
         results.close()

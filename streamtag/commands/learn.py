@@ -22,6 +22,7 @@ from streamtag.commands.extraction import (
 )
 from streamtag.commands.options import named
 from streamtag.commands.signals import install_signal_handlers
+from streamtag.dsp.params import LevelOption
 from streamtag.errors import OptionError, StreamtagError
 
 app = typer.Typer()
@@ -52,7 +53,7 @@ def learn(
         str,
         typer.Option(
             help="taggram, penultimate, mean_pool, max_pool (vgg: taggram, pool5), several joined by +; "
-            "auto: the best by cross-validation.",
+            "auto: penultimate (vgg: pool5), unless another is clearly better live, by cross-validation.",
             metavar="NAMES",
         ),
     ] = "auto",
@@ -70,6 +71,13 @@ def learn(
     seed: Annotated[int, typer.Option(help="Of all that is random.", min=0, max=2**32 - 1)] = 0,
     window: Window = 3.0,
     hop: Hop = 1.0,
+    level: Annotated[
+        LevelOption,
+        typer.Option(
+            help="auto: bring files to the level that the models know, so that the head is right on quiet and loud "
+            "input. off: as they are. The head remembers, and plays as it was learned."
+        ),
+    ] = "auto",
     report: Annotated[Path | None, typer.Option(help="Write the figures as a page, too.", metavar="FILE.html")] = None,
     jobs: Jobs = 0,
     no_cache: NoCache = False,
@@ -86,8 +94,8 @@ def learn(
 
     if not 0 < c < math.inf:
         raise OptionError(f"--C {c:g}: expected a number above 0")
-    extraction = extraction_of(model, window, hop)
-    chosen_features(features, extraction.spec)
+    extraction = extraction_of(model, window, hop, level)
+    chosen_features(features, extraction.spec, classifier)
     labelled = read_labelled(data)
     check_outputs([("--out", to), ("--report", report)], [data, *(clip.path for clip in labelled.clips)])
     options = Options(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -15,16 +16,19 @@ from streamtag._system.terminal import can_draw
 from streamtag.commands.completion import complete_input
 from streamtag.commands.console import err, forget_stdout, note_stuck, preparing
 from streamtag.commands.jobs import stoppable
-from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model
+from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model, named
 from streamtag.commands.signals import Terminated, defer_signals, ended_by
+from streamtag.dsp.params import LevelOption
 from streamtag.errors import OptionError
 from streamtag.inference.networks.specs import find_spec
-from streamtag.tagging.options import GATE_DBFS, LIVE_MODEL, TaggingOptions
+from streamtag.tagging.options import GATE_DBFS, HEAD_THRESHOLD, LIVE_MODEL, MusicOption, ReactOption, TaggingOptions
 
 if TYPE_CHECKING:
     from streamtag.engine import Session
+    from streamtag.heads.head import PlainHead
     from streamtag.sinks.base import Sink, Wrapper
     from streamtag.sinks.terminal import TerminalView
+    from streamtag.tagging.calibration import Calibration
 
 LOOK_SECONDS = 0.05
 """How often a running session looks whether a signal has come."""
@@ -64,10 +68,32 @@ def live(
     ] = None,
     window: Window = 3.0,
     top: Annotated[int, typer.Option(help="How many tags to name.", min=1)] = 5,
+    react: Annotated[
+        ReactOption | None,
+        typer.Option(
+            help="How quickly scores follow. calm, normal, quick: where music changes they are half-way after about "
+            "1.0, 0.8, 0.7 s, and steady otherwise. off: plain smoothing (2.4 s). Default: normal; off with --smooth."
+        ),
+    ] = None,
     smooth: Annotated[
-        float, typer.Option(help="Time constant of the scores; 0 for none.", metavar="SECONDS", min=0)
-    ] = 1.0,
-    threshold: Annotated[float, typer.Option(help="Score at which a tag switches on, 0 to 1.")] = 0.2,
+        float | None,
+        typer.Option(
+            help="Time constant of plain smoothing; 0 for none. Default: 1.0, where --react is off.",
+            metavar="SECONDS",
+            min=0,
+        ),
+    ] = None,
+    threshold: Annotated[
+        str,
+        typer.Option(
+            help="Score at which one of the model's tags switches on, 0 to 1; or, with %, how rare that is to be on "
+            "the tag's own scale: 95% is reached one twentieth of the time in music at large.",
+            metavar="SCORE|PERCENT%",
+        ),
+    ] = "0.2",
+    head_threshold: Annotated[
+        float, typer.Option(help="Probability at which one of your own tags (--head) switches on, 0 to 1.")
+    ] = HEAD_THRESHOLD,
     engine: EngineOption = "auto",
     rate: Annotated[
         float,
@@ -78,6 +104,29 @@ def live(
         typer.Option(
             help="Level below which, after 1 s, the network rests and scores fall to 0; or `off`. Default: -60.",
             metavar="DBFS|off",
+        ),
+    ] = None,
+    level: Annotated[
+        LevelOption | None,
+        typer.Option(
+            help="auto: raise quiet input, and lower loud, to the level that the models know (-20 to +40 dB, a step "
+            "within 3 s). off: take it as it comes, which gives the published numbers. Default: as --head was learned; "
+            "else auto."
+        ),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            help="Each tag's own scale, sent beside the scores: a file that `streamtag calibrate` made; auto: the "
+            "one that ships with the model; off. Default: auto with --level auto.",
+            metavar="auto|off|FILE.cal",
+        ),
+    ] = None,
+    music: Annotated[
+        MusicOption | None,
+        typer.Option(
+            help="tell: also say how likely it is that music is heard, and no speech, applause or noise. gate: tags "
+            "rest, too, while that is unlikely. Default: gate with --level auto and windows of 3 s."
         ),
     ] = None,
     osc: Annotated[
@@ -92,7 +141,8 @@ def live(
         str | None,
         typer.Option(
             help="Hear commands over OSC on this port (PORT: from this machine only; HOST:PORT, for example "
-            "0.0.0.0:9001: from its networks): pause, resume, reset, hop, top, threshold. See docs/osc.md.",
+            "0.0.0.0:9001: from its networks): pause, resume, reset, hop, top, threshold, head/threshold, correct. "
+            "See docs/osc.md.",
             metavar="[HOST:]PORT",
         ),
     ] = None,
@@ -108,7 +158,26 @@ def live(
         typer.Option(help="Lines on stdout. On a terminal the default is a live view; else text."),
     ] = None,
     embeddings: Annotated[bool, typer.Option("--embeddings", help="Put the embedding into the JSON lines.")] = False,
+    embedding_smooth: Annotated[
+        float,
+        typer.Option(
+            help="Time constant of the embedding, for visuals; 0: as the network gives it. /streamtag/xyz, three "
+            "coordinates of it, is smoothed by as much, or by 1.",
+            metavar="SECONDS",
+            min=0,
+            callback=finite,
+        ),
+    ] = 0.0,
     head: Heads = None,
+    save_head: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Write the head there each time it was corrected (/streamtag/correct); with several, one for each "
+            "--head, in their order. Never the file of a --head itself.",
+            metavar="FILE.head",
+            parser=named,
+        ),
+    ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
     play: Annotated[
         bool, typer.Option("--play", help="Let a file or the demo be heard on the default output.")
@@ -118,6 +187,7 @@ def live(
     ] = None,
 ) -> None:
     """Tag live audio and send the results, many times a second."""
+    from streamtag.heads.head import common_level
     from streamtag.osc.control import ControlPort, parse_listen
     from streamtag.osc.sink import OscSink
     from streamtag.osc.where import parse_destination
@@ -127,18 +197,36 @@ def live(
 
     if embeddings and format != "json":
         raise OptionError("--embeddings are written in JSON lines: add --format json (over OSC they are always sent)")
-    heads, model = heads_and_model(head, model, DEMO_MODEL if input == "demo" else LIVE_MODEL, window)
+    heads, model = heads_and_model(head, model, DEMO_MODEL if input == "demo" else LIVE_MODEL, window, level)
+    for one in heads:
+        if level is None and one.level == "off":
+            err.print(
+                f"note: the head {one.name} was learned at the level of its clips, and hears the input as it comes: "
+                "learn it again, and it is right at any level",
+                markup=False,
+            )
+    level = level or common_level(heads) or "auto"
+    if smooth is not None and react not in (None, "off"):
+        raise OptionError(f"--smooth {smooth:g} is plain smoothing, and --react {react} is none: leave out either")
+    react, smooth = react or ("normal" if smooth is None else "off"), 1.0 if smooth is None else smooth
     options = TaggingOptions(
         model=model,
         hop=hop,
         window=window,
         top=top,
         smooth=smooth,
-        threshold=threshold,
+        react=react,
+        embedding_smooth=embedding_smooth,
+        threshold=parse_threshold(threshold),
+        head_threshold=head_threshold,
         engine=engine,
         heads=tuple(heads),
         gate=parse_gate(gate),
+        level=level,
+        calibration=_calibration(calibration, model, window, smooth, level, threshold),
+        music=music or ("gate" if level == "auto" and window == 3 else "off"),
     )
+    saved = _saved(save_head or [], head or [], heads)
     chosen = parse_channels(channels)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
@@ -158,6 +246,7 @@ def live(
             callback=callback,
             control=control,
             play=play,
+            save_heads=saved,
         )
         try:
             session.tagger.warm_up()
@@ -251,6 +340,60 @@ def parse_channels(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(part) for part in parts)
 
 
+def parse_threshold(text: str) -> float | str:
+    """A score, or a percentage, which stays as it is."""
+    try:
+        score = text if text.strip().endswith("%") else float(text)
+        if isinstance(score, float) and score > 1:
+            raise ValueError
+        return score
+    except ValueError:
+        raise OptionError(
+            f"--threshold {text}: expected a score up to 1, for example 0.2, or a percentage, for example 95%"
+        ) from None
+
+
+def _calibration(
+    name: str | None, model: str, window: float, smooth: float, level: LevelOption, threshold: str
+) -> Calibration | None:
+    """Each tag's own scale, as it was asked for; and a word where it is not of what is heard now."""
+    wanted = name or ("auto" if level == "auto" or threshold.strip().endswith("%") else "off")
+    if wanted == "off":
+        return None
+    from streamtag.dsp.params import frames_in
+    from streamtag.tagging.calibration_file import check_calibration, differs, load_calibration, shipped_calibration
+
+    if wanted == "auto":
+        found = shipped_calibration(model)
+        if found is None and name is not None:
+            raise OptionError(
+                f"--calibration auto: none ships with {model}; `streamtag calibrate MUSIC --model {model} --out "
+                "FILE.cal` makes one"
+            )
+    else:
+        found = load_calibration(wanted)
+        check_calibration(found, find_spec(model))
+    asked = name is not None or threshold.strip().endswith("%")
+    if found is not None and asked and (note := differs(found, frames_in(window), smooth, level)):
+        err.print(f"note: {note}", markup=False)
+    return found
+
+
+def _saved(targets: list[Path], paths: list[str], heads: list[PlainHead]) -> dict[str, Path]:
+    """Where each head goes when it was corrected, tried before anything is heard."""
+    if not targets:
+        return {}
+    if len(targets) != len(heads):
+        raise OptionError(f"{len(targets)} --save-head for {len(heads)} --head: give one for each, in their order")
+    from streamtag.files.outputs import check_output
+
+    for target in targets:
+        check_output(target, map(Path, paths))
+    if len({target.resolve() for target in targets}) < len(targets):
+        raise OptionError("two --save-head name the same file: give each head a file of its own")
+    return {head.name: target for head, target in zip(heads, targets, strict=True)}
+
+
 def parse_gate(text: str | None) -> float | None:
     """A level in dBFS, or `off`."""
     if text is None:
@@ -289,3 +432,18 @@ def _summary(session: Session) -> None:
         markup=False,
         soft_wrap=not err.is_terminal,  # a terminal gets its lines broken between words
     )
+    if told := _corrections(session):
+        err.print(told, markup=False, soft_wrap=not err.is_terminal)
+
+
+def _corrections(session: Session) -> str:
+    """What became of corrections; nothing where there were none."""
+    count, waiting, saved = session.stats.corrections, session.corrections_waiting, session.save_heads
+    if not count + waiting:
+        return ""
+    told = f"{count} correction{'s' * (count != 1)}"
+    if not saved and count:
+        told += ", gone with this session: --save-head FILE.head keeps them"
+    elif count:
+        told += f", saved to {', '.join(map(str, saved.values()))}"
+    return f"{told}, {waiting} given up" if waiting else told

@@ -10,7 +10,7 @@ import typer
 
 from streamtag.commands.completion import complete_head, complete_model
 from streamtag.commands.console import err
-from streamtag.dsp.params import FRAME_SECONDS, frames_in
+from streamtag.dsp.params import FRAME_SECONDS, LevelOption, frames_in
 from streamtag.inference.networks.specs import SPECS, find_spec
 from streamtag.tagging.options import LIVE_MODEL
 
@@ -76,21 +76,30 @@ EngineOption = Annotated[
 
 
 def heads_and_model(
-    paths: list[str] | None, model: str | None, default: str, window: float
+    paths: list[str] | None, model: str | None, default: str, window: float, level: LevelOption | None
 ) -> tuple[list[PlainHead], str]:
     """The heads that were asked for, and the model: theirs, unless another is named (which then is refused)."""
     if not paths:
         return [], model or default
     from streamtag.heads.file import check_heads, load_heads
+    from streamtag.heads.head import common_level
 
     heads = load_heads(paths)
     model = model or heads[0].model
     check_heads(heads, find_spec(model))
+    if level is None:
+        common_level(heads)  # refuses those that differ, before any long work
     for head in heads:
         if head.window_frames != frames_in(window):
             err.print(
                 f"note: the head {head.name} was learned from windows of {head.window_frames * FRAME_SECONDS:.2f} s, "
                 f"and hears windows of {window:g} s now",
+                markup=False,
+            )
+        if level is not None and head.level != level:
+            err.print(
+                f"note: the head {head.name} was learned with --level {head.level}, and hears --level {level} now: it "
+                "is less often right",
                 markup=False,
             )
     return heads, model

@@ -102,9 +102,9 @@ def window_frames(y: F32, hop: int, window: F64, windowed: F64) -> None:
             windowed[f, i] = y[f * hop + i] * window[i]
 
 
-@kernel("void(complex128[:, ::1], int64[::1], int64[::1], float64[::1], float32[:, ::1])")
-def log_mel(spectra: NDArray[np.complex128], first: I64, offset: I64, weights: F64, logmel: F32) -> None:
-    """Power, mel bands, log10(10000 * mel + 1), for each frame.
+@kernel("void(complex128[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float32[:, ::1])")
+def log_mel(spectra: NDArray[np.complex128], first: I64, offset: I64, weights: F64, gain: F64, logmel: F32) -> None:
+    """Power, mel bands, log10(10000 * gain * mel + 1), for each frame; gains are of power, and 1 changes no bit.
 
     Band m has weights[offset[m]:offset[m + 1]], for the bins from first[m].
     """
@@ -115,7 +115,7 @@ def log_mel(spectra: NDArray[np.complex128], first: I64, offset: I64, weights: F
             for k in range(offset[m + 1] - offset[m]):
                 value = spectra[f, first[m] + k]
                 mel += weights[offset[m] + k] * (value.real * value.real + value.imag * value.imag)
-            logmel[f, m] = math.log10(10000.0 * mel + 1.0)
+            logmel[f, m] = math.log10(10000.0 * (gain[f] * mel) + 1.0)
 
 
 @kernel("void(float32[::1], int64, int64, float32[::1])")
@@ -126,3 +126,44 @@ def mean_squares(y: F32, start: int, hop: int, power: F32) -> None:
         for i in range(start + f * hop, start + (f + 1) * hop):
             total += np.float64(y[i]) * np.float64(y[i])
         power[f] = total / hop
+
+
+# What is where in the state of `follow_level`: what is heard of late, the weight of all that is in it, at most 1 and 0
+# before anything is, and the quiet blocks since; and in its settings.
+LOUDNESS, WEIGHT, QUIET = range(3)
+QUIETEST, EXPONENT, KEEP, TARGET, SMALLEST, LARGEST = range(6)
+
+
+@kernel("void(float32[::1], float64[::1], float64[::1], float64[::1])")
+def follow_level(power: F32, settings: F64, state: F64, gain: F64) -> None:
+    """The gain that brings each block to a target, by the exponential mean of power ** exponent up to it.
+
+    It is a mean from the first block on: of n blocks the oldest counts keep ** (n - 1). Quiet blocks do not move it,
+    but time passes in them too: what was heard before them counts less after them. Before it there is no gain (1).
+    What is louder than the smallest gain answers to counts as just so loud, or one click would be heard for long.
+
+    Parameters
+    ----------
+    power : ndarray of float32, shape (blocks,)
+        Mean square of each block.
+    settings : ndarray of float64, shape (6,)
+        QUIETEST power that is heard; EXPONENT; KEEP; TARGET power; SMALLEST and LARGEST gain of power.
+    state : ndarray of float64, shape (3,)
+        LOUDNESS, WEIGHT, QUIET; advanced.
+    gain : ndarray of float64, shape (blocks,)
+        The gain of power at each block.
+    """
+    keep, exponent = settings[KEEP], settings[EXPONENT]
+    for f in range(power.size):
+        if power[f] >= settings[QUIETEST]:
+            weight = state[WEIGHT] * keep ** (state[QUIET] + 1) + (1.0 - keep)
+            heard = min(np.float64(power[f]), settings[TARGET] / settings[SMALLEST]) ** exponent
+            state[LOUDNESS] += (heard - state[LOUDNESS]) * ((1.0 - keep) / weight)
+            state[WEIGHT] = weight
+            state[QUIET] = 0.0
+        else:
+            state[QUIET] += 1.0
+        gain[f] = 1.0
+        if state[WEIGHT] > 0:
+            wanted = settings[TARGET] / state[LOUDNESS] ** (1.0 / exponent)
+            gain[f] = min(max(wanted, settings[SMALLEST]), settings[LARGEST])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
+from typing import Any, Literal, get_args
 
 from streamtag.errors import OptionError
 
@@ -24,6 +24,21 @@ MIN_SAMPLERATE, MAX_SAMPLERATE = 1_000, 384_000
 MAX_SAMPLE = 1e15
 """Beyond this a value is as little a sample as an infinity is: its sums and squares would overflow float32."""
 MAX_HOP_SECONDS = 3600.0
+
+LevelOption = Literal["auto", "off"]
+"""auto: at the level that the models know (see `Leveller`); off: as it comes, which gives the published numbers."""
+
+
+def check_level(level: Any) -> None:
+    """Refuse what is no level.
+
+    Raises
+    ------
+    OptionError
+        Neither auto nor off.
+    """
+    if level not in get_args(LevelOption):
+        raise OptionError(f"level {level!r}: expected {' or '.join(get_args(LevelOption))}")
 
 
 def is_number(value: Any) -> bool:

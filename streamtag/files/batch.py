@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -17,14 +17,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from streamtag._system.encoding import INSTEAD
 from streamtag._system.terminal import can_draw
 from streamtag.decoding.find import find_audio
-from streamtag.dsp.params import frames_between, frames_in, hop_frames
+from streamtag.dsp.params import LevelOption, frames_between, frames_in, hop_frames
 from streamtag.errors import OptionError, SinkError, StreamtagError
 from streamtag.files.extract import saved_line
 from streamtag.files.offline import FileTagger, FileTags, Short
 from streamtag.files.outputs import check_outputs, replacing, writing
+from streamtag.files.timeline import FileTimeline, check_format, timeline, write_timelines
 from streamtag.heads.head import PlainHead
 from streamtag.inference.base import Engine
 from streamtag.inference.networks.specs import ModelSpec, check_window
+from streamtag.tagging.options import TaggingOptions
+from streamtag.tagging.tagger import Tagger
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,12 @@ class Batch:
         .npz files to be written at the end.
     heads : sequence of PlainHead
         Your own tags, predicted beside the model's.
+    level : {'auto', 'off'} or None
+        See `FileTagger`.
+    timeline : TaggingOptions or None
+        Also say when which tag holds, as a live session with these options would (see `timeline`).
+    timeline_to : Path or None
+        File that gets the timelines of all files, in the format that its ending says.
     abandoned : bool
         Whether `run` was left before its end, and threads may still be at work.
     """
@@ -112,6 +121,9 @@ class Batch:
     taggram: Path | None = None
     embeddings: Path | None = None
     heads: Sequence[PlainHead] = ()
+    level: LevelOption | None = None
+    timeline: TaggingOptions | None = None
+    timeline_to: Path | None = None
     _done: list[tuple[str, FileTags]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -135,8 +147,15 @@ class Batch:
         for target in (self.taggram, self.embeddings):
             if target is not None and target.suffix != ".npz":
                 raise OptionError(f"cannot write {target}: what is written is .npz, so the name must end in that")
+        if self.timeline_to is not None:
+            check_format(self.timeline_to)
         self._found = find_audio(paths)
-        outputs = (("--save", self.save), ("--taggram", self.taggram), ("--embeddings", self.embeddings))
+        outputs = (
+            ("--save", self.save),
+            ("--taggram", self.taggram),
+            ("--embeddings", self.embeddings),
+            ("--timeline-to", self.timeline_to),
+        )
         check_outputs(outputs, self._found, appended=("--save",))
         if self.save is not None:
             with writing(self.save):
@@ -147,8 +166,11 @@ class Batch:
             self.geometry.hop_frames,
             engine=self.engine,
             heads=self.heads,
+            level=self.level,
         )
         self._tagger.warm_up()
+        if self.timeline is not None:
+            Tagger(options=self.timeline)  # refuses what cannot be, once
 
     def run(self, console: Console) -> Generator[tuple[str, FileTags | StreamtagError]]:
         """Tag all files, in order; what cannot be read is given as its error.
@@ -182,7 +204,7 @@ class Batch:
             executor.shutdown(wait=not self.abandoned, cancel_futures=True)
 
     def finish(self) -> bool:
-        """Write the .npz files from what has been tagged so far, each if it can be.
+        """Write the .npz files and timelines from what has been tagged so far, each if it can be.
 
         Returns
         -------
@@ -192,7 +214,7 @@ class Batch:
         Raises
         ------
         SinkError
-            If one of the .npz files cannot be written, or several.
+            If one of them cannot be written, or several.
         """
         saved = True
         if self._save is not None:
@@ -201,6 +223,12 @@ class Batch:
             except OSError:  # it has been told
                 saved = False
         failed: list[SinkError] = []
+        if self.timeline_to is not None:
+            try:
+                whole = [FileTimeline(name, tags.seconds, tags.timeline) for name, tags in self._done]
+                write_timelines(self.timeline_to, whole)
+            except SinkError as error:
+                failed.append(error)
         for target, what in ((self.taggram, "taggram"), (self.embeddings, "embeddings")):
             if target is not None:
                 try:
@@ -214,7 +242,8 @@ class Batch:
 
     def _tag(self, path: Path) -> FileTags | StreamtagError:
         try:
-            return self._tagger.tag(path, short=self.short, progress=self._check)
+            tags = self._tagger.tag(path, short=self.short, progress=self._check)
+            return tags if self.timeline is None else replace(tags, timeline=timeline(path, self.timeline, self._check))
         except StreamtagError as error:
             return error
 
@@ -234,7 +263,7 @@ class Batch:
                     said = f"streamtag: cannot write {self.save}: {error.strerror or error}"
                     console.print(said, style="red", markup=False)
                 self._told = True
-        if self.taggram is not None or self.embeddings is not None:
+        if self.taggram is not None or self.embeddings is not None or self.timeline_to is not None:
             self._done.append((name, tags))
 
     def _arrays(self, what: str) -> dict[str, Any]:

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.decoding.decode import open_audio
-from streamtag.dsp.params import FRAME_SECONDS, PATCH_FRAMES
+from streamtag.dsp.leveller import Leveller
+from streamtag.dsp.params import FRAME_SECONDS, PATCH_FRAMES, LevelOption, check_level
 from streamtag.errors import AudioFileError, OptionError, TooShortError
 from streamtag.files.segments import SegmentedStream, SegmentPool
+from streamtag.files.timeline import Span
 from streamtag.heads.file import check_heads
-from streamtag.heads.head import PlainHead, as_heads
+from streamtag.heads.head import PlainHead, as_heads, common_level
 from streamtag.inference.base import Engine, feature_sizes
 from streamtag.inference.factory import make_predictor
 from streamtag.inference.networks.specs import find_spec
@@ -55,6 +57,8 @@ class FileTags(Value):
         What each head (your own tags) predicts for the whole file, by its name: (class, probability), best first.
     features : Mapping[str, NDArray[np.float32]]
         The further features that the `FileTagger` was asked for, by name, each (patches, channels).
+    timeline : tuple[Span, ...]
+        When which tag holds, where that was asked for (see `Batch`).
     """
 
     path: Path
@@ -69,6 +73,7 @@ class FileTags(Value):
     notes: tuple[str, ...]
     heads: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
     features: Mapping[str, Array] = field(default_factory=dict)
+    timeline: tuple[Span, ...] = ()
 
     def __repr__(self) -> str:
         return f"FileTags({str(self.path)!r}, {self.seconds:.1f} s, {len(self.taggram)} patches: {shown(self.top(3))})"
@@ -95,15 +100,19 @@ class FileTagger:
         Your own tags, predicted beside the model's (see `load_head`).
     features : Sequence[str]
         Further features to be kept of each patch: `max_pool`, `mean_pool` (musicnn models only).
+    level : {'auto', 'off'} or None
+        auto: bring each file to the level that the models know (see `Leveller`); off: as it is, which gives the
+        published numbers. A file is heard once, at one level, for heads and the model's own tags alike. None: as the
+        heads were learned; off without heads.
 
     Raises
     ------
     OptionError
-        A window, an engine or features that the model does not have.
+        A window, an engine or features that the model does not have; a level that is neither.
     ModelError
         No such model, or something is wrong with its weights.
     HeadError
-        A head that does not fit the model.
+        A head that does not fit the model, or heads learned at different levels where none is given.
     """
 
     def __init__(
@@ -116,10 +125,14 @@ class FileTagger:
         workers: int | None = None,
         heads: Sequence[PlainHead] = (),
         features: Sequence[str] = (),
+        level: LevelOption | None = None,
     ) -> None:
         self.spec = find_spec(model)
         self._heads = as_heads(heads)
         check_heads(self._heads, self.spec)
+        if level is not None:
+            check_level(level)
+        self._level = level or common_level(self._heads) or "off"
         self._features = tuple(features)
         known = feature_sizes(self.spec)
         if unknown := [name for name in features if name not in known]:
@@ -183,7 +196,8 @@ class FileTagger:
                 hear(frames)
 
         with open_audio(path) as reader:
-            stream = MelStream(reader.samplerate, reader.channels, centered=True)
+            leveller = Leveller() if self._level == "auto" else None
+            stream = MelStream(reader.samplerate, reader.channels, centered=True, leveller=leveller)
             for block in reader.blocks():
                 take(stream.push(block).logmel)
                 if progress is not None:

@@ -11,14 +11,16 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from streamtag.decoding.regular import unopenable
+from streamtag.dsp.params import LevelOption
 from streamtag.errors import HeadError
-from streamtag.heads.head import Array, Decision, PlainHead
+from streamtag.heads.examples import PREFIX, TrainingSet
+from streamtag.heads.head import Decision, PlainHead
 from streamtag.inference.base import feature_sizes
 from streamtag.inference.networks.specs import SPECS, ModelSpec
 from streamtag.inference.networks.weights import save_whole, weights_sha256
@@ -66,7 +68,11 @@ def write_head(path: str | Path, head: PlainHead) -> Path:
     """
     path = Path(path)
     _check(head)
-    arrays = {key: np.ascontiguousarray(value, np.float64) for key, value in head.decision.arrays.items()}
+    arrays: dict[str, Any] = {
+        key: np.ascontiguousarray(value, np.float64) for key, value in head.decision.arrays.items()
+    }
+    if head.examples is not None:
+        arrays |= head.examples.arrays()
     about = json.dumps(
         {
             "name": head.name,
@@ -76,6 +82,7 @@ def write_head(path: str | Path, head: PlainHead) -> Path:
             "statistic": head.statistic,
             "window_frames": head.window_frames,
             "labels": head.labels,
+            "level": head.level,
             "kind": head.decision.kind,
             "exclusive": head.decision.exclusive,
             "facts": dict(head.facts),
@@ -168,9 +175,11 @@ def check_heads(heads: Sequence[PlainHead], spec: ModelSpec) -> None:
         names.add(head.name)
 
 
-def _parse(about: Any, arrays: dict[str, Array]) -> PlainHead:
+def _parse(about: Any, arrays: dict[str, Any]) -> PlainHead:
+    examples = {key: arrays.pop(key) for key in tuple(arrays) if key.startswith(PREFIX)}
     kind, exclusive = about["kind"], about["exclusive"]
-    texts = (kind, about["name"], about["model"], about["model_sha256"], about["statistic"])
+    level = about.get("level", "off")  # of heads that were learned before there were levels
+    texts = (kind, level, about["name"], about["model"], about["model_sha256"], about["statistic"])
     lists = (about["labels"], about["features"])
     sound = (
         all(isinstance(text, str) for text in texts)
@@ -191,6 +200,8 @@ def _parse(about: Any, arrays: dict[str, Array]) -> PlainHead:
         labels=tuple(about["labels"]),
         decision=Decision(kind, exclusive, arrays),
         facts=about["facts"],
+        level=level,
+        examples=TrainingSet.from_arrays(examples, _width(about["model"], about["features"]), len(about["labels"])),
     )
 
 
@@ -204,11 +215,19 @@ def _check(head: PlainHead) -> None:
         raise HeadError(f"uses {'+'.join(head.features) or 'nothing'}; {head.model} has {', '.join(sizes)}")
     if head.statistic not in ("mean", "patches"):
         raise HeadError(f"an unknown statistic, {head.statistic!r}")
+    if head.level not in get_args(LevelOption):
+        raise HeadError(f"an unknown level, {head.level!r}")
     if not 1 <= head.window_frames <= 1 << 20:
         raise HeadError(f"a window of {head.window_frames} frames")
     if not 1 <= len(head.labels) <= MOST_CLASSES or (head.decision.exclusive and len(head.labels) < 2):
         raise HeadError(f"{len(head.labels)} classes")
-    _check_arrays(head.decision, sum(sizes[name] for name in head.features), len(head.labels))
+    _check_arrays(head.decision, _width(head.model, head.features), len(head.labels))
+
+
+def _width(model: str, features: Sequence[str]) -> int:
+    """How many numbers these features have; 0 for what there is not, which `_check` names."""
+    sizes = feature_sizes(SPECS[model]) if model in SPECS else {}
+    return sum(sizes.get(name, 0) for name in features)
 
 
 def _check_arrays(decision: Decision, width: int, classes: int) -> None:

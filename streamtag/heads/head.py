@@ -14,7 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag.dsp.params import LevelOption
 from streamtag.errors import HeadError
+from streamtag.heads.examples import TrainingSet
 from streamtag.results import Value
 
 Array = NDArray[np.float64]
@@ -108,6 +110,10 @@ class PlainHead(Value):
         How features become probabilities.
     facts : mapping of {str: object}
         What else is known of it, JSON values only: figures, counts, versions.
+    level : {'auto', 'off'}
+        At which level it heard what it was learned from (see `TaggingOptions`), and so should hear what it plays on.
+    examples : TrainingSet or None
+        What it was learned from, for corrections; None where that was not kept, as in heads of streamtag 0.1.
     """
 
     name: str
@@ -119,6 +125,8 @@ class PlainHead(Value):
     labels: tuple[str, ...]
     decision: Decision
     facts: Mapping[str, Any] = field(default_factory=dict)
+    level: LevelOption = "off"
+    examples: TrainingSet | None = None
 
     def __repr__(self) -> str:
         return f"PlainHead({self.name!r}: {', '.join(self.labels)}; {self.decision.kind} on {self.model})"
@@ -127,6 +135,13 @@ class PlainHead(Value):
     def needs_pools(self) -> bool:
         """Whether it uses `max_pool` or `mean_pool`, which a predictor gives only when asked."""
         return any(name.endswith("_pool") for name in self.features)
+
+    def fits_in_place_of(self, other: PlainHead) -> bool:
+        """Whether this can go on where another played: the same name, classes, and features of the same model."""
+        mine, theirs = (
+            (head.name, head.labels, head.model, head.features, head.window_frames) for head in (self, other)
+        )
+        return mine == theirs
 
     def joined(self, features: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Its features out of all of them, joined along the last axis: float32 (..., features)."""
@@ -147,7 +162,7 @@ class PlainHead(Value):
         ndarray of float64, shape (classes,)
             Probabilities.
         """
-        rows = patches.mean(axis=0, keepdims=True) if self.statistic == "mean" else patches
+        rows = patches.mean(axis=0, keepdims=True, dtype=np.float64) if self.statistic == "mean" else patches
         chances: Array = self.decision.probabilities(rows).mean(axis=0)
         return chances
 
@@ -175,3 +190,30 @@ def as_heads(given: Any) -> tuple[PlainHead, ...]:
         if not isinstance(head, PlainHead):
             raise HeadError(f"{head!r} is no head: give what streamtag.load_head returns")
     return heads
+
+
+def common_level(heads: Iterable[PlainHead]) -> LevelOption | None:
+    """The level at which heads that play together were learned; None where there are none.
+
+    Parameters
+    ----------
+    heads : iterable of PlainHead
+        The heads.
+
+    Returns
+    -------
+    {'auto', 'off'} or None
+        Their level.
+
+    Raises
+    ------
+    HeadError
+        Learned at different levels: the sound is heard once, at one level.
+    """
+    told = {head.level: head.name for head in heads}
+    if len(told) > 1:
+        raise HeadError(
+            f"heads learned at different levels cannot play together ({told['auto']}: auto, {told['off']}: off): "
+            f"learn {told['off']} again with --level auto, or give --level, and all hear that"
+        )
+    return next(iter(told), None)

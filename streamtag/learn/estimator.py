@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,7 +23,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from threadpoolctl import threadpool_limits
 
+from streamtag.dsp.params import LevelOption
 from streamtag.errors import HeadError
+from streamtag.heads.examples import TrainingSet
 from streamtag.heads.file import load_head, write_head
 from streamtag.heads.head import Array, Decision, PlainHead, Statistic
 from streamtag.learn.splits import folds as split
@@ -78,6 +81,8 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn
         What was learned, as plain arrays.
     calibrated_ : bool
         Whether there were enough rows to fit the sigmoids; else they are a plain guess.
+    examples_ : TrainingSet or None
+        What it was learned from, to be kept in its file (see `relearn`); None where that is not known.
     """
 
     def __init__(
@@ -143,6 +148,29 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn
             raise ValueError(f"{len(owner)} groups for {len(rows)} rows: expected one each")
         with one_thread():
             self.decision_ = self._decision(rows, targets, owner)
+        self.examples_: TrainingSet | None = TrainingSet.of(rows, targets, owner)
+        return self
+
+    def relearn(self, examples: TrainingSet, repeats: int = 1) -> Head:
+        """Learn again, from what was kept of the first time and from corrections since.
+
+        Parameters
+        ----------
+        examples : TrainingSet
+            What to learn from. The order of the classes stays as it was.
+        repeats : int
+            How many times each corrected window counts.
+
+        Returns
+        -------
+        Head
+            This head.
+        """
+        times = np.where(examples.are_corrections, repeats, 1)
+        rows, targets = examples.rows.astype(np.float64).repeat(times, axis=0), examples.targets.repeat(times, axis=0)
+        with one_thread():
+            self.decision_ = self._decision(rows, targets, examples.groups.astype(np.intp).repeat(times))
+        self.examples_ = examples
         return self
 
     def decision_function(self, X: ArrayLike) -> Array:  # noqa: N803
@@ -169,7 +197,9 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn
 
     def _decision(self, X: Array, targets: NDArray[np.bool_], groups: NDArray[np.intp]) -> Decision:  # noqa: N803
         unseen = np.full(targets.shape, np.nan)
-        for learn, test in split(targets, groups, self.folds, self.random_state or 0):
+        usual, always = np.flatnonzero(groups >= 0), np.flatnonzero(groups < 0)  # corrections, which nothing is like
+        for others, left_out in split(targets[usual], groups[usual], self.folds, self.random_state or 0):
+            learn, test = np.concatenate((usual[others], always)), usual[left_out]
             arrays = self._learned(X[learn], targets[learn])
             known = targets[learn].any(axis=0) & ~targets[learn].all(axis=0)
             margins = Decision(_kind(self.classifier), not self.multilabel_, arrays).margins(X[test])
@@ -239,6 +269,7 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn
         statistic: Statistic = "mean",
         window_frames: int = 187,
         facts: Mapping[str, Any] | None = None,
+        level: LevelOption = "off",
     ) -> PlainHead:
         """What was learned, ready to play: see `PlainHead` for the parameters; labels are `classes_` unless given."""
         check_is_fitted(self)
@@ -251,7 +282,13 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn
             window_frames=window_frames,
             labels=tuple(map(str, self.classes_)) if labels is None else labels,
             decision=self.decision_,
-            facts={"classifier": self.classifier, **(facts or {})},
+            facts={
+                "classifier": self.classifier,
+                "options": {"pca": self.pca, "C": self.C, "folds": self.folds, "seed": self.random_state},
+                **(facts or {}),
+            },
+            level=level,
+            examples=self.examples_,
         )
 
     def save(self, path: str | Path, **about: Any) -> Path:
@@ -272,13 +309,27 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn
         classifier = plain.facts.get("classifier", "svm")
         if classifier not in CLASSIFIERS:
             raise HeadError(f"{path}: an unknown classifier, {classifier!r}")
-        head = cls(classifier)
+        head = cls(classifier, **_options(plain.facts.get("options", {})))
         head.multilabel_ = not plain.decision.exclusive
         head.classes_ = np.array(plain.labels)
         head.n_features_in_ = len(plain.decision.arrays["projection"])
         head.decision_ = plain.decision
         head.calibrated_ = bool(plain.facts.get("calibrated", True))
+        head.examples_ = plain.examples
         return head
+
+
+def _options(told: Any) -> dict[str, Any]:
+    """How a head was learned, as its file tells; what cannot be used is the default."""
+    usable: dict[str, tuple[str, Callable[[Any], bool]]] = {
+        "pca": ("pca", lambda value: value is None or (type(value) is int and value > 0)),
+        "C": ("C", lambda value: type(value) in (int, float) and 0 < value < math.inf),
+        "folds": ("folds", lambda value: type(value) is int and value >= 2),
+        "seed": ("random_state", lambda value: value is None or (type(value) is int and 0 <= value < 2**32)),
+    }
+    if not isinstance(told, Mapping):
+        return {}
+    return {name: told[key] for key, (name, fits) in usable.items() if key in told and fits(told[key])}
 
 
 def _kind(classifier: str) -> Any:

@@ -20,7 +20,8 @@ from safetensors import SafetensorError, safe_open
 from streamtag._system.places import user_cache
 from streamtag.decoding.decode import open_audio
 from streamtag.decoding.regular import unopenable
-from streamtag.dsp.params import PATCH_FRAMES
+from streamtag.dsp.leveller import Leveller
+from streamtag.dsp.params import PATCH_FRAMES, LevelOption
 from streamtag.errors import AudioFileError, StreamtagError
 from streamtag.heads.file import arrays_sha256
 from streamtag.inference.base import Features, Predictor, feature_sizes
@@ -79,11 +80,14 @@ class Extraction:
         Name of the model, as musicnn calls it.
     window_frames, hop_frames : int
         Frames of a patch, and from one to the next.
+    level : {'auto', 'off'}
+        auto: at the level that the models know (see `Leveller`); off: as it is in the file.
     """
 
     model: str = "MSD_musicnn"
     window_frames: int = PATCH_FRAMES
     hop_frames: int = LEARNING_HOP
+    level: LevelOption = "off"
 
     @property
     def spec(self) -> ModelSpec:
@@ -139,7 +143,8 @@ class Extraction:
             predict()
 
         with open_audio(path) as reader:
-            stream = MelStream(reader.samplerate, reader.channels, centered=True)
+            leveller = Leveller() if self.level == "auto" else None
+            stream = MelStream(reader.samplerate, reader.channels, centered=True, leveller=leveller)
             fingerprint, full, count = Fingerprint(reader.samplerate), 0, 0
             for block in reader.blocks():
                 check(len(block) / reader.samplerate)
@@ -326,9 +331,26 @@ def notes_on(files: Sequence[FileFeatures]) -> Iterator[str]:
             yield f"{file.path}: {note}"
     heard = [file for file in files if file.sound.nothing is None]
     same: dict[int, list[str]] = {}
-    for one, other in same_sounds([file.sound.sha256 for file in heard], [file.sound.outline for file in heard]):
+    for one, other in copies_among(heard):
         same.setdefault(one, [str(heard[one].path)]).append(str(heard[other].path))
     yield from (f"the same sound: {', '.join(copies)}" for copies in same.values())
+
+
+def copies_among(files: Sequence[FileFeatures]) -> Iterator[tuple[int, int]]:
+    """Pairs of files that hold the same sound (see `same_sounds`).
+
+    Parameters
+    ----------
+    files : sequence of FileFeatures
+        Heard in the same way.
+
+    Returns
+    -------
+    iterator of tuple of (int, int)
+        Indices of two files.
+    """
+    pools = [file.features["mean_pool"] for file in files if "mean_pool" in file.features]
+    return same_sounds([file.sound.sha256 for file in files], [file.sound.outline for file in files], pools)
 
 
 class Stopped(BaseException):
@@ -343,6 +365,8 @@ class _Work:
         self.sizes = feature_sizes(extraction.spec)
         e = extraction
         self.how = f"{FORMAT} {e.weights_sha256()} {e.window_frames} {e.hop_frames}"
+        if e.level == "auto":
+            self.how += f" {' '.join(map(repr, Leveller().settings))}"
         self.stopping = threading.Event()
         self._local = threading.local()
         self._building = threading.Lock()

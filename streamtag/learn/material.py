@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from streamtag.decoding.regular import unopenable
 from streamtag.errors import HeadError, StreamtagError
-from streamtag.learn.copies import same_sounds
 from streamtag.learn.data import Clip, Labelled
-from streamtag.learn.features import FileFeatures
+from streamtag.learn.features import FileFeatures, copies_among
 
 FEW = 5
 MOST_NAMED = 10
@@ -103,7 +102,7 @@ def material_of(
     full = [label for label, column in zip(labelled.labels, targets.T, strict=True) if column.all()]
     if full:
         raise HeadError(f"{', '.join(full)} is on every file: add files without it, labelled none")
-    copies = _copies(files)
+    copies = list(copies_among(files))
     groups = _joined(len(clips), [*_of_groups(clips), *copies])
     notes = [
         *labelled.notes,
@@ -122,10 +121,6 @@ def _of_classes(labels: Sequence[str], targets: NDArray[np.bool_], groups: NDArr
     few = [label for label, n in zip(labels, targets.sum(axis=0), strict=True) if 1 < n < FEW]
     if few:
         yield f"few files ({', '.join(few)}: less than {FEW}): the figures are rough"
-
-
-def _copies(files: Sequence[FileFeatures]) -> list[tuple[int, int]]:
-    return list(same_sounds([file.sound.sha256 for file in files], [file.sound.outline for file in files]))
 
 
 def _of_groups(clips: Sequence[Clip]) -> Iterator[tuple[int, int]]:

@@ -34,7 +34,7 @@ def sentences(lesson: Lesson) -> Iterator[str]:
     )
     if len(lesson.candidates) > 1:
         tried = ", ".join(f"{name} {merit:.3f}" for name, merit in lesson.candidates.items())
-        yield f"features chosen by cross-validation (so the figures flatter a little): {tried}"
+        yield f"features chosen by cross-validation, by single windows as live hears them: {tried}"
     if figures is None:
         return
     what = "files" if figures.confusion is not None else "labels"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,7 +82,7 @@ class Lesson:
     figures : Figures or None
         Figures of files left out; None where none could be.
     candidates : dict of {str: float}
-        Accuracy of each set of features that was tried, by its name.
+        Accuracy of each set of features that was tried in single windows, by its name.
     skipped : tuple of str
         Files that could not be read, or have nothing to learn from in them, and why.
     notes : tuple of str
@@ -96,14 +96,19 @@ class Lesson:
     notes: tuple[str, ...]
 
 
-def candidates(spec: ModelSpec) -> list[tuple[str, ...]]:
-    """Sets of features to choose from, the smaller first."""
+def candidates(spec: ModelSpec, classifier: Classifier) -> list[tuple[str, ...]]:
+    """Sets of features to choose from, first the one that wins unless another is clearly better.
+
+    Pools say much of a whole file and little of 3 s: with an rbf kernel they never were the best live.
+    """
+    if spec.pool_size and classifier == "svm":
+        return [("penultimate",), ("taggram",)]
     if spec.pool_size:
-        return [("taggram",), ("penultimate",), ("mean_pool",), ("max_pool",), ("mean_pool", "max_pool")]
-    return [("taggram",), (spec.embedding,), ("taggram", spec.embedding)]
+        return [("penultimate",), ("taggram",), ("mean_pool",), ("max_pool",), ("mean_pool", "max_pool")]
+    return [(spec.embedding,), ("taggram",), ("taggram", spec.embedding)]
 
 
-def chosen_features(text: str, spec: ModelSpec) -> list[tuple[str, ...]]:
+def chosen_features(text: str, spec: ModelSpec, classifier: Classifier) -> list[tuple[str, ...]]:
     """`auto`, or names joined by `+`, to the sets to try.
 
     Raises
@@ -112,7 +117,7 @@ def chosen_features(text: str, spec: ModelSpec) -> list[tuple[str, ...]]:
         A name that the model does not have.
     """
     if text == AUTO:
-        return candidates(spec)
+        return candidates(spec, classifier)
     names = tuple(part.strip() for part in text.split("+"))
     sizes = feature_sizes(spec)
     unknown = [name for name in names if name not in sizes]
@@ -164,23 +169,23 @@ def learn(
     ModelError
         If something is wrong with the model.
     """
-    sets = chosen_features(options.features, extraction.spec)
+    sets = chosen_features(options.features, extraction.spec, options.classifier)
     check_names(options.name, labelled.labels)
     check_files(labelled)
     heard = extract([clip.path for clip in labelled.clips], extraction, cache, jobs=jobs, console=console)
     material, skipped, notes = material_of(labelled, heard)
     notes += _addresses(labelled.labels)
 
-    tried: dict[str, tuple[tuple[str, ...], Figures]] = {}
+    tried: dict[tuple[str, ...], Tested] = {}
     with progress(console, "testing", len(sets)) as steps, one_thread():
         for features in sets:
             tested = apart(partial(left_out_figures, material, labelled.labels, features, options))
             if tested is not None:
-                tried["+".join(features)] = features, tested
+                tried[features] = tested
             steps.advance()
     if tried:
-        # more files right, then the better probabilities, then the smaller
-        best, known = max(tried.values(), key=lambda item: (round(_merit(item[1]), 6), -item[1].log_loss))
+        best = _best(tried)
+        known: Figures | None = tried[best].figures
     else:
         best, known = sets[0], None
         notes.append("no file could be left out: how good this is cannot be said; give each class more files")
@@ -195,7 +200,6 @@ def learn(
         "hop_frames": extraction.hop_frames,
         "figures": None if known is None else known.as_json(),
         "versions": {"streamtag": __version__, "scikit-learn": sklearn.__version__, "numpy": np.__version__},
-        "options": {"pca": options.pca, "C": options.C, "folds": options.folds, "seed": options.seed},
     }
     plain = head.plain(
         name=options.name,
@@ -206,17 +210,52 @@ def learn(
         statistic=options.statistic,
         window_frames=extraction.window_frames,
         facts=facts,
+        level=extraction.level,
     )
-    accuracies = {name: _merit(item) for name, (_, item) in tried.items()}
+    accuracies = {"+".join(features): tested.figures.window_accuracy for features, tested in tried.items()}
     return Lesson(plain, known, accuracies, tuple(skipped), tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What one set of features is good for, on files left out.
+
+    Attributes
+    ----------
+    figures : Figures
+        Figures of all of them.
+    right : ndarray of float64, shape (files,)
+        Share of each file's windows that was right; NaN for those that could not be left out.
+    """
+
+    figures: Figures
+    right: Array
+
+
+def _best(tried: Mapping[tuple[str, ...], Tested]) -> tuple[str, ...]:
+    """The first set, or the best of those that are clearly better in single windows, which is what live hears.
+
+    Clearly: by more than the standard error of the difference, file by file. With a few files a class, the best figure
+    is mostly the luckiest, and the choice would be by lot.
+    """
+    first, *others = tried
+    best, most = first, 0.0
+    for features in others:
+        gain = tried[features].right - tried[first].right
+        gain = gain[~np.isnan(gain)]
+        mean, error = float(gain.mean()), float(gain.std() / len(gain) ** 0.5)
+        if mean > max(error, most):
+            best, most = features, mean
+    return best
 
 
 def left_out_figures(
     material: Material, labels: tuple[str, ...], features: tuple[str, ...], options: Options
-) -> Figures | None:
+) -> Tested | None:
     """Figures of files left out; None where none can be."""
     patches = material.patches(features)
     chances = np.full(material.targets.shape, np.nan)
+    shares = np.full(len(material.files), np.nan)
     right: list[Array] = []
     for rows, left_out in split(material.targets, material.groups, options.folds, options.seed):
         part = Material(
@@ -228,19 +267,17 @@ def left_out_figures(
         for i in left_out:
             by_window = head.predict_proba(patches[i])
             chances[i] = (
-                head.predict_proba(patches[i].mean(axis=0, keepdims=True))[0]
+                head.predict_proba(patches[i].mean(axis=0, keepdims=True, dtype=np.float64))[0]
                 if options.statistic == "mean"
                 else by_window.mean(axis=0)
             )
             truth = np.broadcast_to(material.targets[i], by_window.shape)
             right.append(right_share(truth, by_window, material.exclusive))
+            shares[i] = right[-1].mean()
     if not right:
         return None
-    return figures(labels, material.targets, chances, float(np.concatenate(right).mean()), material.exclusive)
-
-
-def _merit(known: Figures) -> float:
-    return known.accuracy if known.confusion is not None else known.macro_precision
+    known = figures(labels, material.targets, chances, float(np.concatenate(right).mean()), material.exclusive)
+    return Tested(known, shares)
 
 
 def _learnable(targets: NDArray[np.bool_]) -> bool:
@@ -250,7 +287,7 @@ def _learnable(targets: NDArray[np.bool_]) -> bool:
 def _head_of(patches: Sequence[NDArray[np.float32]], material: Material, options: Options) -> Head:
     """A head that has learned from these files."""
     if options.statistic == "mean":
-        rows, owner = np.stack([file.mean(axis=0) for file in patches]), np.arange(len(patches))
+        rows, owner = np.stack([file.mean(axis=0, dtype=np.float64) for file in patches]), np.arange(len(patches))
     else:
         most = max(1, min(PATCHES_OF_A_FILE, PATCH_ROWS // len(patches)))
         picks = [np.unique(np.linspace(0, len(file) - 1, min(most, len(file))).round().astype(int)) for file in patches]

@@ -63,8 +63,14 @@ class Controls(Protocol):
     def set_top(self, count: int) -> None:
         """Set how many tags are named; any whole number."""
 
-    def set_threshold(self, score: float) -> None:
-        """Switch tags on from this score; a finite number."""
+    def set_threshold(self, threshold: float | str) -> None:
+        """Switch the model's tags on from this score, a finite number; or from this place on their scale: ``95%``."""
+
+    def set_head_threshold(self, score: float) -> None:
+        """Switch classes of heads on from this probability; a finite number."""
+
+    def correct(self, label: str, seconds: float = ...) -> None:
+        """Have a head learn that this class was heard in the last seconds; any text, a finite number."""
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -97,9 +103,16 @@ _VALUES: dict[str, Callable[[Controls, float], None]] = {
     "/streamtag/hop": lambda controls, value: controls.set_hop(value),
     "/streamtag/top": lambda controls, value: controls.set_top(_whole(value)),
     "/streamtag/threshold": lambda controls, value: controls.set_threshold(value),
+    "/streamtag/head/threshold": lambda controls, value: controls.set_head_threshold(value),
+    "/streamtag/threshold/percent": lambda controls, value: controls.set_threshold(f"{value:g}%"),
 }
 
-_NUMBERS: dict[str, Callable[[bytes, int], tuple[Any, int]]] = {
+_CORRECT = "/streamtag/correct"
+_ADDRESSES = {*_BUTTONS, *_VALUES, _CORRECT}
+
+Readers = dict[str, Callable[[bytes, int], tuple[Any, int]]]
+_TEXTS: Readers = {"s": osc_types.get_string, "S": osc_types.get_string}
+_NUMBERS: Readers = {
     "i": osc_types.get_int,
     "h": osc_types.get_int64,
     "f": osc_types.get_float,
@@ -149,8 +162,11 @@ def carry_out(message: bytes, controls: Controls) -> bool:
         Not a message, not one of ours, or not with these arguments.
     """
     address, place = _read(osc_types.get_string, message, 0)
-    if address not in _BUTTONS and address not in _VALUES:
+    if address not in _ADDRESSES:
         raise OptionError("no such command")
+    if address == _CORRECT:
+        _correct(controls, _arguments(message, place, _NUMBERS | _TEXTS))
+        return True
     numbers = _arguments(message, place)
     if address in _VALUES:
         if len(numbers) != 1:
@@ -169,25 +185,38 @@ def carry_out(message: bytes, controls: Controls) -> bool:
 def shown(message: bytes) -> str:
     """A message's address, human-readable: one that is not ours is quoted, so that it cannot steer a terminal."""
     address = message.partition(b"\0")[0][:40].decode("utf-8", "replace")
-    return address if address in _BUTTONS or address in _VALUES else repr(address)
+    return address if address in _ADDRESSES else repr(address)
 
 
-def _arguments(message: bytes, place: int) -> list[float]:
-    """All arguments, which must be numbers."""
+def _correct(controls: Controls, arguments: list[Any]) -> None:
+    match arguments:
+        case [str(label)]:
+            controls.correct(label)
+        case [str(label), float(seconds)]:
+            controls.correct(label, seconds)
+        case _:
+            raise OptionError("expected a class, and if wanted a number of seconds")
+
+
+def _arguments(message: bytes, place: int, readers: Readers = _NUMBERS) -> list[Any]:
+    """All arguments, numbers as float; of these types, as a rule numbers."""
     if place == len(message):  # old senders leave the types out where there is nothing to type
         return []
     types, place = _read(osc_types.get_string, message, place)
     if not types.startswith(","):
         raise OptionError("not OSC")
-    numbers = []
+    values: list[Any] = []
     for kind in types[1:]:
-        if kind not in _NUMBERS:
+        if kind not in readers:
             raise OptionError(f"an argument of type {kind!r}: expected a number")
-        number, place = _read(_NUMBERS[kind], message, place)
-        if not math.isfinite(number):
-            raise OptionError(f"{number}: expected a finite number")
-        numbers.append(float(number))
-    return numbers
+        value, place = _read(readers[kind], message, place)
+        if isinstance(value, str):
+            values.append(value)
+            continue
+        if not math.isfinite(value):
+            raise OptionError(f"{value}: expected a finite number")
+        values.append(float(value))
+    return values
 
 
 def _read(reader: Callable[[bytes, int], tuple[Any, int]], message: bytes, place: int) -> tuple[Any, int]:

@@ -120,6 +120,9 @@ class _Addresses:
         prefix = self._prefixes[group] if group else "/streamtag/tag"
         return [f"{prefix}/{slug}" for slug in self._slugs[group].values()]
 
+    def calibrated(self) -> list[str]:
+        return [f"/streamtag/cal/{slug}" for slug in self._slugs[""].values()]
+
     def best(self, group: str) -> str:
         return self._prefixes[group] if group else "/streamtag/top"
 
@@ -222,6 +225,7 @@ class OscSink:
         self._addresses = _Addresses(info.labels, info.heads)
         self._switches = _Switches(self._addresses)
         self._tags = _ScoreDatagrams(self._addresses.scores(""))
+        self._calibrated = _ScoreDatagrams(self._addresses.calibrated())
         self._heads = [_ScoreDatagrams(self._addresses.scores(head.name)) for head in info.heads]
         self._embedding = _EmbeddingDatagrams(info.embedding_size)
 
@@ -235,6 +239,11 @@ class OscSink:
             message("/streamtag/frame", frame.index, frame.time, frame.latency_ms, frame.level_dbfs),
             message("/streamtag/seconds", *_exact(frame.time)),
             *_times(frame),
+            *([] if frame.gain_db is None else [message("/streamtag/gain", frame.gain_db)]),
+            *([] if frame.music is None else [message("/streamtag/music", frame.music)]),
+            *([] if frame.change is None else [message("/streamtag/change", frame.change)]),
+            *([] if frame.section is None else [message("/streamtag/section", frame.section)]),
+            *([] if frame.xyz is None else [message("/streamtag/xyz", *frame.xyz)]),
             message(self._addresses.best(""), *(part for named in frame.top for part in named)),
             *switched,
         ]
@@ -246,6 +255,9 @@ class OscSink:
         self._send_bundles(messages)
         for datagram in self._tags.fill(frame.scores):
             self._destination.send(datagram)
+        if frame.calibrated is not None:
+            for datagram in self._calibrated.fill(frame.calibrated):
+                self._destination.send(datagram)
         for datagrams, head in zip(self._heads, frame.heads, strict=True):
             for datagram in datagrams.fill(head.scores):
                 self._destination.send(datagram)

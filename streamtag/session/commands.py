@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from streamtag.errors import OptionError
+from streamtag.heads.head import PlainHead
+from streamtag.session.corrections import CORRECTED_SECONDS, Corrections
 from streamtag.tagging.smoothing import check_threshold, check_top
 from streamtag.tagging.tagger import Tagger
 
@@ -44,10 +48,24 @@ class SetTop:
 class SetThreshold:
     """Change the score at which a tag switches on."""
 
+    threshold: float | str
+
+
+@dataclass(frozen=True, slots=True)
+class SetHeadThreshold:
+    """Change the probability at which a class of a head switches on."""
+
     score: float
 
 
-Command = Pause | Resume | Reset | SetHop | SetTop | SetThreshold
+@dataclass(frozen=True, slots=True)
+class SwapHead:
+    """Go on with a head that has learned again."""
+
+    head: PlainHead
+
+
+Command = Pause | Resume | Reset | SetHop | SetTop | SetThreshold | SetHeadThreshold | SwapHead
 
 PATIENCE = 4.0
 """After a command that took a time, this many times as long is left to what is heard before the next begins."""
@@ -64,10 +82,18 @@ class Requests:
     ----------
     tagger : Tagger
         Knows what can be asked for.
+    save_heads : mapping of {str: path}
+        Where each head goes when it was corrected, by name.
+
+    Attributes
+    ----------
+    corrections : Corrections
+        Heads that learn again.
     """
 
-    def __init__(self, tagger: Tagger) -> None:
+    def __init__(self, tagger: Tagger, save_heads: Mapping[str, str | Path] | None = None) -> None:
         self._tagger = tagger
+        self.corrections = Corrections(tagger, lambda head: self.put(SwapHead(head)), save_heads or {})
         self._lock = threading.Lock()
         self._newest: dict[str, Command] = {}  # by kind, the one that has waited longest first
         self._working = False
@@ -81,6 +107,8 @@ class Requests:
     def put(self, command: Command) -> None:
         """Leave a command."""
         kind = "pause" if isinstance(command, Pause | Resume) else type(command).__name__
+        if isinstance(command, SwapHead):
+            kind += command.head.name
         with self._lock:
             self._newest[kind] = command  # one that is there keeps its place: none is put off for ever
 
@@ -133,8 +161,19 @@ class Requests:
             raise OptionError(f"top {count}: {self._tagger.spec.name} has {len(self._tagger.labels)} tags")
         self.put(SetTop(count))
 
-    def set_threshold(self, score: float) -> None:
-        """Change the score at which a tag switches on.
+    def set_threshold(self, threshold: float | str) -> None:
+        """Change the score, or the place on its own scale (``95%``), at which one of the model's tags switches on.
+
+        Raises
+        ------
+        OptionError
+            Out of range; a percentage where there is no calibration.
+        """
+        self._tagger.check_threshold(threshold)
+        self.put(SetThreshold(threshold))
+
+    def set_head_threshold(self, score: float) -> None:
+        """Change the probability at which a class of a head switches on.
 
         Raises
         ------
@@ -142,4 +181,14 @@ class Requests:
             0 or less, or more than 1.
         """
         check_threshold(score)
-        self.put(SetThreshold(score))
+        self.put(SetHeadThreshold(score))
+
+    def correct(self, label: str, seconds: float = CORRECTED_SECONDS) -> None:
+        """Say what was heard just now; the head learns again, and goes on with it (see `Corrections.correct`).
+
+        Raises
+        ------
+        OptionError
+            No such class; nothing was heard; a head that cannot be corrected.
+        """
+        self.corrections.correct(label, seconds)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from streamtag.osc.control import ControlPort
 from streamtag.results import ENDED, State, Stats, TagFrame
-from streamtag.session.commands import Requests
+from streamtag.session.commands import Requests, Reset
 from streamtag.session.intake import Intake
 from streamtag.session.listeners import Listeners
 from streamtag.session.meter import Meter
@@ -44,6 +45,8 @@ class Loop:
         Receive every frame.
     control : ControlPort or None
         A port where OSC messages steer the session.
+    save_heads : mapping of {str: path}
+        Where each head goes when it was corrected, by name.
 
     Attributes
     ----------
@@ -61,11 +64,18 @@ class Loop:
         Set when all is flushed and closed.
     """
 
-    def __init__(self, source: Source, tagger: Tagger, sinks: Sequence[Sink], control: ControlPort | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        tagger: Tagger,
+        sinks: Sequence[Sink],
+        control: ControlPort | None,
+        save_heads: Mapping[str, str | Path] | None = None,
+    ) -> None:
         self.source = source
         self.tagger = tagger
         self.control = control
-        self.requests = Requests(tagger)
+        self.requests = Requests(tagger, save_heads)
         self.listeners = Listeners()
         self.state = State.STARTING
         self.error: BaseException | None = None
@@ -129,6 +139,8 @@ class Loop:
         command = self.requests.take(began)
         if command is not None:
             self._pipeline.handle(command)
+            if isinstance(command, Reset):
+                self.requests.corrections.forget()
             self.requests.done(began, time.monotonic())
         events = self._intake.take(idle=self._pipeline.idle)
         for event in events:
@@ -162,6 +174,7 @@ class Loop:
             if self.control is not None:
                 self._try(self.control.close)
             self._try(self.outlet.close)
+            self._try(self.requests.corrections.close)
         self.listeners.end()
         self.ended.set()
 
@@ -174,7 +187,7 @@ class Loop:
     def stats(self) -> Stats:
         """Counters so far; may be read from any thread."""
         intake, meter, tagger, control = self._intake, self.meter, self.tagger, self.control
-        counters = intake.counters
+        counters, corrections = intake.counters, self.requests.corrections
         gone = intake.gone_seconds if intake.gone else 0.0  # a gap that is not over yet
         return Stats(
             state=self.state,
@@ -196,7 +209,7 @@ class Loop:
             hops_lost=tagger.hops_lost,
             gate_closed=self._pipeline.gate_closed,
             level_dbfs=self._pipeline.level.dbfs,
-            warnings={**self._watch.warnings, **notes_of(self.source)},
+            warnings={**self._watch.warnings, **notes_of(self.source), **corrections.warnings},
             frame_drops=self.listeners.drops,
             sink_drops=self.outlet.drops,
             sink_errors=self.outlet.errors,
@@ -211,10 +224,12 @@ class Loop:
             added_p50=meter.added.at(50),
             added_p99=meter.added.at(99),
             added_p999=meter.added.at(99.9),
+            corrections=corrections.count,
         )
 
     def _pass_on(self, frame: TagFrame) -> None:
         self._heard = True
+        self.requests.corrections.hear(frame)
         self.outlet.frame(frame)
         self.listeners.publish(frame)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from streamtag.results import State, TagFrame
-from streamtag.session.commands import Pause, Reset, Resume, SetHop, SetThreshold, SetTop
+from streamtag.session.commands import Pause, Reset, Resume, SetHeadThreshold, SetHop, SetThreshold, SetTop, SwapHead
 from streamtag.session.events import Back, Ended, Event, Gone, Lost, NewStream, Samples
 from streamtag.session.level import Level
 from streamtag.session.meter import Meter
@@ -111,8 +111,12 @@ class Pipeline:
                 self._tagger.set_hop(seconds)
             case SetTop(count):
                 self._tagger.set_top(count)
-            case SetThreshold(score):
-                self._tagger.set_threshold(score)
+            case SetThreshold(threshold):
+                self._tagger.set_threshold(threshold)
+            case SetHeadThreshold(score):
+                self._tagger.set_head_threshold(score)
+            case SwapHead(head):
+                self._tagger.swap_head(head)
 
     def predict(self) -> bool:
         """Predict the oldest window that is due, and pass it on. Returns whether there was anything to do.

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 from streamtag.errors import OptionError
 from streamtag.results import Stats, TagFrame
 
+MUSIC = 0.5
+"""Probability that it is music below which it is called none."""
+
 
 @dataclass(frozen=True, slots=True)
 class HeadInfo:

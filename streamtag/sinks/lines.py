@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 from streamtag._system.terminal import on_one_line
-from streamtag.results import SILENCE_DBFS, State, Stats, TagFrame
-from streamtag.sinks.base import SessionInfo, troubles
+from streamtag.results import SILENCE_DBFS, State, Stats, TagFrame, best_tags
+from streamtag.sinks.base import MUSIC, SessionInfo, troubles
 from streamtag.sinks.wallclock import unix_times
 from streamtag.sinks.writer import LineWriter
 
 WITHOUT_HOPS = frozenset({State.RECOVERING, State.PAUSED, State.FAILED})
+
+SILENCE = "silence"
 
 
 class _Lines:
@@ -53,7 +55,10 @@ class TextLines(_Lines):
 
     def frame(self, frame: TagFrame) -> None:
         """Write a line, at once."""
-        tags = _named(frame.top, frame.gated)
+        without = frame.music is not None and frame.music < MUSIC and not frame.gated
+        tags = _named(frame.top, frame.gated or without)
+        if without and not frame.on:
+            tags = f"{'' if tags == SILENCE else tags + '  '}no music ({frame.music:.2f})"
         for head in frame.heads:
             tags += f"  | {head.name}: {_named(head.top, frame.gated)}"
         self._writer.write(f"{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {on_one_line(tags)}")
@@ -61,15 +66,19 @@ class TextLines(_Lines):
 
 def _named(top: Sequence[tuple[str, float]], gated: bool) -> str:
     shown = [f"{tag} {score:.2f}" for tag, score in top if not gated or score >= 0.005]
-    return "  ".join(shown) or "silence"
+    return "  ".join(shown) or SILENCE
 
 
 class JsonLines(_Lines):
     """One JSON object a hop.
 
-    t (seconds), top, on, level_dbfs, latency_ms; captured and sent (seconds since 1970) where there is a clock; rested,
-    where the network was not asked; heads and heads_on, if any play; embedding, on request; status, each second and at
-    each change of state: where no hops come, on a line that else repeats the last one.
+    t (seconds), top, on, level_dbfs, latency_ms; gain_db, where the level is brought to the models'; calibrated (the
+    tags that are highest on their own scales, best first) and music, where they are asked for; change (0..1)
+    and section (how many seconds ago a new one began), where scores react; xyz (the embedding as three
+    coordinates); captured and sent
+    (seconds since 1970) where there is a clock; rested, where the network was not asked; heads and heads_on, if any
+    play; embedding, on request; status, each second and at each change of state: where no hops come, on a line that
+    else repeats the last one.
     """
 
     name = "json"
@@ -77,7 +86,7 @@ class JsonLines(_Lines):
     def __init__(self, stream: IO[str], *, embeddings: bool = False) -> None:
         super().__init__(stream)
         self._embeddings = embeddings
-        self._source = ""
+        self._source, self._labels = "", tuple[str, ...]()
         self._begin()
 
     def _begin(self) -> None:
@@ -87,7 +96,7 @@ class JsonLines(_Lines):
 
     def open(self, info: SessionInfo) -> None:
         """Let what the stream holds back go first. Raises SinkError if that cannot be written."""
-        self._source = info.source
+        self._source, self._labels = info.source, info.labels
         self._begin()
         super().open(info)
 
@@ -100,6 +109,18 @@ class JsonLines(_Lines):
             "level_dbfs": round(frame.level_dbfs, 1),
             "latency_ms": round(frame.latency_ms, 1),
         }
+        if frame.gain_db is not None:
+            line["gain_db"] = round(frame.gain_db, 1)
+        if frame.calibrated is not None:
+            line["calibrated"] = _rounded(best_tags(self._labels, frame.calibrated, len(frame.top)))
+        if frame.music is not None:
+            line["music"] = round(frame.music, 3)
+        if frame.change is not None:
+            line["change"] = round(frame.change, 3)
+        if frame.section is not None:
+            line["section"] = round(frame.section, 2)
+        if frame.xyz is not None:
+            line["xyz"] = [round(value, 3) for value in frame.xyz]
         if frame.gated:
             line["rested"] = True
         if frame.heads:

@@ -116,4 +116,5 @@ _OVER = _Endings(
     lost="no samples are lost any more",
     overflows="no samples are lost by the sound system any more",
     behind="is kept up with again",
+    correction="corrections are learned again",
 )

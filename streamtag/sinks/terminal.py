@@ -15,7 +15,7 @@ from rich.text import Text
 from streamtag._system.encoding import writable
 from streamtag._system.terminal import on_one_line
 from streamtag.results import SILENCE_DBFS, HeadFrame, State, Stats, TagFrame
-from streamtag.sinks.base import BaseSink, SessionInfo, Sink, distinct_names
+from streamtag.sinks.base import MUSIC, BaseSink, SessionInfo, Sink, distinct_names
 from streamtag.sinks.painter import Painter
 
 BAR_CELLS = 32
@@ -177,6 +177,10 @@ class TerminalView(BaseSink):
         share = 1 - level / QUIETEST_SHOWN_DBFS
         colour = "red" if level > -1 else "yellow" if level > -6 else "green"
         shown = "silence" if level <= SILENCE_DBFS else f"{level:6.1f} dBFS"
+        if self._frame is not None and self._frame.gain_db is not None:
+            shown += f"  gain {self._frame.gain_db:+5.1f} dB"
+        if self._frame is not None and self._frame.music is not None and self._frame.music < MUSIC:
+            shown += "  no music"
         cells = min(BAR_CELLS, columns - len(f"level   {shown}"))
         drawn = (f"{bar(share, cells)} ", colour) if cells >= SHORTEST_BAR_CELLS else ("", "")
         return self._text(("level  ", ""), drawn, (shown, ""))

@@ -10,10 +10,11 @@ from streamtag.sinks.base import SessionInfo, Sink, Wrapper
 
 
 class Throttled(Wrapper):
-    """Passes on a sink's frames at no more than a given rate; the switches of those left out go with the next one.
+    """Passes on a sink's frames at no more than a given rate; what happened in those left out goes with the next one.
 
-    The rate is kept in time of the audio, so that the same audio gives the same frames. When the network comes to rest
-    (silence, or the input is gone), the first such frame is passed on at once: it may be the last for a while.
+    That is switches, the greatest change, a new section. The rate is kept in time of the audio, so that the same audio
+    gives the same frames. When the network comes to rest (silence, or the input is gone), the first such frame is
+    passed on at once: it may be the last for a while.
 
     Parameters
     ----------
@@ -42,6 +43,8 @@ class Throttled(Wrapper):
         self._rested = False
         self._switched: dict[str, bool] = {}
         self._of_heads: dict[str, dict[str, bool]] = {}
+        self._change: float | None = None
+        self._section: float | None = None
         super().open(info)
 
     def frame(self, frame: TagFrame) -> None:
@@ -49,6 +52,9 @@ class Throttled(Wrapper):
         _remember(self._switched, frame.switched)
         for head in frame.heads:
             _remember(self._of_heads.setdefault(head.name, {}), head.switched)
+        if frame.change is not None:
+            self._change = max(frame.change, self._change or 0.0)
+        self._section = frame.section if frame.section is not None else self._section
         urgent, self._rested = frame.gated and not self._rested, frame.gated
         due = self._next
         early = frame.time + self._grace < due
@@ -58,8 +64,16 @@ class Throttled(Wrapper):
         kept = not early and frame.time - due < self._interval
         self._next = self._interval + (due if kept else frame.time)
         heads = tuple(replace(head, switched=tuple(self._of_heads[head.name].items())) for head in frame.heads)
-        self._sink.frame(replace(frame, switched=tuple(self._switched.items()), heads=heads))
-        self._switched, self._of_heads = {}, {}
+        self._sink.frame(
+            replace(
+                frame,
+                switched=tuple(self._switched.items()),
+                heads=heads,
+                change=self._change,
+                section=self._section,
+            )
+        )
+        self._switched, self._of_heads, self._change, self._section = {}, {}, None, None
 
 
 def _remember(switched: dict[str, bool], more: tuple[tuple[str, bool], ...]) -> None:

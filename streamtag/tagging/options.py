@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
-from streamtag.dsp.params import is_number
+from streamtag.dsp.params import LevelOption, check_level, is_number
 from streamtag.errors import OptionError
 
 if TYPE_CHECKING:  # the command line starts without NumPy
     from streamtag.heads.head import PlainHead
     from streamtag.inference.base import Engine
+    from streamtag.tagging.calibration import Calibration
 
+ReactOption = Literal["off", "calm", "normal", "quick"]
+MusicOption = Literal["gate", "tell", "off"]
 LIVE_MODEL = "MSD_musicnn"
+HEAD_THRESHOLD = 0.5
+WINDOW_SECONDS = 3.0
 GATE_DBFS = -60.0
 """What live sessions take for silence, where nothing else is asked for."""
 
@@ -33,9 +38,18 @@ class TaggingOptions:
     top : int
         How many tags each result names.
     smooth : float
-        Time constant of the rolling scores in seconds; 0 for none.
-    threshold : float
-        Rolling score at which a tag switches on.
+        Time constant of the rolling scores in seconds; 0 for none. Where they react (`react`), it is not used.
+    react : {'off', 'calm', 'normal', 'quick'}
+        off: plain smoothing. The others: a window of 1 s is heard, too, scores follow a change at once and are calm
+        otherwise, and the top tags keep their order until a lead is clear (see `streamtag.tagging.reaction`).
+    embedding_smooth : float
+        Time constant of the embedding in seconds; 0 for none.
+    threshold : float or str
+        Rolling score at which one of the model's tags switches on; or, as in ``95%``, the place on each tag's own scale
+        (see `calibration`), which is turned into a score for each tag.
+    head_threshold : float
+        Rolling probability at which a class of a head switches on: probabilities are calibrated, so that 0.5 is rather
+        true than not.
     engine : {'auto', 'sliding', 'tensorflow'}
         See `make_predictor`.
     heads : tuple of PlainHead
@@ -43,26 +57,43 @@ class TaggingOptions:
     gate : float or None
         Level in dBFS. When no frame of the last second has reached it, the network rests: nothing is predicted, and
         scores fall to 0. The first window with a louder frame is predicted, and exact. None: never.
+    level : {'auto', 'off'} or None
+        auto: bring what is heard to the level that the models know (see `Leveller`); the gate looks at the level
+        before. off: as it comes, which gives the published numbers. None: as the heads were learned; without heads auto
+        in live sessions, and off in a `Tagger`.
+    calibration : Calibration, 'auto' or None
+        Each tag's own scale (see `Calibration`); frames then have `calibrated`. auto: the one that ships with the
+        model, if there is one.
+    music : {'gate', 'tell', 'off'}
+        tell: frames have `music`, how likely it is that music is heard, of models that ship with a head for it. gate:
+        tags rest, too, while that is unlikely; `raw`, the embedding and heads go on. off: neither.
     centered : bool
         Frames as musicnn makes them of a file (see `MelStream`); then call `flush` at the end.
 
     Raises
     ------
     OptionError
-        A gate that is no level, or that nothing reaches. The other values are checked by what uses them.
+        A gate that is no level, or that nothing reaches; a level, a calibration or a way with music that is none. The
+        other values are checked by what uses them.
     HeadError
         What is no head.
     """
 
     model: str = LIVE_MODEL
     hop: float | None = None
-    window: float = 3.0
+    window: float = WINDOW_SECONDS
     top: int = 5
     smooth: float = 1.0
-    threshold: float = 0.2
+    react: ReactOption = "off"
+    embedding_smooth: float = 0.0
+    threshold: float | str = 0.2
+    head_threshold: float = HEAD_THRESHOLD
     engine: Engine = "auto"
     heads: tuple[PlainHead, ...] = ()
     gate: float | None = None
+    level: LevelOption | None = None
+    calibration: Calibration | Literal["auto"] | None = None
+    music: MusicOption = "off"
     centered: bool = False
 
     def __post_init__(self) -> None:
@@ -71,6 +102,20 @@ class TaggingOptions:
                 f"gate {self.gate!r} dBFS: expected a level below 0, which is full scale, for example {GATE_DBFS:g}; "
                 "or none to switch it off"
             )
+        if self.level is not None:
+            check_level(self.level)
+        if self.react not in get_args(ReactOption):
+            raise OptionError(f"react {self.react!r}: expected {', '.join(get_args(ReactOption))}")
+        if self.music not in get_args(MusicOption):
+            raise OptionError(f"music {self.music!r}: expected {', '.join(get_args(MusicOption))}")
+        if self.calibration is not None and self.calibration != "auto":
+            from streamtag.tagging.calibration import Calibration
+
+            if not isinstance(self.calibration, Calibration):
+                raise OptionError(
+                    f"calibration {self.calibration!r}: expected what streamtag.load_calibration returns, 'auto', or "
+                    "None"
+                )
         heads: tuple[PlainHead, ...] = ()
         if self.heads:
             from streamtag.heads.head import as_heads
@@ -86,11 +131,39 @@ class TaggingKeywords(TypedDict, total=False):
     window: float
     top: int
     smooth: float
-    threshold: float
+    react: ReactOption
+    embedding_smooth: float
+    threshold: float | str
+    head_threshold: float
     engine: Engine
     heads: tuple[PlainHead, ...] | list[PlainHead]
     gate: float | None
+    level: LevelOption | None
+    calibration: Calibration | Literal["auto"] | None
+    music: MusicOption
     centered: bool
+
+
+def live_options(changes: TaggingKeywords) -> TaggingOptions:
+    """What serves live sessions where nothing else is asked for.
+
+    Parameters
+    ----------
+    changes : TaggingKeywords
+        Single options that will be changed: some of the others depend on them.
+
+    Returns
+    -------
+    TaggingOptions
+        The options, without these changes.
+    """
+    at_level = changes.get("level") != "off" and changes.get("window", WINDOW_SECONDS) == WINDOW_SECONDS
+    return TaggingOptions(
+        gate=GATE_DBFS,
+        react="off" if "smooth" in changes else "normal",
+        calibration="auto" if at_level else None,
+        music="gate" if at_level else "off",
+    )
 
 
 def chosen(model: str | None, options: TaggingOptions | None, changes: TaggingKeywords) -> TaggingOptions:

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag.errors import OptionError
 from streamtag.heads.head import PlainHead
 from streamtag.inference.networks.specs import ModelSpec
 from streamtag.results import HeadFrame, TagFrame
+from streamtag.tagging.calibration import Calibration, place
+from streamtag.tagging.change import Change
 from streamtag.tagging.heads import PlayingHead
-from streamtag.tagging.smoothing import Rolling, Switched, check_threshold, check_top
+from streamtag.tagging.music import MusicGate
+from streamtag.tagging.reaction import Pace
+from streamtag.tagging.smoothing import NOTHING, Rolling, Switched, check_threshold, check_top
+from streamtag.tagging.space import EmbeddingFollower
 
 Array = NDArray[np.float32]
 
@@ -31,12 +37,15 @@ class Moment:
         Level of its newest hop in dBFS.
     since : float
         Seconds since the window before, skipped ones included; infinite to release everything at once.
+    gain : float or None
+        What its newest frame was raised by in dB; None where the level stays as it is.
     """
 
     index: int
     time: float
     level: float
     since: float
+    gain: float | None = None
 
 
 class Scores:
@@ -50,16 +59,48 @@ class Scores:
         Your own tags that are predicted too.
     top : int
         See `Rolling`.
-    smooth, threshold : float
+    smooth : float
         See `Rolling`.
+    threshold : float or str
+        See `Rolling`; or a percentage of each tag's own scale.
+    head_threshold : float
+        That of the heads.
+    calibration : Calibration or None
+        Each tag's own scale.
+    music : MusicGate or None
+        Says whether it is music.
+    music_only : bool
+        Whether tags rest while it is not.
+    steady : bool
+        See `Rolling`; for the model's tags.
+    follower : EmbeddingFollower or None
+        Smooths the embedding; None leaves it as it is.
     """
 
     def __init__(
-        self, spec: ModelSpec, heads: Sequence[PlainHead], *, top: int, smooth: float, threshold: float
+        self,
+        spec: ModelSpec,
+        heads: Sequence[PlainHead],
+        *,
+        top: int,
+        smooth: float,
+        threshold: float | str,
+        head_threshold: float,
+        calibration: Calibration | None = None,
+        music: MusicGate | None = None,
+        music_only: bool = False,
+        steady: bool = False,
+        follower: EmbeddingFollower | None = None,
     ) -> None:
         self._spec = spec
-        self._heads = [PlayingHead(head, top=top, smooth=smooth, threshold=threshold) for head in heads]
-        self._rolling = Rolling(spec.labels, top=top, smooth=smooth, threshold=threshold)
+        self._follower = follower or EmbeddingFollower(None, 0.0)
+        self._calibration = calibration
+        self._music = music
+        self._music_only = music_only and music is not None
+        check_threshold(head_threshold)
+        self._heads = [PlayingHead(head, top=top, smooth=smooth, threshold=head_threshold) for head in heads]
+        self._rolling = Rolling(spec.labels, top=top, smooth=smooth, steady=steady)
+        self.set_threshold(threshold)
 
     @property
     def heads(self) -> tuple[PlainHead, ...]:
@@ -69,6 +110,9 @@ class Scores:
     def reset(self) -> None:
         """Forget all scores: the next are taken as they are, and all tags are off."""
         self._rolling.reset()
+        self._follower.reset()
+        if self._music is not None:
+            self._music.reset()
         for head in self._heads:
             head.reset()
 
@@ -82,10 +126,45 @@ class Scores:
         """
         check_top(count)
         self._rolling.top = count
-        self._tell_heads()
+        for head in self._heads:
+            head.set_top(count)
 
-    def set_threshold(self, score: float) -> None:
-        """Change the rolling score at which a tag switches on.
+    def check_threshold(self, threshold: float | str) -> None:
+        """Refuse a threshold that cannot be used; may be called from any thread.
+
+        Raises
+        ------
+        OptionError
+            Out of range; a percentage where there is no calibration.
+        """
+        if (level := place(threshold)) is None:
+            assert not isinstance(threshold, str)
+            check_threshold(threshold)
+        elif self._calibration is None:
+            raise OptionError(
+                f"threshold {level:.0%}: a percentage is one of each tag's own scale, and there is none here: add a "
+                "calibration, or give a score, for example 0.2"
+            )
+
+    def set_threshold(self, threshold: float | str) -> None:
+        """Change the rolling score, or the place on each tag's own scale, at which a tag switches on.
+
+        Raises
+        ------
+        OptionError
+            See `check_threshold`.
+        """
+        self.check_threshold(threshold)
+        level = place(threshold)
+        if level is not None and self._calibration is not None:
+            # what has never been heard in the reference is not on in silence
+            self._rolling.threshold = np.maximum(self._calibration.scores_at(level), np.float32(NOTHING))
+        else:
+            assert not isinstance(threshold, str)
+            self._rolling.threshold = threshold
+
+    def set_head_threshold(self, score: float) -> None:
+        """Change the rolling probability at which a class of a head switches on.
 
         Raises
         ------
@@ -93,10 +172,23 @@ class Scores:
             Out of range.
         """
         check_threshold(score)
-        self._rolling.threshold = score
-        self._tell_heads()
+        for head in self._heads:
+            head.set_threshold(score)
 
-    def update(self, moment: Moment, raw: Array, embedding: Array, features: Mapping[str, Array]) -> TagFrame:
+    def swap_head(self, head: PlainHead) -> None:
+        """Go on with a head that has learned again, in place of the one of its name (see `PlayingHead.swap`)."""
+        for playing in self._heads:
+            if playing.head.name == head.name:
+                playing.swap(head)
+
+    def update(
+        self,
+        moment: Moment,
+        raw: Array,
+        embedding: Array,
+        features: Mapping[str, Array],
+        pace: Pace | None = None,
+    ) -> TagFrame:
         """Take what the network says of a window.
 
         Parameters
@@ -109,19 +201,34 @@ class Scores:
             The layer before them.
         features : mapping of {str: ndarray of float32}
             What heads predict from, by name.
+        pace : Pace or None
+            How quickly scores follow; None for the usual smoothing.
 
         Returns
         -------
         TagFrame
             The frame.
         """
-        heads = tuple(head.update(features, moment.since) for head in self._heads)
-        switched = self._rolling.update(raw, moment.since)
-        return self._frame(moment, raw, embedding, switched, heads, gated=False)
+        heads = tuple(head.update(features, moment.since, pace) for head in self._heads)
+        if self._music is not None:
+            self._music.update(features, moment.since, pace)
+        if self._music_only and self._music is not None and not self._music.is_music:
+            switched = self._rolling.rest(moment.since)
+        else:
+            switched = self._follow(raw, moment.since, pace)
+        change = None if pace is None or pace.short is None else pace.change
+        return self._frame(moment, raw, embedding, switched, heads, gated=False, change=change)
+
+    def _follow(self, raw: Array, since: float, pace: Pace | None) -> Switched:
+        if pace is None or pace.short is None:
+            return self._rolling.update(raw, since)
+        return self._rolling.update(pace.mixed(raw, pace.short.raw), since, pace.smooth, margin=pace.long)
 
     def rest(self, moment: Moment) -> TagFrame:
         """Let all scores fall, as nothing is heard (see `Rolling.rest`)."""
         heads = tuple(head.rest(moment.since) for head in self._heads)
+        if self._music is not None:
+            self._music.rest(moment.since)
         switched = self._rolling.rest(moment.since)
         raw, embedding = np.zeros(len(self._spec.labels), np.float32), np.zeros(self._spec.embedding_size, np.float32)
         return self._frame(moment, raw, embedding, switched, heads, gated=True)
@@ -135,10 +242,13 @@ class Scores:
         heads: tuple[HeadFrame, ...],
         *,
         gated: bool,
+        change: Change | None = None,
     ) -> TagFrame:
         scores = self._rolling.scores
         assert scores is not None
-        for array in (raw, embedding, scores):
+        embedding = self._follower.update(embedding, moment.since)
+        calibrated = None if self._calibration is None else self._calibration.calibrated(scores)
+        for array in (raw, embedding, scores, *([] if calibrated is None else [calibrated])):
             array.flags.writeable = False
         return TagFrame(
             index=moment.index,
@@ -152,8 +262,10 @@ class Scores:
             level_dbfs=moment.level,
             heads=heads,
             gated=gated,
+            gain_db=moment.gain,
+            calibrated=calibrated,
+            music=None if self._music is None else self._music.score,
+            change=None if change is None else change.probability,
+            section=None if change is None else change.section,
+            xyz=self._follower.xyz,
         )
-
-    def _tell_heads(self) -> None:
-        for head in self._heads:
-            head.set(top=self._rolling.top, threshold=self._rolling.threshold)

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from streamtag.dsp.params import is_number, is_whole
 from streamtag.errors import OptionError
 from streamtag.results import best_tags
+from streamtag.tagging.order import SteadyOrder
 
 HYSTERESIS = 0.8
-"""A tag that is on goes off below this share of its threshold."""
+"""A tag that is on goes off below this share of its threshold;"""
+STEADY_HYSTERESIS = 0.6
+"""below this one where scores are quick to follow: what flickers is switched once."""
 
 
 NOTHING = 1e-4
@@ -61,6 +64,9 @@ class Rolling:
         Time constant in seconds of an exponential average (63 % of a step after this long); 0 for none.
     threshold : float
         Score at which a tag switches on; it switches off below 0.8 times that.
+    steady : bool
+        Whether it switches off below 0.6 times that, and the tags named keep their order until the lead is clear (see
+        `SteadyOrder`).
 
     Raises
     ------
@@ -68,7 +74,15 @@ class Rolling:
         A value out of range.
     """
 
-    def __init__(self, labels: Sequence[str], *, top: int = 5, smooth: float = 1.0, threshold: float = 0.2) -> None:
+    def __init__(
+        self,
+        labels: Sequence[str],
+        *,
+        top: int = 5,
+        smooth: float = 1.0,
+        threshold: float = 0.2,
+        steady: bool = False,
+    ) -> None:
         check_top(top)
         check_threshold(threshold)
         if not (is_number(smooth) and smooth >= 0):
@@ -76,15 +90,23 @@ class Rolling:
         self.labels = tuple(labels)
         self.top = top
         self.smooth = smooth
-        self.threshold = threshold
+        self.threshold: float | NDArray[np.float32] = threshold
+        """One for all tags, or one for each."""
+        self._hysteresis = STEADY_HYSTERESIS if steady else HYSTERESIS
+        self._order = SteadyOrder() if steady else None
+        self._margin = 1.0
         self.reset()
 
     def reset(self) -> None:
         """Reset: the next scores are taken as they are, and all tags are off."""
         self.scores: NDArray[np.float32] | None = None
         self.on = np.zeros(len(self.labels), bool)
+        if self._order is not None:
+            self._order.reset()
 
-    def update(self, raw: NDArray[np.float32], seconds: float) -> Switched:
+    def update(
+        self, raw: NDArray[np.float32], seconds: float, smooth: float | None = None, margin: float = 1.0
+    ) -> Switched:
         """Take the scores of the next window.
 
         Parameters
@@ -93,18 +115,24 @@ class Rolling:
             The network's scores for this window.
         seconds : float
             Time since the window before, skipped ones included.
+        smooth : float or None
+            Time constant for this window; None for the usual one.
+        margin : float
+            See `SteadyOrder.update`.
 
         Returns
         -------
         tuple of tuple of (str, bool)
             The tags that switched, as (tag, is on now). `scores` is the new average.
         """
-        if self.scores is None or self.smooth == 0:
+        smooth = self.smooth if smooth is None else smooth
+        self._margin = margin
+        if self.scores is None or smooth == 0:
             self.scores = raw
         else:
-            keep = np.float32(math.exp(-seconds / self.smooth))
+            keep = np.float32(math.exp(-seconds / smooth))
             self.scores = raw + keep * (self.scores - raw)
-        on = self.scores >= np.where(self.on, HYSTERESIS * self.threshold, self.threshold)
+        on = self.scores >= np.where(self.on, self._hysteresis * self.threshold, self.threshold)
         switched = tuple((self.labels[i], bool(on[i])) for i in np.flatnonzero(on != self.on))
         self.on = on
         return switched
@@ -133,5 +161,10 @@ class Rolling:
     def best(self) -> tuple[tuple[str, float], ...]:
         """The top tags and their scores, best first; none where all scores are 0, as in silence."""
         if self.scores is None or not self.scores.any():
+            if self._order is not None:
+                self._order.reset()
             return ()
+        if self._order is not None:
+            order = self._order.update(self.scores, self.top, self._margin)
+            return tuple((self.labels[i], float(self.scores[i])) for i in order)
         return best_tags(self.labels, self.scores, self.top)

@@ -12,19 +12,25 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamtag.dsp.leveller import Leveller
 from streamtag.dsp.params import FRAME_SECONDS, frames_in, hop_frames, is_number
 from streamtag.dsp.resampler import lookahead
 from streamtag.dsp.samples import as_samples, whole_rate
-from streamtag.errors import OptionError
+from streamtag.errors import HeadError, OptionError
 from streamtag.heads.file import check_heads
-from streamtag.heads.head import PlainHead
+from streamtag.heads.head import PlainHead, common_level
 from streamtag.inference.base import Predictor
 from streamtag.inference.factory import COARSE_HOP, FINE_HOP, make_predictor, slides
-from streamtag.inference.networks.specs import ModelSpec
+from streamtag.inference.networks.specs import ModelSpec, find_spec
 from streamtag.melstream import MelStream
 from streamtag.results import SILENCE_DBFS, TagFrame
+from streamtag.tagging.calibration_file import check_calibration, shipped_calibration
+from streamtag.tagging.change import STEP_FRAMES
+from streamtag.tagging.music import MusicGate, shipped_music_head
 from streamtag.tagging.options import TaggingKeywords, TaggingOptions, chosen
+from streamtag.tagging.reaction import REACTIONS, SHORT_FRAMES, Pacer
 from streamtag.tagging.scores import Moment, Scores
+from streamtag.tagging.space import EmbeddingFollower, shipped_coordinates
 from streamtag.tagging.timeline import Timeline, window_end
 from streamtag.tagging.windows import Windows
 
@@ -62,7 +68,9 @@ class Tagger:
     OptionError
         A value that cannot be used.
     HeadError
-        A head that was learned on another model.
+        A head that was learned on another model, or heads learned at different levels where none is given.
+    CalibrationError
+        A calibration that was made with another model.
     ModelError
         No such model, or something is wrong with its weights.
     """
@@ -82,15 +90,39 @@ class Tagger:
         given = chosen(model, options, changes)
         heads = given.heads
         remake: Callable[[int], Predictor] | None = None
+        spec = find_spec(given.model) if predictor is None else predictor.spec
+        music = None if given.music == "off" else shipped_music_head(spec)
+        pools = any(head.needs_pools for head in (*heads, *([music] if music else [])))
         if predictor is None:
-            pools = any(head.needs_pools for head in heads)
             remake = partial(make_predictor, given.model, frames_in(given.window), engine=given.engine, pools=pools)
             default = FINE_HOP if slides(given.model, given.engine) else COARSE_HOP
             predictor = remake(hop_frames(default if given.hop is None else given.hop))
+        reaction = None if given.react == "off" else REACTIONS[given.react]
+        self._pacer: Pacer | None = None
+        if reaction and remake and self._hears_short(predictor):
+            short = make_predictor(given.model, SHORT_FRAMES, STEP_FRAMES, engine=given.engine, pools=pools)
+            self._pacer = Pacer(short, reaction)
         self._windows = Windows(predictor, remake)
         self._gate = given.gate
         check_heads(heads, self.spec)
-        self._scores = Scores(self.spec, heads, top=given.top, smooth=given.smooth, threshold=given.threshold)
+        self._level = given.level or common_level(heads) or "off"
+        calibration = shipped_calibration(self.spec.name) if given.calibration == "auto" else given.calibration
+        if calibration is not None:
+            check_calibration(calibration, self.spec)
+        self._with_features = bool(heads or music)
+        self._scores = Scores(
+            self.spec,
+            heads,
+            top=given.top,
+            smooth=given.smooth if reaction is None else reaction.plain,
+            threshold=given.threshold,
+            head_threshold=given.head_threshold,
+            calibration=calibration,
+            music=MusicGate(music) if music else None,
+            music_only=given.music == "gate",
+            steady=reaction is not None,
+            follower=EmbeddingFollower(shipped_coordinates(self.spec), given.embedding_smooth),
+        )
         self._centered = given.centered
         self._warm = False
         self.reset()
@@ -162,8 +194,12 @@ class Tagger:
 
     def reset(self) -> None:
         """Start a new stream, of any rate and number of channels."""
-        self._timeline = Timeline(centered=self._centered, gate=self._gate)
+        self._timeline = Timeline(
+            centered=self._centered, gate=self._gate, leveller=Leveller() if self._level == "auto" else None
+        )
         self._windows.reset()
+        if self._pacer is not None:
+            self._pacer.reset()
         self._scores.reset()
         self._last_index = -1
         self.hops_gated = 0
@@ -176,6 +212,8 @@ class Tagger:
         self._warm = True
         MelStream(44_100).push(np.zeros(1024, np.float32))
         self._windows.predictor.warm_up()
+        if self._pacer is not None:
+            self._pacer.warm_up()
 
     def feed(self, samples: ArrayLike, samplerate: float) -> int:
         """Take samples without making predictions; `step` and `skip` decide what becomes of the results.
@@ -246,7 +284,10 @@ class Tagger:
 
     def skip(self, windows: int) -> None:
         """Give up the oldest `windows` of those that are due."""
-        self._windows.skip(max(0, min(windows, self.due)))
+        count = max(0, min(windows, self.due))
+        self._windows.skip(count)
+        if count and self._pacer is not None:
+            self._pacer.skip_to(self._windows.end - self._windows.hop)
 
     def gap(self, seconds: float, *, new_stream: bool = False) -> None:
         """Let time pass in which no samples came: it is heard as silence, and frames go on in their right place.
@@ -306,7 +347,10 @@ class Tagger:
 
     def reset_history(self) -> None:
         """Go on as if silence had come before: neither windows nor scores remember what was heard."""
+        self._timeline.reset_level()
         self._windows.reset_history()
+        if self._pacer is not None:
+            self._pacer.reset_history()
         self._scores.reset()
 
     def let_go(self, time: float) -> TagFrame:
@@ -354,18 +398,64 @@ class Tagger:
         """
         self._scores.set_top(count)
 
-    def set_threshold(self, score: float) -> None:
-        """Change the rolling score at which a tag switches on.
+    def set_threshold(self, threshold: float | str) -> None:
+        """Change the rolling score, or the place on each tag's own scale (``95%``), for the model's tags.
+
+        Raises
+        ------
+        OptionError
+            Out of range; a percentage where there is no calibration.
+        """
+        self._scores.set_threshold(threshold)
+
+    def check_threshold(self, threshold: float | str) -> None:
+        """Refuse a threshold that `set_threshold` cannot use; may be called from any thread.
+
+        Raises
+        ------
+        OptionError
+            As `set_threshold`.
+        """
+        self._scores.check_threshold(threshold)
+
+    def set_head_threshold(self, score: float) -> None:
+        """Change the rolling probability at which a class of a head switches on.
 
         Raises
         ------
         OptionError
             Out of range.
         """
-        self._scores.set_threshold(score)
+        self._scores.set_head_threshold(score)
+
+    def swap_head(self, head: PlainHead) -> None:
+        """Go on with a head that has learned again, from the next result on; its rolling probabilities go on, too.
+
+        Parameters
+        ----------
+        head : PlainHead
+            Of the name, the model, the features and the classes of one of `heads`.
+
+        Raises
+        ------
+        HeadError
+            There is no such head here.
+        """
+        if not any(head.fits_in_place_of(one) for one in self.heads):
+            raise HeadError(
+                f"the head {head.name} takes the place of none here: another name, model, features or classes"
+            )
+        self._scores.swap_head(head)
+
+    @staticmethod
+    def _hears_short(predictor: Predictor) -> bool:
+        """Whether a shorter window beside this predictor's hears anything else: vgg has one length only."""
+        return predictor.spec.family != "vgg" and predictor.window_frames >= 2 * SHORT_FRAMES
 
     def _accept(self, logmel: NDArray[np.float32]) -> None:
         self._windows.push(logmel)
+        if self._pacer is not None:
+            self._pacer.push(logmel)
         self._discard()
 
     def _discard(self) -> None:
@@ -377,6 +467,8 @@ class Tagger:
         silent = self._timeline.begin_after(seconds)
         self._timeline.silence(silent)
         self.hops_lost += self._windows.pass_silence(silent)
+        if self._pacer is not None:
+            self._pacer.pass_silence(silent)
         self._discard()
         self._lose()
 
@@ -397,16 +489,19 @@ class Tagger:
 
     def _predict(self, limit: int) -> list[TagFrame]:
         prediction = self._windows.take(limit)
-        features = prediction.features(self.spec) if self.heads else {}
+        features = prediction.features(self.spec) if self._with_features else {}
         frames = []
         for i, (raw, embedding) in enumerate(zip(prediction.taggram, prediction.embedding, strict=True)):
+            pace = None if self._pacer is None else self._pacer.pace(self._windows.end)
             moment = self._next()
             of_window = {name: value[i] for name, value in features.items()}
-            frames.append(self._scores.update(moment, raw, embedding, of_window))
+            frames.append(self._scores.update(moment, raw, embedding, of_window, pace))
         return frames
 
     def _rest(self) -> TagFrame:
         self.hops_gated += 1
+        if self._pacer is not None:
+            self._pacer.rest_to(self._windows.end)
         self._windows.predictor.skip(1)
         return self._scores.rest(self._next())
 
@@ -417,4 +512,5 @@ class Tagger:
         hops = index - self._last_index if self._last_index >= 0 else 1
         self._last_index = index
         level = self._timeline.level(end, min(self._windows.hop, self._windows.length))
-        return Moment(index, window_end(end, self._centered), level, hops * self.hop)
+        time = window_end(end, self._centered)
+        return Moment(index, time, level, hops * self.hop, self._timeline.gain_db(end))

@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag.dsp.leveller import Leveller
 from streamtag.dsp.params import HOP_LENGTH, N_FFT, N_MELS, SAMPLE_RATE
 from streamtag.errors import FeedError
 from streamtag.melstream import Frames, MelStream
@@ -35,6 +36,8 @@ class Timeline:
         See `MelStream`.
     gate : float or None
         Level in dBFS from which a frame counts as loud; None if nobody asks.
+    leveller : Leveller or None
+        See `MelStream`; it goes on across gaps.
 
     Attributes
     ----------
@@ -46,8 +49,9 @@ class Timeline:
         The same in seconds, whatever the rates were.
     """
 
-    def __init__(self, *, centered: bool = False, gate: float | None = None) -> None:
+    def __init__(self, *, centered: bool = False, gate: float | None = None, leveller: Leveller | None = None) -> None:
         self._centered = centered
+        self._leveller = leveller
         self._loud_power = None if gate is None else 10 ** (gate / 10)
         self._mel: MelStream | None = None
         self.frames = 0
@@ -57,6 +61,7 @@ class Timeline:
         self._nonfinite = 0  # in streams before this one
         self._ended: tuple[int, int] | None = None  # rate and channels of a stream that a gap has ended
         self._power: Array = np.empty(0, np.float32)  # of the frames from _start on
+        self._gain = np.empty(0)  # of the same
         self._newest_loud: NDArray[np.int64] = np.empty(0, np.int64)  # up to each of them
         self._start = 0
 
@@ -133,8 +138,11 @@ class Timeline:
 
     def silence(self, frames: int) -> None:
         """Number frames of silence."""
+        if self._leveller is not None:
+            self._leveller.pass_silence(frames)
         kept = min(frames, 4096)  # more than a window asks for
-        self._note(np.zeros(kept, np.float32), frames)
+        last_gain = self._gain[-1] if len(self._gain) else 1.0
+        self._note(np.zeros(kept, np.float32), np.full(kept, last_gain), frames)
 
     def level(self, end: int, frames: int) -> float:
         """Level in dBFS of the newest `frames` before frame `end`."""
@@ -143,11 +151,24 @@ class Timeline:
         newest = self._power[start - self._start : end - self._start]
         return dbfs(float(newest.mean())) if len(newest) else dbfs(0.0)
 
+    def gain_db(self, end: int) -> float | None:
+        """Gain in dB of the newest frame before frame `end`; None where the level stays as it is."""
+        if self._leveller is None or not len(self._gain):
+            return None
+        last = min(end, self._start + len(self._gain)) - 1
+        return float(10 * np.log10(self._gain[max(0, last - self._start)]))
+
+    def reset_level(self) -> None:
+        """Forget how loud it was."""
+        if self._leveller is not None:
+            self._leveller.reset()
+
     def discard_before(self, frame: int) -> None:
         """Keep no levels of the frames before this one, but the newest of all."""
         gone = min(frame - self._start, len(self._power) - 1)
         if gone > 0:
             self._power, self._newest_loud = self._power[gone:], self._newest_loud[gone:]
+            self._gain = self._gain[gone:]
             self._start += gone
 
     def quiet_frames(self, end: int) -> int:
@@ -160,7 +181,7 @@ class Timeline:
         none = np.empty((0, N_MELS), np.float32)
         given = (samplerate, channels)
         if self._mel is None:
-            self._mel = MelStream(samplerate, channels, centered=self._centered)
+            self._mel = MelStream(samplerate, channels, centered=self._centered, leveller=self._leveller)
         elif not self._ended:
             if (self._mel.samplerate, self._mel.channels) != given:
                 raise FeedError(
@@ -173,7 +194,7 @@ class Timeline:
             if self._ended == given:
                 self._mel.reset()
             else:
-                self._mel = MelStream(samplerate, channels, centered=self._centered)
+                self._mel = MelStream(samplerate, channels, centered=self._centered, leveller=self._leveller)
             self._ended = None
         # between the last whole frame and the stream's beginning there is silence too
         first = self.frames * FRAME
@@ -192,11 +213,11 @@ class Timeline:
         return np.zeros((samples, self._mel.channels), np.float32)
 
     def _take(self, frames: Frames) -> Array:
-        self._note(frames.power, len(frames.power))
+        self._note(frames.power, frames.gain, len(frames.power))
         return frames.logmel
 
-    def _note(self, power: Array, frames: int) -> None:
-        """Keep the power of the newest of this many frames."""
+    def _note(self, power: Array, gain: NDArray[np.float64], frames: int) -> None:
+        """Keep the power and the gain of the newest of this many frames."""
         first = self.frames + frames - len(power)
         last_loud = int(self._newest_loud[-1]) if len(self._newest_loud) else NEVER
         if self._loud_power is None:
@@ -205,9 +226,10 @@ class Timeline:
             numbers = np.arange(first, first + len(power))
             loud = np.maximum.accumulate(np.where(power >= self._loud_power, numbers, last_loud))
         if len(power) < frames:
-            self._power, self._newest_loud, self._start = power, loud, first
+            self._power, self._gain, self._newest_loud, self._start = power, gain, loud, first
         else:
             self._power = np.concatenate((self._power, power))
+            self._gain = np.concatenate((self._gain, gain))
             self._newest_loud = np.concatenate((self._newest_loud, loud))
         self.frames += frames
 

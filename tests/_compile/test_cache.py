@@ -91,6 +91,7 @@ def damages(seed: int) -> Callable[[Path], None]:
     return chance.choice([flipped, flipped, flipped, flipped, cut, cut, longer, zeros_in_it, noise, pickled, huge])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_what_is_damaged_is_noticed_told_once_and_made_anew(
     seed: int, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

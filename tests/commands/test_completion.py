@@ -32,7 +32,7 @@ def offered(*words: str, folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [("live",), ("file",), ("features",), ("learn",), ("evaluate",)])
+@pytest.mark.parametrize("command", [("live",), ("file",), ("features",), ("learn",), ("evaluate",), ("calibrate",)])
 def test_models_are_offered(command: tuple[str, ...], tmp_path: Path) -> None:
     assert offered(*command, "--model", "M", folder=tmp_path) == list(SPECS)
     assert offered(*command, "--model", "MTT_v", folder=tmp_path) == ["MTT_vgg"]

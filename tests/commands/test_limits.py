@@ -25,6 +25,7 @@ def limited(kind: int, value: int, *arguments: str) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "option"), [(resource.RLIMIT_AS, "-v"), (resource.RLIMIT_DATA, "-d")])
 @pytest.mark.parametrize("command", [LIVE, ["devices"], ["file", "a.wav"]])
 def test_too_little_memory_is_refused_with_the_limit_named(kind: int, option: str, command: list[str]) -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_from_clips_to_a_light_cue(tmp_path: Path, start: Callable[..., Running]) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs" / "learn.md").read_text(), re.MULTILINE | re.DOTALL)
-    make, learn, try_it, react, play = blocks
+    make, learn, try_it, react, play, _ = blocks  # the last corrects what plays: tests/session/test_corrections.py
     port = str(free_udp_port())  # a receiver of the user's may have the one in the document
     assert "9000" in play
     react, play = f"{react.strip()} --port {port}", play.replace("9000", port)

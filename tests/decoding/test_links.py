@@ -62,6 +62,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", KINDS)
 def test_files_of_different_kinds(tmp_path: Path, first: str) -> None:
     links = [made(tmp_path / "x", 1, *kind) for kind in (KINDS[first], *KINDS.values())]
@@ -118,6 +119,7 @@ def test_a_link_that_is_cut_or_damaged_does_not_hide_the_others(tmp_path: Path) 
     assert "part 2 of 2 cannot be read" in refusal(tmp_path / "y")
 
 
+@pytest.mark.slow
 def test_a_recording_of_a_stream_with_many_links(tmp_path: Path) -> None:
     links = [made(tmp_path / "x", 0.9, "VORBIS", "OGG", seed) for seed in range(4)]
     (tmp_path / "y").write_bytes(b"".join(links) * 20)

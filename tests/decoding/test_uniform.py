@@ -56,6 +56,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", CHANGES, ids=str)
 @pytest.mark.parametrize(
     ("codec", "container"),

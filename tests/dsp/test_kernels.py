@@ -184,8 +184,9 @@ def test_log_mel_is_its_twin(frames, scale):
     filters = naive.mel_filterbank()
     logmel = np.full((frames, 96), 9, np.float32)
     first, offset, weights = packed(filters)
-    kernels.log_mel(spectra_of(frames, scale), first, offset, weights, logmel)
-    np.testing.assert_allclose(logmel, naive.log_mel(spectra_of(frames, scale), filters), rtol=1e-6)
+    gain = np.array([1.0, 63.1, 0.01])[:frames]
+    kernels.log_mel(spectra_of(frames, scale), first, offset, weights, gain, logmel)
+    np.testing.assert_allclose(logmel, naive.log_mel(spectra_of(frames, scale), filters, gain), rtol=1e-6)
     assert np.all(np.isfinite(logmel))
 
 
@@ -196,7 +197,7 @@ def test_log_mel_passes_bad_values_on_and_keeps_them_to_their_bins(bad):
     spectra[1, 100] = bad
     logmel = np.empty((2, 96), np.float32)
     first, offset, weights = packed(filters)
-    kernels.log_mel(spectra, first, offset, weights, logmel)
+    kernels.log_mel(spectra, first, offset, weights, np.ones(2), logmel)
     hit = np.zeros((2, 96), bool)
     hit[1] = filters[:, 100] > 0
     np.testing.assert_array_equal(~np.isfinite(logmel), hit)
@@ -220,3 +221,24 @@ def test_mean_squares_of_bad_and_of_loud_values():
     assert np.isnan(power[0])
     assert power[1] == INF
     np.testing.assert_allclose(power[2], 1e30, rtol=1e-6)
+
+
+SETTINGS = np.array([1e-7, 0.3, 0.98, 0.02, 0.01, 1e4])
+
+
+@pytest.mark.parametrize("state", [(0.0, 0.0, 0.0), (0.0, 0.0, 7.0), (0.2, 0.6, 3.0)])
+@pytest.mark.parametrize("blocks", [0, 1, 90])
+def test_follow_level_is_its_twin(blocks, state):
+    power = (10 ** np.random.default_rng(blocks).uniform(-10, 1, blocks)).astype(np.float32)
+    power[::7] = 0
+    got, after = np.full(blocks, np.nan), np.array(state)
+    kernels.follow_level(power, SETTINGS, after, got)
+    gains, expected = naive.follow_level(power, SETTINGS, np.array(state))
+    np.testing.assert_allclose(got, gains, rtol=1e-9)
+    np.testing.assert_allclose(after, expected, rtol=1e-9)
+
+
+def test_follow_level_after_a_silence_of_any_length():
+    after, gain = np.array([0.2, 0.6, 1e12]), np.empty(1)
+    kernels.follow_level(np.array([0.01], np.float32), SETTINGS, after, gain)
+    np.testing.assert_allclose(gain, 2, rtol=1e-6)

@@ -167,6 +167,7 @@ def test_counts_what_came_and_went():
 # --- as a stream ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(rate=st.sampled_from([*RATES, 16000]), sizes=st.lists(st.integers(0, 700), min_size=1, max_size=12))
 @settings(max_examples=120, deadline=None)
 def test_chunks_change_no_bit(rate, sizes):

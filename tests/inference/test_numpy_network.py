@@ -290,6 +290,7 @@ def test_what_it_refuses() -> None:
 # --- the extractor ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "length", "overlap"),
     [*((model, 3, False) for model in MODELS), ("MTT_musicnn", 3, 0.5), ("MSD_vgg", 3, 0.5), ("MSD_musicnn", 1, 1.5)],

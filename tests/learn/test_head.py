@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
@@ -297,6 +298,7 @@ def forged(saved: Path, **changes: Any) -> Path:
         "model_sha256": "",
         "features": list(head.features),
         "statistic": "mean",
+        "level": "auto",
         "window_frames": 187,
         "labels": list(head.labels),
         "kind": "svm",
@@ -318,8 +320,28 @@ def forged(saved: Path, **changes: Any) -> Path:
     return path
 
 
+def examples(**changes: Any) -> dict[str, Any]:
+    """Four examples that fit, but for what is changed."""
+    arrays = {
+        "rows": np.zeros((4, WIDTH), np.float16),
+        "targets": np.zeros((4, 3), np.uint8),
+        "groups": np.zeros(4, np.int32),
+    }
+    return {f"examples.{key}": value for key, value in {**arrays, **changes}.items()}
+
+
 def test_the_forger_of_these_tests_makes_heads_that_load(saved: Path) -> None:
     assert load_head(forged(saved)).labels == ("breakdown", "drop", "none")
+    assert load_head(forged(saved)).examples is None
+    assert load_head(forged(saved, **examples())).examples is not None
+
+
+def test_a_head_from_before_there_were_levels_plays_as_it_did(saved: Path) -> None:
+    assert load_head(forged(saved)).level == "auto"
+    with safe_open(forged(saved), framework="np") as file:
+        about = json.loads(file.metadata()["head"])
+    del about["level"]
+    assert load_head(forged(saved, text=json.dumps(about))).level == "off"
 
 
 @pytest.mark.parametrize(
@@ -340,6 +362,8 @@ def test_the_forger_of_these_tests_makes_heads_that_load(saved: Path) -> None:
         {"features": []},
         {"features": ["taggram", "taggram"]},
         {"statistic": "median"},
+        {"level": "loud"},
+        {"level": True},
         {"window_frames": 0},
         {"window_frames": 1e9},
         {"window_frames": True},
@@ -359,6 +383,14 @@ def test_the_forger_of_these_tests_makes_heads_that_load(saved: Path) -> None:
         {"bias": np.full(3, 1e300)},
         {"bias": None},
         {"more": np.zeros(3)},
+        {"examples.rows": np.zeros((4, 50), np.float16)},
+        examples(rows=np.zeros((4, 49), np.float16)),
+        examples(rows=np.zeros((4, 50), np.float32)),
+        examples(rows=np.full((4, 50), np.inf, np.float16)),
+        examples(targets=np.full((4, 3), 2, np.uint8)),
+        examples(groups=np.zeros(3, np.int32)),
+        examples(groups=np.array(0, np.int32)),
+        examples(more=np.zeros(3)),
         {"text": "[" * 100_000},
         {"text": "{}"},
         {"text": "null"},

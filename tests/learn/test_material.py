@@ -14,7 +14,7 @@ import soundfile
 from streamtag.heads.file import load_head
 from streamtag.learn.copies import same_sounds
 from streamtag.learn.data import Clip, Labelled, read_labelled
-from streamtag.learn.features import Extraction, FeatureCache, FileFeatures, extract
+from streamtag.learn.features import Extraction, FeatureCache, FileFeatures, copies_among, extract
 from streamtag.learn.material import material_of
 from tests.support.program import run_cli
 
@@ -156,8 +156,33 @@ def test_copies_through_lossy_encoders_and_at_another_level_are_known(clips: Pat
     assert len(pairs) == len(originals) == len(np.unique(material.groups)), odd
 
 
-def test_single_notes_and_beats_are_not_taken_for_copies(tmp_path: Path) -> None:
-    time = np.arange(4 * RATE) / RATE
+def test_copies_that_are_cut_elsewhere_are_known(music: Path, tmp_path: Path) -> None:
+    """Too far for an outline, which must lie on the other to half a second."""
+    song, rate = soundfile.read(music)
+    song = song.mean(axis=1) if song.ndim > 1 else song
+    paths = [tmp_path / name for name in ("whole.wav", "cut.wav", "quiet.ogg")]
+    soundfile.write(paths[0], song, rate)
+    soundfile.write(paths[1], song[int(2.3 * rate) :], rate)
+    soundfile.write(paths[2], 0.25 * song[int(1.1 * rate) : -int(3.7 * rate)], rate)
+    results = extract(paths, Extraction(level="auto"), FeatureCache(None))
+    found = [result for result in results if isinstance(result, FileFeatures)]
+    checksums, outlines = [file.sound.sha256 for file in found], [file.sound.outline for file in found]
+    assert not list(same_sounds(checksums, outlines, []))
+    pairs = list(copies_among(found))
+    assert len(pairs) == 2
+    assert set().union(*pairs) == {0, 1, 2}
+
+
+def test_hiss_is_no_copy_of_other_hiss(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{seed}.wav" for seed in range(4)]
+    for seed, path in enumerate(paths):
+        soundfile.write(path, noise(seed, 12), RATE)
+    assert not list(copies_among(heard(paths)))
+
+
+@pytest.mark.parametrize("seconds", [4, 12])
+def test_single_notes_and_beats_are_not_taken_for_copies(tmp_path: Path, seconds: int) -> None:
+    time = np.arange(seconds * RATE) / RATE
     paths = []
     for number, pitch in enumerate((110, 123.5, 220, 246, 262, 440, 880)):
         decays = [np.exp(-time * (1 + 0.3 * h)) * np.sin(2 * np.pi * pitch * h * time + h) / h for h in range(1, 8)]
@@ -166,7 +191,7 @@ def test_single_notes_and_beats_are_not_taken_for_copies(tmp_path: Path) -> None
             paths.append(tmp_path / f"{name} {number}.wav")
             soundfile.write(paths[-1], samples, RATE)
     found = heard(paths)
-    assert not list(same_sounds([file.sound.sha256 for file in found], [file.sound.outline for file in found]))
+    assert not list(copies_among(found))
 
 
 # --- what is wrong with files -------------------------------------------------------------------------------------

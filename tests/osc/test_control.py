@@ -23,6 +23,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from streamtag.dsp.params import hop_frames
 from streamtag.errors import OptionError, StreamtagError
 from streamtag.osc.control import LARGEST_PACKET, LONGEST_REASON, RATE, ControlPort, messages, parse_listen
+from streamtag.tagging import calibration
 from streamtag.tagging.smoothing import Rolling
 from tests.support.ports import free_udp_port
 from tests.support.waiting import lacking, wait_until
@@ -53,10 +54,25 @@ class Recorder:
         Rolling(["rock"], top=count)
         self.calls.append(("top", count))
 
-    def set_threshold(self, score: float) -> None:
+    def set_threshold(self, threshold: float | str) -> None:
+        if (level := calibration.place(threshold)) is not None:
+            self.calls.append(("threshold", f"{level:g} of its scale"))
+            return
+        assert isinstance(threshold, float)
+        Rolling(["rock"], threshold=threshold)
+        self.calls.append(("threshold", round(threshold, 6)))
+
+    def set_head_threshold(self, score: float) -> None:
         assert isinstance(score, float)
-        Rolling(["rock"], threshold=score)
-        self.calls.append(("threshold", round(score, 6)))
+        Rolling(["drop"], threshold=score)
+        self.calls.append(("head threshold", round(score, 6)))
+
+    def correct(self, label: str, seconds: float = 3.0) -> None:
+        assert isinstance(label, str)
+        assert isinstance(seconds, float)
+        if label != "drop":
+            raise OptionError(f"no class {label[:40]!r} (cues: drop)")
+        self.calls.append(("correct", label, round(seconds, 6)))
 
 
 class Desk:
@@ -128,6 +144,9 @@ COMMANDS = [
     ("hop", (("d", 0.064),), ("hop", 0.064)),
     ("hop", (("i", 2),), ("hop", 2.0)),
     ("top", (("i", 7),), ("top", 7)),
+    ("correct", (("s", "drop"),), ("correct", "drop", 3.0)),
+    ("correct", (("s", "drop"), ("i", 5)), ("correct", "drop", 5.0)),
+    ("correct", (("s", "drop"), ("f", 0.5)), ("correct", "drop", 0.5)),
     ("top", (("h", 7),), ("top", 7)),
     ("top", (("f", 5.0),), ("top", 5)),
     ("top", (("d", 5.0),), ("top", 5)),
@@ -135,6 +154,9 @@ COMMANDS = [
     ("threshold", (("f", 0.3),), ("threshold", 0.3)),
     ("threshold", (("d", 0.3),), ("threshold", 0.3)),
     ("threshold", (("i", 1),), ("threshold", 1.0)),
+    ("head/threshold", (("f", 0.7),), ("head threshold", 0.7)),
+    ("threshold/percent", (("f", 95),), ("threshold", "0.95 of its scale")),
+    ("threshold/percent", (("i", 50),), ("threshold", "0.5 of its scale")),
 ]
 
 
@@ -217,6 +239,16 @@ HOP_EXPECTED = "expected at least one frame (0.016 s)"
         (packet("/streamtag/hop", ("f", 0.0)), f"/streamtag/hop from 127.0.0.1: a hop of 0 s: {HOP_EXPECTED}"),
         (packet("/streamtag/hop", ("f", math.nan)), "nan: expected a finite number"),
         (packet("/streamtag/threshold", ("d", -math.inf)), "-inf: expected a finite number"),
+        (packet("/streamtag/head/threshold", ("i", 0)), "threshold 0.0: expected more than 0 and at most 1"),
+        (packet("/streamtag/threshold/percent", ("f", 0.0)), "above 0% and below 100%, for example 95%"),
+        (packet("/streamtag/correct"), "expected a class, and if wanted a number of seconds"),
+        (packet("/streamtag/correct", ("i", 3)), "expected a class, and if wanted a number of seconds"),
+        (
+            packet("/streamtag/correct", ("s", "drop"), ("s", "3")),
+            "expected a class, and if wanted a number of seconds",
+        ),
+        (packet("/streamtag/correct", ("s", "dr\x1bop")), r"no class 'dr\x1bop' (cues: drop)"),
+        (packet("/streamtag/correct", ("s", "drop"), ("f", math.nan)), "nan: expected a finite number"),
         (packet("/streamtag/threshold", ("f", 1.5)), "threshold 1.5: expected more than 0 and at most 1"),
         (packet("/streamtag/top", ("f", 2.5)), "2.5: expected a whole number"),
         (packet("/streamtag/top", ("i", 0)), "top 0: expected a whole number of tags, at least 1"),

@@ -52,6 +52,30 @@ def sink(receiver: Receiver) -> Iterator[OscSink]:
 # --- what is sent -------------------------------------------------------------------------------------------------
 
 
+def test_scores_on_their_own_scales_and_whether_it_is_music_are_sent_where_they_are_known(
+    receiver: Receiver, sink: OscSink
+) -> None:
+    sink.frame(make_frame(1))
+    addresses = {item[0] for item in receiver.messages()}
+    assert "/streamtag/music" not in addresses
+    assert not any(address.startswith("/streamtag/cal/") for address in addresses)
+    calibrated = np.linspace(1, 0, 50, dtype=np.float32)
+    sink.frame(make_frame(2, music=0.25, calibrated=calibrated))
+    messages = receiver.messages()
+    assert only(messages, "/streamtag/music")[1:] == ("f", (0.25,))
+    sent = {item[0]: item[2] for item in messages}
+    for label, place, score in zip(INFO.labels, calibrated, make_frame().scores, strict=True):
+        assert sent[f"/streamtag/cal/{slug(label)}"] == (place,)
+        assert sent[f"/streamtag/tag/{slug(label)}"] == (score,)
+
+
+def test_the_gain_is_sent_where_there_is_one(receiver: Receiver, sink: OscSink) -> None:
+    sink.frame(make_frame(1))
+    assert "/streamtag/gain" not in {item[0] for item in receiver.messages()}
+    sink.frame(make_frame(2, gain_db=-3.5))
+    assert only(receiver.messages(), "/streamtag/gain")[1:] == ("f", (-3.5,))
+
+
 def test_a_hop_is_what_the_table_says(receiver: Receiver, sink: OscSink) -> None:
     frame = make_frame(7, switched=(("Hip-Hop", True), ("female vocalists", False)))
     sink.frame(frame)
@@ -279,7 +303,8 @@ def test_the_program_sends_what_the_table_says(live_run: LiveRun) -> None:
     assert any(item[0] == "/streamtag/level" for item in messages[:first]), "a level is there before the first window"
     statuses = [item[2] for item in messages[first:] if item[0] == "/streamtag/status"]
     assert [status[0] for status in statuses[:: len(statuses) - 1]] == ["running", "finished"]
-    assert 2 <= len(statuses) <= 5, "one each second, and at each change"
+    busy = sum(item[0] == "/streamtag/trouble" and bool(item[2]) for item in messages)  # comes and goes, each a change
+    assert 2 <= len(statuses) <= 5 + 2 * busy, "one each second, and at each change"
 
 
 def test_oscdump_hears_the_program(live_run: LiveRun, oscdump: str) -> None:
@@ -299,7 +324,9 @@ def test_oscdump_hears_the_program(live_run: LiveRun, oscdump: str) -> None:
     assert types["/streamtag/gaps"] == {"ifi"}
     assert types["/streamtag/rested"] == {"i"}
     assert types["/streamtag/seconds"] == {"ii"}
-    assert types["/streamtag/trouble"] == {""}
+    troubles = "".join("".join(line[3:]) for line in heard if line[1] == "/streamtag/trouble")
+    too_slow = r'\s*"demo: [^"]+: too slow: \d+ % of the hops are skipped; a longer hop keeps up"\s*'
+    assert re.fullmatch(f"({too_slow})*", troubles), troubles
     assert {kind.strip("s") for kind in types["/streamtag/active"]} == {""}
     assert types["/streamtag/embedding"] == {"ii" + "f" * 200}
     assert types.get("/streamtag/on/", {"i"}) == {"i"}

@@ -7,7 +7,18 @@ import time
 import pytest
 
 from streamtag.errors import OptionError
-from streamtag.session.commands import PATIENCE, Command, Pause, Requests, Reset, Resume, SetHop, SetThreshold, SetTop
+from streamtag.session.commands import (
+    PATIENCE,
+    Command,
+    Pause,
+    Requests,
+    Reset,
+    Resume,
+    SetHeadThreshold,
+    SetHop,
+    SetThreshold,
+    SetTop,
+)
 from streamtag.tagging.tagger import Tagger
 from tests.support.sessions import make_tagger
 
@@ -26,11 +37,12 @@ def test_a_value_replaces_the_one_of_its_kind_that_waits_and_keeps_its_place() -
         requests.set_hop(0.1 + number / 1000)
         requests.set_threshold((number + 1) / 100)
         requests.set_top(1 + number % 50)
+        requests.set_head_threshold((number + 1) / 200)
     requests.pause()
     requests.reset()
     requests.resume()
     assert requests.waiting
-    assert all_of(requests) == [SetHop(0.199), SetThreshold(1.0), SetTop(50), Resume(), Reset()]
+    assert all_of(requests) == [SetHop(0.199), SetThreshold(1.0), SetTop(50), SetHeadThreshold(0.5), Resume(), Reset()]
     assert not requests.waiting
 
 
@@ -61,6 +73,7 @@ def test_what_cannot_be_is_refused_where_it_is_asked_for() -> None:
         lambda: requests.set_hop(0.1),  # the predictor was given
         lambda: requests.set_top(51),
         lambda: requests.set_threshold(0),
+        lambda: requests.set_head_threshold(1.5),
     ):
         with pytest.raises(OptionError):
             call()

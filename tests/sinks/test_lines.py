@@ -288,3 +288,41 @@ def test_a_stream_of_ones_own_that_fails_is_told_at_the_end() -> None:
     sink.frame(make_frame())
     with pytest.raises(SinkError, match="cannot write to the output: No space left on device; 2 lines are missing"):
         sink.close()
+
+
+# --- what they say ------------------------------------------------------------------------------------------------
+
+
+def text_of(**changes: object) -> str:
+    stream = io.StringIO()
+    lines = TextLines(stream)
+    lines.open(INFO)
+    lines.frame(make_frame(**changes))  # type: ignore[arg-type] # by name
+    lines.close()
+    return stream.getvalue()
+
+
+def test_a_line_says_where_there_is_no_music() -> None:
+    assert text_of(music=0.9).rstrip().endswith("pop 0.05")
+    assert text_of(music=0.12, top=(), on=frozenset()).rstrip().endswith("dBFS  no music (0.12)")
+    falling = text_of(music=0.3, top=(("rock", 0.1), ("pop", 0.001)), on=frozenset())
+    assert falling.rstrip().endswith("rock 0.10  no music (0.30)")
+    assert text_of(music=0.0, top=(), on=frozenset(), gated=True).rstrip().endswith("dBFS  silence")
+
+
+def test_json_names_the_tags_that_are_highest_on_their_own_scales() -> None:
+    stream = io.StringIO()
+    lines = JsonLines(stream)
+    lines.open(INFO)
+    lines.frame(make_frame(music=0.98765, calibrated=np.linspace(1, 0, 50, dtype=np.float32)))
+    lines.frame(make_frame(1))
+    lines.frame(make_frame(2, top=(), calibrated=np.zeros(50, np.float32)))
+    lines.close()
+    told, plain, resting = map(json.loads, stream.getvalue().splitlines())
+    assert resting["calibrated"] == resting["top"] == []
+    assert [tag for tag, _ in told["calibrated"]] == list(INFO.labels[:3])
+    assert told["calibrated"][0][1] == 1
+    assert told["music"] == 0.988
+    assert told["top"] == plain["top"]
+    assert "calibrated" not in plain
+    assert "music" not in plain

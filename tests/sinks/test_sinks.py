@@ -390,6 +390,16 @@ def test_json_lines_say_when_the_network_rested() -> None:
     assert rested["rested"] is True
 
 
+def test_json_lines_say_the_gain_where_there_is_one() -> None:
+    stream = io.StringIO()
+    sink = JsonLines(stream)
+    sink.frame(make_frame())
+    sink.frame(make_frame(1, gain_db=12.46))
+    plain, raised = map(json.loads, stream.getvalue().splitlines())
+    assert "gain_db" not in plain
+    assert raised["gain_db"] == 12.5
+
+
 def test_json_lines_with_the_embedding() -> None:
     stream = io.StringIO()
     sink = JsonLines(stream, embeddings=True)

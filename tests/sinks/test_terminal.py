@@ -119,6 +119,11 @@ def test_before_the_first_window_the_view_says_what_it_waits_for() -> None:
     assert "latency -" in shown
 
 
+def test_the_gain_stands_beside_the_level_where_there_is_one() -> None:
+    assert "-18.2 dBFS  gain +12.5 dB" in drawn(make_frame(gain_db=12.46))
+    assert "+" not in drawn(make_frame())
+
+
 def test_the_view_survives_silence_and_clipping() -> None:
     assert "silence" in drawn(make_frame(level_dbfs=-120.0, top=(("rock", 0.0),)))
     assert "█" * BAR_CELLS in drawn(make_frame(level_dbfs=2.0, top=(("rock", 1.0),)))

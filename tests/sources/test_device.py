@@ -60,7 +60,8 @@ def test_devices_are_listed(start: Start, sound_server: SoundServer) -> None:
 def test_two_runs_hear_what_plays(start: Start, playing: SoundServer, right: Path) -> None:
     """By name and by index; the mean of both channels and the right one alone."""
     index = listed(start, playing)["pulse"]
-    shared = ["--format", "json", "--duration", "8", "--smooth", "0"]
+    exact = ["--smooth", "0", "--level", "off", "--react", "off", "--music", "off"]  # as the Tagger below
+    shared = ["--format", "json", "--duration", "8", *exact]
     both = start("live", "--input", "pulse", *shared, env=playing.env)
     alone = start("live", "--input", index, "--channels", "2", *shared, env=playing.env)
     levels = []

@@ -39,7 +39,7 @@ def test_without_a_loudspeaker_one_note_says_so_and_it_goes_on(start: Callable[.
     outcome = start("live", "--input", "demo", "--play", "--duration", "3.5", "--format", "text", env=nowhere).end()
     assert outcome.status == 0
     assert len(outcome.stdout.splitlines()) > 1
-    note, summary = outcome.message.splitlines()
+    note, summary = outcome.told
     if "no loudspeaker" not in note:
         pytest.skip("there is a loudspeaker on this machine")
     assert note.startswith("streamtag: demo.ogg is tagged, and not heard: no loudspeaker can be opened")

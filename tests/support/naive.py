@@ -51,14 +51,34 @@ def window_frames(y, hop, window, frames):
     return np.array([y[f * hop : f * hop + len(window)] * window for f in range(frames)]).reshape(frames, len(window))
 
 
-def log_mel(spectra, filters):
-    """log10(10000 * mel + 1) of spectra (frames, bins), with a dense filterbank (bands, bins)."""
-    return np.log10(10_000 * ((spectra.real**2 + spectra.imag**2) @ filters.T) + 1)
+def log_mel(spectra, filters, gain=1.0):
+    """log10(10000 * gain * mel + 1) of spectra (frames, bins), with a dense filterbank (bands, bins)."""
+    mel = (spectra.real**2 + spectra.imag**2) @ filters.T
+    return np.log10(10_000 * np.reshape(gain, (-1, 1)) * mel + 1)
 
 
 def mean_squares(y, start, hop, hops):
     """Mean square of consecutive hops of y."""
     return np.array([np.mean(y[start + f * hop : start + (f + 1) * hop].astype(np.float64) ** 2) for f in range(hops)])
+
+
+def follow_level(power, settings, state):
+    """Gain of each block and the state after them, each mean made anew from all blocks before."""
+    quietest, exponent, keep, target, smallest, largest = settings
+    mean, weight, quiet = state
+    gains = []
+    heard = [(mean, weight)] if weight else []  # what was heard, and how much it counts
+    for value in np.minimum(power.astype(np.float64), target / smallest):
+        if value < quietest:
+            quiet += 1
+        else:
+            heard = [(each, share * keep ** (quiet + 1)) for each, share in heard] + [(value**exponent, 1 - keep)]
+            quiet = 0
+        if heard:
+            weight = sum(share for _, share in heard)
+            mean = sum(each * share for each, share in heard) / weight
+        gains.append(min(max(target / mean ** (1 / exponent), smallest), largest) if heard else 1.0)
+    return np.array(gains), np.array([mean, weight, quiet])
 
 
 class Ring:

@@ -116,7 +116,7 @@ class Jack:
 
     def _is_up(self) -> bool:
         ports = ["jack_lsp", "-s", self.env["JACK_DEFAULT_SERVER"]]
-        until = time.monotonic() + 20
+        until = time.monotonic() + 20  # not `wait_until`: a failure here is no end, for it is started again
         while self.process.poll() is None and time.monotonic() < until:
             listed = subprocess.run(ports, env=os.environ | self.env, capture_output=True)
             if b"system:capture_1" in listed.stdout:

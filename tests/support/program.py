@@ -39,6 +39,12 @@ class Outcome:
         assert "Traceback" not in self.stderr
         return self.stderr.strip()
 
+    @property
+    def told(self) -> list[str]:
+        """The lines of that, but for what a machine that is busy with other tests has it say."""
+        busy = (" % of the hops are skipped; a longer hop keeps up", "is kept up with again")
+        return [line for line in self.message.splitlines() if not any(part in line for part in busy)]
+
 
 SUMMARY = re.compile(
     r"(?P<seconds>[\d.]+) s heard: (?P<hops>\d+) hops, (?P<skipped>\d+) skipped(?:, (?P<rested>\d+) rested)?"

@@ -81,5 +81,6 @@ def make_stats(**changes: Any) -> Stats:
         "added_p50": 5.0,
         "added_p99": 9.0,
         "added_p999": 14.0,
+        "corrections": 0,
     }
     return Stats(**{**values, **changes})

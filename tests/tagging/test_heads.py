@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from rich.console import Console
 
 import streamtag
 from streamtag.decoding.decode import open_audio
-from streamtag.errors import HeadError
+from streamtag.errors import HeadError, OptionError
 from streamtag.files.offline import FileTagger
-from streamtag.heads.file import load_head
+from streamtag.heads.file import load_head, write_head
 from streamtag.heads.head import PlainHead
 from streamtag.inference.base import Engine
 from streamtag.osc.sink import OscSink
@@ -91,9 +93,9 @@ def test_chunks_make_no_difference(clips: Path, plain: list[PlainHead]) -> None:
             assert (said.top, said.on, said.switched) == (again.top, again.on, again.switched)
 
 
-def test_smoothing_and_thresholds_are_those_of_the_tags(clips: Path, plain: list[PlainHead]) -> None:
+def test_smoothing_is_that_of_the_tags_and_the_threshold_its_own(clips: Path, plain: list[PlainHead]) -> None:
     samples, rate = sound(clips.parent / "new.flac")
-    tagger = Tagger(hop=0.25, smooth=0.5, threshold=0.6, top=2, heads=plain)
+    tagger = Tagger(hop=0.25, smooth=0.5, head_threshold=0.6, top=2, heads=plain)
     frames = tagger.push(samples, rate)
     keep = np.exp(-tagger.hop / 0.5)
     for i in range(2):
@@ -103,6 +105,13 @@ def test_smoothing_and_thresholds_are_those_of_the_tags(clips: Path, plain: list
         assert ("drop", True) in [switch for frame in frames for switch in frame.heads[i].switched]
         assert "drop" in frames[-1].heads[i].on
         assert len(frames[0].heads[i].top) == 2
+        for frame in frames:  # hysteresis: those between are on or off by what was before
+            chances = dict(zip(plain[i].labels, frame.heads[i].scores, strict=True))
+            assert {label for label, chance in chances.items() if chance >= 0.6} <= frame.heads[i].on
+            assert frame.heads[i].on <= {label for label, chance in chances.items() if chance >= 0.48}
+    assert [frame.on for frame in frames] == [
+        frame.on for frame in Tagger(hop=0.25, smooth=0.5, level="auto").push(samples, rate)
+    ]
     tagger.reset()
     np.testing.assert_array_equal(tagger.push(samples, rate)[0].heads[0].scores, frames[0].heads[0].scores)
 
@@ -134,10 +143,10 @@ def test_what_is_changed_while_it_plays_is_changed_for_heads_too(
     clips: Path, plain: list[PlainHead], engine: Engine
 ) -> None:
     samples, rate = sound(clips.parent / "new.flac")
-    tagger = Tagger(hop=0.25, top=1, threshold=0.999, smooth=0, heads=plain, engine=engine)
+    tagger = Tagger(hop=0.25, top=1, head_threshold=0.999, smooth=0, heads=plain, engine=engine)
     before = tagger.push(samples[: 4 * rate], rate)[-1]
     tagger.set_top(2)
-    tagger.set_threshold(0.01)
+    tagger.set_head_threshold(0.01)
     tagger.set_hop(0.512)
     after = tagger.push(samples[4 * rate : 5 * rate], rate)[-1]
     gone = tagger.release_all(5.0)
@@ -163,6 +172,64 @@ def test_heads_that_do_not_fit_are_refused(plain: list[PlainHead]) -> None:
         Tagger(heads=[replace(plain[0], model_sha256="0" * 64)])
     with pytest.raises(HeadError, match="not on MTT_musicnn"):
         FileTagger("MTT_musicnn", heads=plain)
+
+
+# --- the level ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("db", [-36, -18])
+def test_a_head_is_right_at_any_level(clips: Path, plain: list[PlainHead], db: float) -> None:
+    samples, rate = sound(clips.parent / "new.flac")
+    quiet = samples * np.float32(10 ** (db / 20))
+    as_it_is, changed = (Tagger(hop=HOP * 0.016, smooth=0, heads=plain).push(x, rate) for x in (samples, quiet))
+    for i in range(len(plain)):
+        for one, other in zip(as_it_is, changed, strict=True):
+            assert one.heads[i].top[0][0] == other.heads[i].top[0][0]
+            np.testing.assert_allclose(one.heads[i].raw, other.heads[i].raw, atol=0.1)
+    assert all(frame.gain_db is not None for frame in changed), "the level is the head's"
+    off = Tagger(hop=HOP * 0.016, smooth=0, heads=plain, level="off").push(quiet, rate)
+    assert all(frame.gain_db is None for frame in off)
+    assert any(np.abs(a.heads[1].raw - b.heads[1].raw).max() > 0.1 for a, b in zip(off, changed, strict=True))
+
+
+def test_a_file_is_heard_as_its_head_was_learned(clips: Path, plain: list[PlainHead], tmp_path: Path) -> None:
+    samples, rate = sound(clips.parent / "new.flac")
+    soundfile.write(tmp_path / "quiet.wav", samples * 10 ** (-30 / 20), rate, "FLOAT")
+    loud, quiet = (
+        FileTagger("MSD_musicnn", heads=plain).tag(p) for p in (clips.parent / "new.flac", tmp_path / "quiet.wav")
+    )
+    np.testing.assert_allclose(loud.taggram, quiet.taggram, atol=0.1)
+    exact = FileTagger("MSD_musicnn").tag(clips.parent / "new.flac")
+    off = FileTagger("MSD_musicnn", heads=plain, level="off").tag(clips.parent / "new.flac")
+    np.testing.assert_array_equal(exact.taggram, off.taggram)
+    assert np.abs(exact.taggram - loud.taggram).max() > 0.01
+    with pytest.raises(OptionError, match="expected auto or off"):
+        FileTagger("MSD_musicnn", level="loud")  # type: ignore[arg-type] # refused is what no type checker would let pass
+
+
+def test_heads_of_different_levels_are_refused_unless_one_is_given(clips: Path, plain: list[PlainHead]) -> None:
+    mixed = [plain[0], replace(plain[1], level="off")]
+    for make in (Tagger, partial(FileTagger, "MSD_musicnn"), partial(streamtag.live, input="demo")):
+        with pytest.raises(HeadError, match=r"pools: auto, emb: off.*--level auto"):
+            make(heads=mixed)
+    assert len(Tagger(heads=mixed, level="auto").heads) == 2
+
+
+def test_the_command_says_at_which_level_it_hears(clips: Path, heads: dict[str, Path], tmp_path: Path) -> None:
+    clip = clips / "drop" / "0.flac"
+    write_head(tmp_path / "old.head", replace(load_head(heads["emb"]), name="old", level="off"))
+    assert "heard at --level auto" in run_cli("file", clip, "--head", heads["emb"]).message
+    assert run_cli("file", clip, "--head", tmp_path / "old.head").message == ""
+    done = run_cli("file", clip, "--head", heads["emb"], "--head", tmp_path / "old.head")
+    assert done.status == 1
+    assert "learn old again with --level auto" in done.message
+    done = run_cli("file", clip, "--head", heads["emb"], "--head", tmp_path / "old.head", "--level", "auto")
+    assert done.status == 0
+    assert "the head old was learned with --level off, and hears --level auto now" in done.message
+    live = ("live", "--input", clips.parent / "new.flac", "--duration", "1", "--format", "json")
+    assert (
+        "the head old was learned at the level of its clips" in run_cli(*live, "--head", tmp_path / "old.head").stderr
+    )
 
 
 # --- sinks --------------------------------------------------------------------------------------------------------

@@ -108,6 +108,7 @@ def sounds():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sound", sounds())
 @pytest.mark.parametrize("hop", [1, 4])
 def test_extreme_sounds(sound, hop):
