@@ -183,11 +183,11 @@ def _live(clip: Path) -> None:
     figures = live.measure(clip, LIVE_SECONDS)
     if figures is None:
         return
-    counters = ["seconds", "hops", "hops_skipped", "samples_lost", "overflows", "load"]
+    counters = ["seconds", "hops", "hops_skipped", "samples_lost", "overflows", "load", "processor"]
     percentiles = [f"{what}_{percentile}" for what in ("latency", "added") for percentile in ("p50", "p99", "p999")]
     _table(["", ""], [[name, f"{figures[name]:.4g}"] for name in (*counters, *percentiles)])
     print("\nLatency: from the capture of the newest sample (as PortAudio tells it) to the tags being sent, in ms;")
-    print("added: from when that sample came to streamtag.")
+    print("added: from when that sample came to streamtag. load, processor: share of a core, of the engine and of all.")
 
 
 def _stage() -> None:

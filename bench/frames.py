@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from streamtag.dsp.kernels import log_mel, window_frames
+from streamtag.dsp.leveller import Leveller
 from streamtag.dsp.resampler import Resampler
 from streamtag.melstream import BLOCK, MelStream
 
@@ -28,11 +29,15 @@ def main() -> None:
     noise = np.random.default_rng(0).standard_normal(48_000 * 10).astype(np.float32) * np.float32(0.1)
     stream = MelStream(16_000)
     windowed, spectra = stream._windowed, stream._spectra
-    logmel = np.empty((BLOCK, 96), np.float32)
+    logmel, power, leveller = np.empty((BLOCK, 96), np.float32), np.full(BLOCK, 1e-3, np.float32), Leveller()
+    gain = np.ones(BLOCK)
     parts = {
         "window (Numba)": lambda: window_frames(noise, 256, stream._window, windowed),
         "FFT, 512 points, float64 (NumPy)": lambda: np.fft.rfft(windowed, out=spectra),
-        "power, mel, log (Numba)": lambda: log_mel(spectra, stream._first, stream._offset, stream._weights, logmel),
+        "power, mel, log (Numba)": lambda: log_mel(
+            spectra, stream._first, stream._offset, stream._weights, gain, logmel
+        ),
+        "level (Numba)": lambda: leveller.gains(power),
     }
     print("microseconds a frame:")
     for name, work in parts.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import time
 from contextlib import nullcontext
 
 import streamtag
@@ -22,9 +23,12 @@ def main() -> None:
     sink = streamtag.OscSink("127.0.0.1", given.port)
     session = streamtag.live("MSD_musicnn", input="pulse", sinks=[sink], hop=0.016, window=given.window, gate=None)
     with session, python_held() if given.held else nullcontext():
+        began, used = time.monotonic(), time.process_time()
         session.wait(given.seconds)
+        processor = (time.process_time() - used) / (time.monotonic() - began)
     stats = dataclasses.asdict(session.stats)
-    print(json.dumps({name: value for name, value in stats.items() if isinstance(value, int | float)}))
+    counters = {name: value for name, value in stats.items() if isinstance(value, int | float)}
+    print(json.dumps(counters | {"processor": processor}))
 
 
 if __name__ == "__main__":
