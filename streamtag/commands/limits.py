@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from contextlib import suppress
 
 from streamtag.errors import StreamtagError
 
-ADDRESS_SPACE = 700_000_000
-"""Bytes; measured with `ulimit -v`: a first start of MSD_musicnn, which compiles. Less is in use: see docs/start.md."""
+ADDRESS_SPACE = 800_000_000
+"""Bytes; a first start of MSD_musicnn, which compiles, has 761 MB. Less is in use: see docs/start.md."""
 FEW_THREADS = 64
+M_ARENA_MAX = -8
+"""Of glibc's ``mallopt``, see mallopt(3)."""
 
 
 def heed_limits() -> None:
@@ -33,6 +37,13 @@ def heed_limits() -> None:
             )
     if {space, data} != {resource.RLIM_INFINITY} or 0 <= threads < FEW_THREADS:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each of its threads sets memory aside
+        _share_one_arena()
+
+
+def _share_one_arena() -> None:
+    """Keep glibc from setting addresses aside for each thread that allocates: 370 MB of a live session."""
+    with suppress(OSError, AttributeError):  # other C libraries do no such thing
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 def plainly(error: BaseException) -> str | None:
@@ -43,5 +54,5 @@ def plainly(error: BaseException) -> str | None:
     if isinstance(error, MemoryError) or (isinstance(error, ImportError) and "failed to map" in text):
         return "out of memory"
     if isinstance(error, RuntimeError) and "start new thread" in text:
-        return "the system lets this process start no further thread (ulimit -u, or a container's limit of processes)"
+        return "the system lets this process start no further thread (ulimit -u, ulimit -v, a container's limit)"
     return None
