@@ -15,8 +15,8 @@ from .files.offline import FileTagger as FileTagger
 from .files.offline import FileTags as FileTags
 from .heads.file import load_head as load_head
 from .heads.head import PlainHead as PlainHead
+from .inference.networks.catalogue import models as models
 from .inference.networks.specs import ModelSpec as ModelSpec
-from .inference.networks.weights import models as models
 from .learn.estimator import Head as Head
 from .melstream import MelStream as MelStream
 from .opening import live as live

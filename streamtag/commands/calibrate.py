@@ -15,7 +15,8 @@ from streamtag.commands.extraction import Jobs
 from streamtag.commands.options import Window, all_named
 from streamtag.commands.signals import install_signal_handlers
 from streamtag.dsp.params import LevelOption
-from streamtag.inference.networks.specs import SPECS, check_window, find_spec
+from streamtag.inference.networks.catalogue import find_spec
+from streamtag.inference.networks.specs import SPECS, check_window
 from streamtag.tagging.options import GATE_DBFS, LIVE_MODEL, TaggingOptions
 
 app = typer.Typer()
@@ -58,7 +59,7 @@ def calibrate(
     check_outputs([("--out", to)], found)
     install_signal_handlers()
     if not is_cached():
-        with preparing(model, KERNELS[spec.family]):
+        with preparing(model, KERNELS.get(spec.family, 0)):
             from streamtag.tagging.tagger import Tagger
 
             Tagger(options=options).warm_up()

@@ -11,7 +11,8 @@ from streamtag._compile.progress import KERNELS
 from streamtag.commands.completion import complete_model
 from streamtag.commands.console import preparing
 from streamtag.dsp.params import LevelOption, frames_in, hop_frames
-from streamtag.inference.networks.specs import SPECS, check_window, find_spec
+from streamtag.inference.networks.catalogue import find_spec
+from streamtag.inference.networks.specs import SPECS, check_window
 
 if TYPE_CHECKING:
     from streamtag.learn.features import Extraction, FeatureCache
@@ -36,7 +37,7 @@ def extraction_of(model: str, window: float, hop: float, level: LevelOption) -> 
 def compile_first(extraction: Extraction) -> None:
     """On a machine where nothing has been compiled, do that now, and show how far it is."""
     if not is_cached():
-        with preparing(extraction.model, KERNELS[extraction.spec.family]):
+        with preparing(extraction.model, KERNELS.get(extraction.spec.family, 0)):
             extraction.predictor().warm_up()
 
 

@@ -20,7 +20,7 @@ from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, W
 from streamtag.commands.signals import Terminated, defer_signals, ended_by
 from streamtag.dsp.params import LevelOption
 from streamtag.errors import OptionError
-from streamtag.inference.networks.specs import find_spec
+from streamtag.inference.networks.catalogue import find_spec
 from streamtag.tagging.options import GATE_DBFS, HEAD_THRESHOLD, LIVE_MODEL, MusicOption, ReactOption, TaggingOptions
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ def live(
     sinks: list[Sink] = [*others, screen]  # closed in this order: lights go off before a pipe is waited for
     if view is None:  # else that shows what goes wrong
         sinks.append(Background(Notices(_say), count_drops=False))
-    with preparing(model, KERNELS[find_spec(model).family]):
+    with preparing(model, KERNELS.get(find_spec(model).family, 0)):
         from streamtag.opening import open_session  # the first of what is compiled is compiled here
 
         session = open_session(

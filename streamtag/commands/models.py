@@ -10,7 +10,8 @@ import typer
 from streamtag.commands.completion import complete_model
 from streamtag.commands.console import out, preparing
 from streamtag.errors import ModelError, OptionError
-from streamtag.inference.networks.specs import SPECS, find_spec
+from streamtag.inference.networks.catalogue import find_spec
+from streamtag.inference.networks.specs import SPECS
 
 app = typer.Typer(
     help="List models: labels, parameters, source, licence, sha256, scores as published.",
@@ -28,7 +29,7 @@ def models(
     ] = None,
 ) -> None:
     """List models: labels, parameters, source, licence, sha256, scores as published."""
-    from streamtag.inference.networks.weights import find_weights, load_weights
+    from streamtag.inference.networks.catalogue import find_weights, load_weights
 
     if context.invoked_subcommand is not None:
         return
@@ -63,7 +64,7 @@ def import_(
     ] = None,
 ) -> None:
     """Convert published musicnn checkpoints (TensorFlow 1) to streamtag's format."""
-    from streamtag.inference.networks.weights import user_models_folder
+    from streamtag.inference.networks.catalogue import user_models_folder
 
     target = to or user_models_folder()
     if target is None:

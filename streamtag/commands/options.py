@@ -11,7 +11,8 @@ import typer
 from streamtag.commands.completion import complete_head, complete_model
 from streamtag.commands.console import err
 from streamtag.dsp.params import FRAME_SECONDS, LevelOption, frames_in
-from streamtag.inference.networks.specs import SPECS, find_spec
+from streamtag.inference.networks.catalogue import find_spec
+from streamtag.inference.networks.specs import SPECS
 from streamtag.tagging.options import LIVE_MODEL
 
 if TYPE_CHECKING:

@@ -26,8 +26,9 @@ from streamtag.errors import AudioFileError, StreamtagError
 from streamtag.heads.file import arrays_sha256
 from streamtag.inference.base import Features, Predictor, feature_sizes
 from streamtag.inference.factory import make_predictor
-from streamtag.inference.networks.specs import ModelSpec, check_window, find_spec
-from streamtag.inference.networks.weights import save_whole, weights_sha256
+from streamtag.inference.networks.catalogue import find_spec, weights_sha256
+from streamtag.inference.networks.specs import ModelSpec, check_window
+from streamtag.inference.networks.weights import save_whole
 from streamtag.learn.copies import Fingerprint, same_sounds
 from streamtag.learn.progress import progress
 from streamtag.melstream import MelStream

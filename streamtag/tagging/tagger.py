@@ -21,7 +21,8 @@ from streamtag.heads.file import check_heads
 from streamtag.heads.head import PlainHead, common_level
 from streamtag.inference.base import Predictor
 from streamtag.inference.factory import COARSE_HOP, FINE_HOP, make_predictor, slides
-from streamtag.inference.networks.specs import ModelSpec, find_spec
+from streamtag.inference.networks.catalogue import find_spec
+from streamtag.inference.networks.specs import ModelSpec
 from streamtag.melstream import MelStream
 from streamtag.results import SILENCE_DBFS, TagFrame
 from streamtag.tagging.calibration_file import check_calibration, shipped_calibration
