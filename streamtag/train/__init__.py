@@ -1,0 +1,1 @@
+"""From audio to a network of your own: what musicnn-training does, on today's Python."""
