@@ -17,6 +17,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -65,7 +66,7 @@ class Stored:
 
     def line(self) -> str:
         """As text; tabs and ends of lines in names are escaped with backslashes."""
-        return "\t".join(str(value).translate(_ESCAPES) for value in asdict(self).values()) + "\n"
+        return cells_line(asdict(self).values())
 
     @classmethod
     def of_line(cls, line: str) -> Stored:
@@ -260,6 +261,13 @@ def _write_header(file: IO[bytes], frames: int, dtype: Float) -> None:
     npy.write_array_header_1_0(file, described)
 
 
+def array_bytes(frames: int, dtype: Float) -> int:
+    """How long the file of an array is."""
+    header = BytesIO()
+    _write_header(header, frames, dtype)
+    return header.tell() + frames * N_MELS * np.dtype(dtype).itemsize
+
+
 def parameters(dtype: Float) -> dict[str, Any]:
     """What ``store.json`` says: format, numbers of the front end, type of the arrays."""
     return {
@@ -335,8 +343,13 @@ def write_stored(folder: Path, tracks: Iterable[Stored]) -> None:
 
 
 def _lines(tracks: Iterable[Stored]) -> Iterator[str]:
-    yield "\t".join(COLUMNS) + "\n"
+    yield cells_line(COLUMNS)
     yield from (track.line() for track in tracks)
+
+
+def cells_line(cells: Iterable[object]) -> str:
+    """A line of cells between tabs; tabs and ends of lines in them are escaped with backslashes."""
+    return "\t".join(str(cell).translate(_ESCAPES) for cell in cells) + "\n"
 
 
 def _unescaped(cell: str) -> str:

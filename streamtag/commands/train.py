@@ -1,0 +1,85 @@
+"""streamtag train: networks of your own, in steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from streamtag._compile.cache import is_cached
+from streamtag.commands.console import EXIT_FAILED, err, out, preparing
+from streamtag.commands.extraction import Jobs
+from streamtag.commands.options import named
+from streamtag.commands.signals import install_signal_handlers
+
+app = typer.Typer(
+    help="Train networks of your own: prepare spectrograms, split, run, evaluate.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+KERNELS = 7
+"""How many are ready once spectrograms are made, with an empty cache."""
+
+
+@app.command(
+    epilog="Examples: [bold]streamtag train prepare clips.csv --out data[/bold] · "
+    "[bold]streamtag train prepare index_mtt.tsv --audio /music/mtt --out data --dtype float16[/bold]"
+)
+def prepare(
+    index: Annotated[
+        Path,
+        typer.Argument(
+            help="Lines of id TAB path (musicnn-training's index); a table (.csv, .tsv) with paths and, if you like, "
+            "ids; or a folder with a folder of files for each class.",
+            metavar="INDEX",
+            parser=named,
+        ),
+    ],
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="Folder of spectrograms: made, added to, or gone on with.", metavar="DATA", parser=named
+        ),
+    ],
+    audio: Annotated[
+        Path | None,
+        typer.Option(help="Where a table's paths lead from. Default: the table's folder.", metavar="FOLDER"),
+    ] = None,
+    dtype: Annotated[
+        Literal["float32", "float16"] | None,
+        typer.Option(help="How they are stored: float32, unless DATA has others; float16 is as published, and half."),
+    ] = None,
+    jobs: Jobs = 0,
+) -> None:
+    """Make the spectrograms of all files of an index.
+
+    What is there already, of files that have not changed, is kept: an interrupted run goes on. Files that cannot be
+    read are named, listed in DATA/errors.tsv and left out.
+    """
+    from streamtag.train.index import read_index
+    from streamtag.train.prepare import ERRORS
+    from streamtag.train.prepare import prepare as prepare_tracks
+
+    tracks = read_index(index, audio)
+    for line in tracks.notes:
+        err.print(f"note: {line}", markup=False)
+    install_signal_handlers()
+    if not is_cached():
+        with preparing("the front end", KERNELS):
+            from streamtag.train.prepare import compile_first
+
+            compile_first()
+    done = prepare_tracks(
+        tracks,
+        to,
+        dtype=dtype,
+        jobs=jobs,
+        console=err,
+        fail=lambda text: err.print(f"streamtag: {text}", style="red", markup=False),
+        note=lambda text: err.print(f"note: {text}", markup=False),
+    )
+    failed = f", {done.failed} left out: see {to / ERRORS}" if done.failed else ""
+    out.print(f"{to}: {done.made} made, {done.kept} kept{failed}", markup=False)
+    raise typer.Exit(EXIT_FAILED if done.failed else 0)
