@@ -15,6 +15,7 @@ from streamtag.dsp.params import N_MELS
 from streamtag.errors import DataError, SinkError
 from streamtag.train import store as stores
 from streamtag.train.store import Float, Store, Stored, array_file, read_stored, write_power
+from tests.support.stores import store_of
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder ../shared with the oracle is not here")
@@ -22,16 +23,6 @@ needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder ../sha
 
 def power(frames: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).exponential(1, (frames, N_MELS)).astype(np.float32)
-
-
-def store_of(folder: Path, arrays: dict[str, np.ndarray], dtype: Float = "float32") -> Store:
-    tracks = [
-        Stored(name, array_file(name), write_power(folder / array_file(name), [array], dtype), f"{name}.wav", 9, 9)
-        for name, array in arrays.items()
-    ]
-    stores.write_parameters(folder, dtype)
-    stores.write_stored(folder, tracks)
-    return Store.open(folder)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
