@@ -12,6 +12,7 @@ from streamtag.commands.console import EXIT_FAILED, err, out, preparing
 from streamtag.commands.extraction import Jobs
 from streamtag.commands.options import named
 from streamtag.commands.signals import install_signal_handlers
+from streamtag.errors import OptionError
 
 app = typer.Typer(
     help="Train networks of your own: prepare spectrograms, split, run, evaluate.",
@@ -19,6 +20,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+TRUTH = (
+    "Lines of id TAB list of numbers (musicnn-training's); a table (.csv, .tsv) of ids or paths and labels; or a "
+    "folder with a folder of files for each class."
+)
 KERNELS = 7
 """How many are ready once spectrograms are made, with an empty cache."""
 
@@ -83,3 +88,57 @@ def prepare(
     failed = f", {done.failed} left out: see {to / ERRORS}" if done.failed else ""
     out.print(f"{to}: {done.made} made, {done.kept} kept{failed}", markup=False)
     raise typer.Exit(EXIT_FAILED if done.failed else 0)
+
+
+@app.command(
+    epilog="Examples: [bold]streamtag train evaluate my.safetensors data --truth test.csv[/bold] · "
+    "[bold]streamtag train evaluate one.safetensors two.safetensors data --truth test_gt_mtt.tsv[/bold]"
+)
+def evaluate(
+    models_and_data: Annotated[
+        list[str],
+        typer.Argument(
+            help="A model, or several as an ensemble (files or names), and behind them the folder of spectrograms.",
+            metavar="MODEL... DATA",
+        ),
+    ],
+    truth: Annotated[Path, typer.Option(help=TRUTH, metavar="TABLE", parser=named)],
+    per_tag: Annotated[bool, typer.Option("--per-tag", help="Also print each tag's areas.")] = False,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="Also write all figures: .json or .tsv.", metavar="FILE")
+    ] = None,
+    drop_short: Annotated[
+        bool, typer.Option("--drop-short", help="Leave out tracks shorter than a patch, in place of repeating them.")
+    ] = False,
+) -> None:
+    """How good models are on tracks they have not learned from: ROC-AUC and PR-AUC, the published ones beside them.
+
+    All patches side by side of each track are predicted, and their mean is the track's, as musicnn-training does.
+    """
+    from streamtag.files.outputs import check_outputs
+    from streamtag.train.evaluate import Model
+    from streamtag.train.evaluate import evaluate as evaluate_models
+    from streamtag.train.report import check_format, print_evaluation, write_evaluation
+    from streamtag.train.store import Store
+    from streamtag.train.truth import read_truth
+
+    *names, data = models_and_data
+    if not names:
+        raise OptionError("a model and the folder of spectrograms are needed: streamtag train evaluate MODEL... DATA")
+    if to is not None:
+        check_format(to)
+        check_outputs([("--out", to)], [truth, *(Path(name) for name in names)])
+    store = Store.open(data)
+    install_signal_handlers()
+    with preparing("the models"):
+        from streamtag.train.models import load_predictor
+
+        models = [Model(name, *load_predictor(name)) for name in names]
+    test = read_truth(truth, models[0].labels)
+    for line in test.notes:
+        err.print(f"note: {line}", markup=False)
+    evaluation = evaluate_models(models, store, test, pad_short=not drop_short, console=err)
+    print_evaluation(evaluation, out, per_tag=per_tag)
+    if to is not None:
+        write_evaluation(to, evaluation)
+        out.print(f"written: {to}", markup=False)

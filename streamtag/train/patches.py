@@ -62,7 +62,8 @@ def random_starts(rng: np.random.Generator, frames: NDArray[np.integer], length:
     ndarray of intp, shape (tracks,)
         The starts.
     """
-    return rng.integers(0, np.maximum(frames - length + 1, 1), dtype=np.intp)
+    drawn: Rows = rng.integers(0, np.maximum(frames - length + 1, 1), dtype=np.int64)
+    return drawn
 
 
 def patch_of(store: Store, name: str, start: int, length: int) -> Array:
@@ -142,12 +143,11 @@ class TrainingBatches:
         number : int
             Of the epoch, from 0.
 
-        Yields
-        ------
-        x : ndarray of float32, shape (patches, patch_frames, mels)
-            Log-mel.
-        y : ndarray of float32, shape (patches, labels)
-            What is true of each.
+        Returns
+        -------
+        generator of tuple
+            ``x``, log-mel, float32 (patches, patch_frames, mels), and ``y``, what is true of each patch, float32
+            (patches, labels). Closing it ends its thread.
 
         Raises
         ------
@@ -177,12 +177,11 @@ def fixed_batches(
     pad_short : bool
         Whether a track shorter than a patch is repeated to one; False, as published: it gives none.
 
-    Yields
-    ------
-    x : ndarray of float32, shape (patches, patch_frames, mels)
-        Log-mel.
-    y : ndarray of float32, shape (patches, labels)
-        What is true of each.
+    Returns
+    -------
+    generator of tuple
+        ``x``, log-mel, float32 (patches, patch_frames, mels), and ``y``, what is true of each patch, float32
+        (patches, labels). Closing it ends its thread.
 
     Raises
     ------
@@ -216,12 +215,10 @@ def patch_batches(
     pad_short : bool
         See `fixed_batches`.
 
-    Yields
-    ------
-    x : ndarray of float32, shape (patches, patch_frames, mels)
-        Log-mel.
-    rows : ndarray of intp, shape (patches,)
-        Where the track of each is in `ids`.
+    Returns
+    -------
+    generator of tuple
+        ``x`` as there, and where the track of each patch is in `ids`, ndarray of intp, shape (patches,).
 
     Raises
     ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class Truth:
             groups=None if self.groups is None else tuple(self.groups[row] for row in rows),
         )
 
-    def within(self, known: Collection[str]) -> tuple[Truth, tuple[str, ...]]:
+    def within(self, known: Container[str]) -> tuple[Truth, tuple[str, ...]]:
         """The tracks that are known elsewhere, and the ids of those that are not."""
         rows = [row for row, name in enumerate(self.ids) if name in known]
         return self.at(rows), tuple(name for name in self.ids if name not in known)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +16,10 @@ from streamtag.train.ahead import ahead
 from streamtag.train.patches import TrainingBatches, fixed_batches, patch_batches, random_starts, starts
 from streamtag.train.store import Store
 from streamtag.train.truth import Truth
+from tests.support.oracle import figures as oracle
+from tests.support.oracle import needs_oracle
 from tests.support.stores import store_of
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder ../shared with the oracle is not here")
 LENGTHS = (5, 12, 20, 20, 33, 41, 7)
 PATCH = 10
 
@@ -51,19 +50,19 @@ def said_by(x: np.ndarray) -> list[tuple[int, list[int]]]:
 # --- where patches are --------------------------------------------------------------------------------------------
 
 
-@needs_shared
+@needs_oracle
 @pytest.mark.parametrize("hop", [187, 100, 50, 1])
 def test_starts_are_the_published_ones(hop: int) -> None:
-    figures = np.load(SHARED / "oracle" / "training" / "preprocess.npz")
-    frames = len(figures["long16k/stored"])
-    np.testing.assert_array_equal(starts(frames, 187, hop), figures[f"long16k/starts_hop{hop}"])
+    known = oracle("preprocess")
+    frames = len(known["long16k/stored"])
+    np.testing.assert_array_equal(starts(frames, 187, hop), known[f"long16k/starts_hop{hop}"])
 
 
-@needs_shared
+@needs_oracle
 def test_random_starts_are_spread_as_the_published_ones() -> None:
-    figures = np.load(SHARED / "oracle" / "training" / "preprocess.npz")
-    frames = len(figures["long16k/stored"])
-    theirs = figures["long16k/random_starts_4000"]
+    known = oracle("preprocess")
+    frames = len(known["long16k/stored"])
+    theirs = known["long16k/random_starts_4000"]
     ours = random_starts(np.random.default_rng(0), np.full(4000, frames), 187)
     assert (ours.min(), ours.max()) == (theirs.min(), theirs.max()) == (0, frames - 187)
     assert abs(ours.mean() - theirs.mean()) < 5 * theirs.std() / 2000**0.5

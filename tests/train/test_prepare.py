@@ -17,11 +17,10 @@ import soundfile
 from streamtag.train.index import Index, Track
 from streamtag.train.prepare import Prepared, prepare
 from streamtag.train.store import Store, array_file
+from tests.support.oracle import figures as oracle
+from tests.support.oracle import needs_oracle
 from tests.support.program import Running, run_cli
 from tests.support.waiting import wait_until
-
-SHARED = Path(__file__).resolve().parents[3] / "shared"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder ../shared with the oracle is not here")
 
 
 @pytest.fixture
@@ -34,13 +33,13 @@ def music_index(tmp_path: Path) -> Path:
     return tmp_path / "index.tsv"
 
 
-@needs_shared
+@needs_oracle
 @pytest.mark.parametrize("signal_name", ["mono16k", "long16k", "silence", "loud_square", "stereo44k"])
 def test_spectrograms_are_the_published_ones(tmp_path: Path, signal_name: str) -> None:
     """The published code computes in float32 in between, so that one value in some hundred rounds to its neighbour."""
-    figures = np.load(SHARED / "oracle" / "training" / "preprocess.npz")
-    wav, stored = figures[f"{signal_name}/wav"], figures[f"{signal_name}/stored"]
-    soundfile.write(tmp_path / "a.wav", wav, int(figures[f"{signal_name}/rate"]), subtype="PCM_16")
+    known = oracle("preprocess")
+    wav, stored = known[f"{signal_name}/wav"], known[f"{signal_name}/stored"]
+    soundfile.write(tmp_path / "a.wav", wav, int(known[f"{signal_name}/rate"]), subtype="PCM_16")
     assert prepare(Index((Track("a", tmp_path / "a.wav"),)), tmp_path / "data", dtype="float16") == Prepared(1, 0, 0)
     power = np.asarray(Store.open(tmp_path / "data").power("a"))
     assert power.shape == stored.shape

@@ -15,10 +15,9 @@ from streamtag.dsp.params import N_MELS
 from streamtag.errors import DataError, SinkError
 from streamtag.train import store as stores
 from streamtag.train.store import Float, Store, Stored, array_file, read_stored, write_power
+from tests.support.oracle import figures as oracle
+from tests.support.oracle import needs_oracle
 from tests.support.stores import store_of
-
-SHARED = Path(__file__).resolve().parents[3] / "shared"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder ../shared with the oracle is not here")
 
 
 def power(frames: int, seed: int = 0) -> np.ndarray:
@@ -68,12 +67,12 @@ def test_what_float16_cannot_hold_is_its_largest_number(tmp_path: Path) -> None:
     assert np.isfinite(store.log_mel("a", 0, 1)).all()
 
 
-@needs_shared
+@needs_oracle
 @pytest.mark.parametrize("signal", ["mono16k", "long16k", "silence", "loud_square"])
 def test_logarithm_is_the_published_one(tmp_path: Path, signal: str) -> None:
-    figures = np.load(SHARED / "oracle" / "training" / "preprocess.npz")
-    store = store_of(tmp_path, {signal: figures[f"{signal}/stored"]}, "float16")
-    for number, patch in enumerate(figures[f"{signal}/logC/patches"]):
+    known = oracle("preprocess")
+    store = store_of(tmp_path, {signal: known[f"{signal}/stored"]}, "float16")
+    for number, patch in enumerate(known[f"{signal}/logC/patches"]):
         np.testing.assert_allclose(store.log_mel(signal, number * len(patch), len(patch)), patch, atol=5e-7)
 
 
