@@ -91,6 +91,48 @@ def prepare(
 
 
 @app.command(
+    epilog="Example: [bold]streamtag train split clips.csv --out tables[/bold] (tables/train.csv, validation.csv, "
+    "test.csv)"
+)
+def split(
+    truth: Annotated[Path, typer.Argument(help=TRUTH, metavar="TABLE", parser=named)],
+    to: Annotated[
+        Path, typer.Option("--out", help="Folder for train.csv, validation.csv and test.csv.", metavar="FOLDER")
+    ],
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of the tags, where there are lists of numbers: of MTT or MSD, or from a file, one a line.",
+            metavar="MTT|MSD|FILE",
+        ),
+    ] = None,
+    validation: Annotated[float, typer.Option(help="Share of the tracks to choose the best epoch by.", min=0)] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of the tracks that is only tested on.", min=0)] = 0.1,
+    seed: Annotated[int, typer.Option(help="Of all that is random.", min=0)] = 0,
+) -> None:
+    """Split a ground truth in tracks to train, to validate and to test with.
+
+    Each part has its share of each tag; tracks of one group (an artist, an album) stay together.
+    """
+    from streamtag.files.outputs import check_outputs
+    from streamtag.train.labels import read_labels
+    from streamtag.train.split import PARTS, write_part
+    from streamtag.train.split import split as split_truth
+    from streamtag.train.truth import read_truth
+
+    whole = read_truth(truth, None if labels is None else read_labels(labels))
+    for line in whole.notes:
+        err.print(f"note: {line}", markup=False)
+    paths = [to / f"{name}.csv" for name in PARTS]
+    check_outputs([("--out", path) for path in paths], [truth])
+    parts = split_truth(whole, (1 - validation - test, validation, test), seed)
+    for path, part in zip(paths, parts, strict=True):
+        if part.ids:
+            write_part(path, part)
+        out.print(f"{path}: {len(part.ids) or 'no'} tracks{'' if part.ids else ', not written'}", markup=False)
+
+
+@app.command(
     epilog="Examples: [bold]streamtag train evaluate my.safetensors data --truth test.csv[/bold] · "
     "[bold]streamtag train evaluate one.safetensors two.safetensors data --truth test_gt_mtt.tsv[/bold]"
 )
