@@ -1,6 +1,7 @@
 from .engine import Session as Session
 from .errors import AudioFileError as AudioFileError
 from .errors import CalibrationError as CalibrationError
+from .errors import DataError as DataError
 from .errors import DeviceError as DeviceError
 from .errors import FeedError as FeedError
 from .errors import HeadError as HeadError
