@@ -77,6 +77,10 @@ class DataError(StreamtagError):
     """Labelled files, a table, a store of features or predictions that cannot be read, or do not fit each other."""
 
 
+class TrainingError(StreamtagError):
+    """A network that cannot be trained on what was given, or whose training cannot go on."""
+
+
 class CalibrationError(StreamtagError):
     """A calibration that cannot be read or written, does not fit the model, or cannot be made from what was given."""
 

@@ -8,11 +8,15 @@ from typing import Annotated, Literal
 import typer
 
 from streamtag._compile.cache import is_cached
+from streamtag.commands.completion import complete_architecture, complete_model
 from streamtag.commands.console import EXIT_FAILED, err, out, preparing
 from streamtag.commands.extraction import Jobs
-from streamtag.commands.options import named
+from streamtag.commands.options import finite, named
 from streamtag.commands.signals import install_signal_handlers
+from streamtag.commands.training import follow_training
+from streamtag.dsp.params import frames_in
 from streamtag.errors import OptionError
+from streamtag.inference.networks.architectures import ARCHITECTURES
 
 app = typer.Typer(
     help="Train networks of your own: prepare spectrograms, split, run, evaluate.",
@@ -184,3 +188,135 @@ def evaluate(
     if to is not None:
         write_evaluation(to, evaluation)
         out.print(f"written: {to}", markup=False)
+
+
+@app.command(
+    epilog="Examples: [bold]streamtag train run data --truth train.csv --validation validation.csv --out "
+    "my.safetensors[/bold] · [bold]streamtag train run data --truth train.csv --validation validation.csv --out "
+    "my.safetensors --from MSD_musicnn[/bold] (fine-tuning: with few tracks this is the one to use)"
+)
+def run(
+    data: Annotated[
+        Path, typer.Argument(help="Folder of spectrograms that `prepare` made.", metavar="DATA", parser=named)
+    ],
+    truth: Annotated[Path, typer.Option(help=f"What to learn from. {TRUTH}", metavar="TABLE", parser=named)],
+    validation: Annotated[
+        Path, typer.Option(help="What decides which epoch is the best.", metavar="TABLE", parser=named)
+    ],
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            help="The model. Beside it: a log (.log.tsv), and what is needed to go on (.state).",
+            metavar="FILE.safetensors",
+            parser=named,
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Architecture, by name or musicnn-training's number: "
+            f"{', '.join(f'{each.name} ({each.number})' for each in ARCHITECTURES.values())}. Default: musicnn.",
+            metavar="NAME",
+            autocompletion=complete_architecture,
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Start at the weights of this model (a name, or your own file), with a new output for your tags.",
+            metavar="MODEL",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    freeze: Annotated[
+        Literal["none", "front-end", "all-but-head"] | None,
+        typer.Option(help="Layers that keep the weights of --from. Default: front-end with --from, else none."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of the tags, where there are lists of numbers: of MTT or MSD, or from a file, one a line.",
+            metavar="MTT|MSD|FILE",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run of the same options and tables.")
+    ] = False,
+    epochs: Annotated[
+        int, typer.Option(help="At most so many; the first only validates the network as it starts.", min=1)
+    ] = 600,
+    stop_after: Annotated[
+        int | None,
+        typer.Option(
+            help="End after so many epochs without improvement; 0: never. Default: 10 with --from, else never, "
+            "as published.",
+            min=0,
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Patches that make a step.", min=1)] = 32,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of the first epochs. Default: 0.001; 0.00003 with --from.")
+    ] = None,
+    head_rate: Annotated[
+        float, typer.Option(help="What the rate is multiplied by for the new output of --from.")
+    ] = 1.0,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Epochs without improvement, not in a row, after which the rate is halved.", min=0),
+    ] = 75,
+    optimizer: Annotated[Literal["adam", "sgd", "sgd-clip"], typer.Option(help="As published.")] = "adam",
+    weight_decay: Annotated[float, typer.Option(help="Of all kernels, through the optimiser's moments.")] = 1e-5,
+    seconds: Annotated[
+        float, typer.Option("--window", help="Seconds of a patch: what the model will hear at a time.", callback=finite)
+    ] = 3.0,
+    patches: Annotated[
+        int, typer.Option("--patches-per-track", help="Random patches of each track in an epoch.", min=1)
+    ] = 1,
+    balance: Annotated[bool, typer.Option("--balance", help="Let rare tags count more.")] = False,
+    precision: Annotated[
+        Literal["float32", "bfloat16", "float16"], typer.Option(help="Of the computation; weights are float32.")
+    ] = "float32",
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Write the costs for TensorBoard, too.", metavar="FOLDER")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of all that is random.", min=0)] = 0,
+) -> None:
+    """Train a network: musicnn-training's recipe, or further from a published model.
+
+    KERAS_BACKEND=tensorflow|jax|torch chooses what computes. After Ctrl-C the best network so far is in FILE, and
+    --resume goes on.
+    """
+    from streamtag.files.outputs import check_outputs
+    from streamtag.train.labels import read_labels
+    from streamtag.train.options import TrainOptions
+    from streamtag.train.store import Store
+    from streamtag.train.truth import read_truth
+
+    options = TrainOptions(
+        architecture=model or "musicnn",
+        base=base,
+        freeze=freeze,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        head_rate=head_rate,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        patience=patience,
+        stop_after=stop_after,
+        frames=frames_in(seconds),
+        patches_per_track=patches,
+        balance=balance,
+        precision=precision,
+        seed=seed,
+    )
+    if model is not None and base is not None:
+        raise OptionError(f"--from {base} has an architecture already: leave --model {model} out")
+    names = None if labels is None else read_labels(labels)
+    check_outputs([("--out", to)], [truth, validation])
+    store = Store.open(data)
+    train, valid = read_truth(truth, names), read_truth(validation, names)
+    install_signal_handlers()
+    follow_training(store, train, valid, to, options, resume=resume, tensorboard=tensorboard)

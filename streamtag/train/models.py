@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.dsp.params import PATCH_FRAMES
+from streamtag.inference.networks.catalogue import find_spec
+from streamtag.inference.networks.network import shared_network
 from streamtag.inference.networks.numpy_network import shared_numpy_network
 from streamtag.train.evaluate import Predict
 
@@ -16,7 +17,7 @@ def load_predictor(name: str) -> tuple[Predict, int, tuple[str, ...]]:
     Parameters
     ----------
     name : str
-        A published one.
+        A published one, or one's own, by file or imported name.
 
     Returns
     -------
@@ -31,10 +32,13 @@ def load_predictor(name: str) -> tuple[Predict, int, tuple[str, ...]]:
     ------
     ModelError
         No such model, or something is wrong with its weights.
+    MissingExtraError
+        An architecture that only Keras evaluates, and no Keras.
     """
-    network = shared_numpy_network(name, PATCH_FRAMES)
+    spec = find_spec(name)
+    network = shared_numpy_network(name, spec.frames) if spec.slides else shared_network(name, spec.frames)
 
     def predict(patches: NDArray[np.float32]) -> NDArray[np.float32]:
         return network(patches)[0]
 
-    return predict, PATCH_FRAMES, network.spec.labels
+    return predict, spec.frames, spec.labels

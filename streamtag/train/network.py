@@ -45,16 +45,23 @@ class Trainee(keras.Model):
         training: bool = True,
     ) -> Any:
         """The published cost of a batch."""
+        y_pred = ops.cast(y_pred, self.variable_dtype)  # under mixed precision
         y = ops.cast(y, y_pred.dtype)
         # log(1 + exp(-z)) for a tag that is there, log(1 + exp(z)) for one that is not
         present, absent = ops.softplus(-y_pred), ops.softplus(y_pred)
         if self.tag_weights is not None:
             present = present * ops.cast(self.tag_weights, y_pred.dtype)
-        cost = ops.mean(y * present + (1 - y) * absent)
-        if self.weight_decay:
-            cost = cost + self.weight_decay / 2 * sum(ops.sum(ops.square(kernel)) for kernel in self._kernels())
-        return cost
+        return ops.mean(y * present + (1 - y) * absent) + self._decay()
+
+    def decay(self) -> float:
+        """What weight decay adds to the cost at present."""
+        return float(ops.convert_to_numpy(self._decay()))
+
+    def _decay(self) -> Any:
+        if not self.weight_decay:
+            return 0.0
+        return self.weight_decay / 2 * sum(ops.sum(ops.square(kernel)) for kernel in self._kernels())
 
     def _kernels(self) -> list[Any]:
-        """What the published code decays: what has `kernel` in its name, recurrent ones too."""
+        """What the published code decays: trained variables with `kernel` in their name, recurrent ones too."""
         return [variable for variable in self.trainable_variables if "kernel" in variable.name]

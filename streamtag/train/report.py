@@ -11,9 +11,9 @@ from rich.table import Table
 
 from streamtag.errors import OptionError
 from streamtag.files.outputs import replacing
+from streamtag.inference.networks.architectures import ARCHITECTURES
 from streamtag.labelled.scores import TagScores
 from streamtag.train.evaluate import Evaluation
-from streamtag.train.published import PUBLISHED
 from streamtag.train.store import cells_line
 
 FORMATS = (".json", ".tsv")
@@ -30,7 +30,7 @@ def print_evaluation(evaluation: Evaluation, console: Console, *, per_tag: bool 
     measured = len(scores.tags) - len(evaluation.unmeasured)
     what = f"{scores.files} tracks, {evaluation.patches} patches, {measured} tags"
     table.add_row(f"these {what}", f"[bold]{scores.roc_auc:.4f}[/bold]", f"[bold]{scores.pr_auc:.4f}[/bold]", "")
-    for each in PUBLISHED:
+    for each in ARCHITECTURES.values():
         table.add_row(
             f"{each.name} ({each.number}), as published on MagnaTagATune",
             f"{each.roc_auc:.4f}",
