@@ -450,8 +450,9 @@ class Tagger:
 
     @staticmethod
     def _hears_short(predictor: Predictor) -> bool:
-        """Whether a shorter window beside this predictor's hears anything else: vgg has one length only."""
-        return predictor.spec.family != "vgg" and predictor.window_frames >= 2 * SHORT_FRAMES
+        """Whether a shorter window beside this predictor's hears anything else, and costs little."""
+        spec = predictor.spec
+        return spec.slides and not spec.fixed_length and predictor.window_frames >= 2 * SHORT_FRAMES
 
     def _accept(self, logmel: NDArray[np.float32]) -> None:
         self._windows.push(logmel)

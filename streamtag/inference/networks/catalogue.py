@@ -12,7 +12,7 @@ from pathlib import Path
 from streamtag._system.places import user_data
 from streamtag.errors import ModelError, UnknownModelError, WeightsDamagedError, WeightsMissingError
 from streamtag.inference.networks.specs import SPECS, ModelSpec
-from streamtag.inference.networks.weights import Weights, read_metadata, read_weights, stored_spec
+from streamtag.inference.networks.weights import Weights, read_metadata, read_weights, stored_spec, write_model
 
 SUFFIX = ".safetensors"
 WeightsState = tuple[str, int, int]
@@ -102,6 +102,38 @@ def own_models() -> dict[str, Path]:
                 if path.suffix == SUFFIX and path.stem not in SPECS and not path.name.startswith("."):
                     found.setdefault(path.stem, path)
     return found
+
+
+def import_own(path: Path, folder: Path) -> Path:
+    """Install a model of one's own, so that it is known by name.
+
+    Parameters
+    ----------
+    path : Path
+        Its file; the name is the file's, without ``.safetensors``.
+    folder : Path
+        Where it goes; made if it is not there.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    ModelError
+        No model of one's own, a damaged one, one with the name of a published model, or it cannot be written.
+    """
+    weights = load_weights(str(path))
+    if not weights.spec.trained:
+        raise ModelError(f"{path}: holds {weights.metadata['model']}, a published model, which is known already")
+    if path.stem in SPECS:
+        raise ModelError(f"{path}: {path.stem} is a published model's name: call the file otherwise")
+    kept = {key: value for key, value in weights.metadata.items() if key in ("source", "source_sha256", "licence")}
+    kept |= {key: weights.metadata[key] for key in ("training", "dataset") if key in weights.metadata}
+    target = folder / path.name
+    write_model(target, weights.spec, weights.tensors, kept | {"model": path.stem})
+    return target
 
 
 def models() -> tuple[ModelSpec, ...]:
