@@ -263,8 +263,8 @@ def run(
         float, typer.Option(help="What the rate is multiplied by for the new output of --from.")
     ] = 1.0,
     patience: Annotated[
-        int | None,
-        typer.Option(help="Epochs without improvement, not in a row, after which the rate is halved.", min=0),
+        int,
+        typer.Option(help="Epochs without improvement, not in a row, before the rate is halved; 0: never.", min=0),
     ] = 75,
     optimizer: Annotated[Literal["adam", "sgd", "sgd-clip"], typer.Option(help="As published.")] = "adam",
     weight_decay: Annotated[float, typer.Option(help="Of all kernels, through the optimiser's moments.")] = 1e-5,

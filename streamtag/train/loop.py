@@ -9,11 +9,11 @@ from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras import ops
 
 from streamtag.errors import TrainingError
 from streamtag.train.network import Trainee
 from streamtag.train.schedule import Schedule
+from streamtag.train.start import value_of
 from streamtag.train.state import Arrays, Epoch
 from streamtag.train.validation import Validation
 
@@ -118,7 +118,7 @@ class Training:
 
     def values(self) -> Arrays:
         """What they are."""
-        return [np.array(ops.convert_to_numpy(variable)) for variable in self.variables]
+        return [value_of(variable) for variable in self.variables]
 
     def restore(self, values: Arrays, epochs: tuple[Epoch, ...], schedule: Schedule) -> None:
         """Go back to where a run was."""

@@ -55,7 +55,7 @@ class Trainee(keras.Model):
 
     def decay(self) -> float:
         """What weight decay adds to the cost at present."""
-        return float(ops.convert_to_numpy(self._decay()))
+        return float(ops.convert_to_numpy(self._decay())) if self.weight_decay else 0.0
 
     def _decay(self) -> Any:
         if not self.weight_decay:

@@ -78,6 +78,8 @@ def _factored(kind: Any, factor: Callable[[str], float] | None) -> Any:
 
     class Factored(kind):
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            super().update_step(gradient, variable, learning_rate * factor_of(variable.path))
+            # TensorFlow's own variable comes here, which knows no path
+            path = self._trainable_variables[self._get_variable_index(variable)].path
+            super().update_step(gradient, variable, learning_rate * factor_of(path))
 
     return Factored

@@ -38,7 +38,7 @@ class TrainOptions:
         As published.
     weight_decay : float
         Of all kernels.
-    patience : int or None
+    patience : int
         See `Schedule`.
     stop_after : int or None
         Epochs without improvement after which the run ends; 0: never. None: 10 with a base, else never, as published.
@@ -63,7 +63,7 @@ class TrainOptions:
     head_rate: float = 1.0
     optimizer: str = "adam"
     weight_decay: float = 1e-5
-    patience: int | None = 75
+    patience: int = 75
     stop_after: int | None = None
     frames: int = PATCH_FRAMES
     patches_per_track: int = 1
@@ -113,7 +113,7 @@ class TrainOptions:
                 raise OptionError(f"{name} {rate:g}: expected a number above 0")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise OptionError(f"weight decay {self.weight_decay:g}: expected 0 or more")
-        if self.patience is not None and self.patience < 0:
+        if self.patience < 0:
             raise OptionError(f"patience {self.patience}: expected 0 or more")
         if self.seed < 0:
             raise OptionError(f"seed {self.seed}: expected 0 or more")

@@ -18,8 +18,8 @@ class Schedule:
     ----------
     learning_rate : float
         For the next epoch.
-    patience : int or None
-        Epochs without improvement before the rate is halved; None: it never is.
+    patience : int
+        Epochs without improvement before the rate is halved; 0: it never is.
     counted : int
         Of these, since the rate was last halved.
     best : float
@@ -29,7 +29,7 @@ class Schedule:
     """
 
     learning_rate: float
-    patience: int | None
+    patience: int
     counted: int = 0
     best: float = inf
     since_best: int = 0
@@ -47,7 +47,7 @@ class Schedule:
         bool
             Whether it is the best so far, and its network to be kept.
         """
-        if self.patience is not None and self.counted >= self.patience:
+        if self.patience and self.counted >= self.patience:
             self.learning_rate /= 2
             self.counted = 0
         if cost >= self.best:

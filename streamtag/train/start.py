@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamtag.errors import OptionError, TrainingError
 from streamtag.inference.networks.architectures import find_architecture
@@ -111,6 +112,13 @@ def freeze(network: keras.Model, what: Freeze) -> None:
 
 def tensors_of(network: keras.Model) -> Tensors:
     """The weights of a network, as they are saved: float32 by ``layer/variable``."""
-    from keras import ops
+    return {key: value_of(variable).astype(np.float32) for key, variable in variables(network)}
 
-    return {key: np.array(ops.convert_to_numpy(variable), np.float32) for key, variable in variables(network)}
+
+def value_of(variable: Any) -> NDArray[Any]:
+    """What a variable of Keras' is, whatever backend holds it."""
+    from keras import backend, ops
+
+    # NumPy 2 warns of how Keras 3.15 makes an array of TensorFlow's variables
+    value = variable.value
+    return np.array(value.numpy() if backend.backend() == "tensorflow" else ops.convert_to_numpy(value))

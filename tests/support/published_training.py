@@ -52,13 +52,14 @@ def keys(spec: ModelSpec) -> list[str]:
             add(f"temporal_{frames}")
         for number in (1, 2, 3):
             add(f"midend_{number}")
-    layers += {
+    last: dict[str, list[tuple[str, tuple[str, ...]]]] = {
         "attention": [("attention_conv", CONVOLUTION)],
         "autopool": [("autopool", ("alpha",))],
         "lstm": [(f"lstm_{number}", ("kernel", "recurrent_kernel", "bias")) for number in (1, 2)],
         "dieleman": [("cnn2_conv", CONVOLUTION)],
         "timbre": [("cnn2_conv", CONVOLUTION)],
-    }.get(spec.family, [])
+    }
+    layers += last.get(spec.family, [])
     if spec.family in ("dieleman", "timbre"):
         layers.append(("penultimate_dense", CONVOLUTION))
     elif spec.family != "vgg":
@@ -115,7 +116,7 @@ def our_figures(name: str) -> dict[str, np.ndarray]:
     number, oracle = find_number(spec), recipe()
     made: list[Any] = []
 
-    class Masked(layers.Layer):  # in place of dropout: nothing, or the oracle's masks
+    class Masked(layers.Layer):  # type: ignore[misc] # in place of dropout: nothing, or the oracle's masks
         masks = False
 
         def __init__(self, rate: float, name: str) -> None:
@@ -189,4 +190,5 @@ if __name__ == "__main__":
 
     keras.config.set_floatx("float64")
     _, out, *names = sys.argv
-    np.savez(out, **{f"{name}/{key}": value for name in names for key, value in our_figures(name).items()})
+    arrays: Any = {f"{name}/{key}": value for name in names for key, value in our_figures(name).items()}
+    np.savez(out, **arrays)

@@ -48,10 +48,12 @@ class Norm(layers.BatchNormalization):
 
     def of_batch(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and offset that norm a batch, whose mean and variance the moving ones then follow."""
-        mean, variance = ops.moments(inputs, axes=tuple(range(len(inputs.shape) - 1)))
+        dtype = self.variable_dtype  # sums of 16 bits would overflow
+        mean, variance = ops.moments(ops.cast(inputs, dtype), axes=tuple(range(len(inputs.shape) - 1)))
         self.follow(mean, variance, inputs)
-        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
-        return scale, self.beta - mean * scale
+        scale = ops.cast(self.gamma, dtype) * ops.rsqrt(variance + self.epsilon)
+        offset = ops.cast(self.beta, dtype) - mean * scale
+        return ops.cast(scale, inputs.dtype), ops.cast(offset, inputs.dtype)
 
     def follow(self, mean: Tensor, variance: Tensor, inputs: Tensor) -> None:
         """Let the moving averages follow a batch's."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.inference.networks.specs import ModelSpec
-from streamtag.inference.networks.tensors import EPSILON
+from streamtag.inference.networks.tensors import EPSILON, TensorReader
 from streamtag.inference.networks.weights import Tensors, Weights
 
 
@@ -28,6 +28,11 @@ def as_published(weights: Weights) -> Weights:
     Weights
         Norms that have no effect are norms that change nothing. Where only the last layer of the mid-end is pooled,
         the penultimate layer has weights of 0 for the pools of the others.
+
+    Raises
+    ------
+    WeightsDamagedError
+        Weights that do not fit their architecture.
     """
     spec = weights.spec
     if spec.family not in ("musicnn", "residual") or (spec.family == "musicnn" and spec.residuals == "norm"):
@@ -39,11 +44,12 @@ def as_published(weights: Weights) -> Weights:
     whole = replace(spec, family="musicnn", residuals="norm")
     if spec.family == "residual":
         pooled = 2 * spec.pool_size  # interleaved, so those of the last channels are the last ones
-        kernel = tensors["penultimate_dense/kernel"]
+        read = TensorReader(weights)
+        kernel = read("penultimate_dense/kernel", pooled, spec.embedding_size).astype(np.float32)
         tensors["penultimate_dense/kernel"] = _behind_zeros(kernel, 2 * whole.pool_size)
         inert = _without_effect("pool_norm", 2 * whole.pool_size)
         for key, values in inert.items():
-            tensors[key] = np.concatenate((values[:-pooled], tensors[key]))
+            tensors[key] = np.concatenate((values[:-pooled], read(key, pooled).astype(np.float32)))
     return replace(weights, spec=whole, tensors=tensors)
 
 
@@ -61,23 +67,27 @@ def widened(weights: Weights, filters: int) -> Weights:
     -------
     Weights
         The same numbers, and zeros between them in ``pool5``.
+
+    Raises
+    ------
+    WeightsDamagedError
+        Weights that do not fit their architecture.
     """
-    spec, tensors = weights.spec, dict(weights.tensors)
+    spec, tensors, read = weights.spec, dict(weights.tensors), TensorReader(weights)
     if spec.filters == filters:
         return weights
     for number in range(1, 6):
-        inputs = 1 if number == 1 else filters
+        before, inputs = (1, 1) if number == 1 else (spec.filters, filters)
         kernel = np.zeros((3, 3, inputs, filters), np.float32)
-        given = tensors[f"cnn{number}_conv/kernel"]
-        kernel[:, :, : given.shape[2], : given.shape[3]] = given
-        tensors[f"cnn{number}_conv/kernel"] = kernel
+        kernel[:, :, :before, : spec.filters] = read(f"cnn{number}_conv/kernel", 3, 3, before, spec.filters)
         bias = np.zeros(filters, np.float32)
-        bias[: spec.filters] = tensors[f"cnn{number}_conv/bias"]
-        tensors[f"cnn{number}_conv/bias"] = bias
+        bias[: spec.filters] = read(f"cnn{number}_conv/bias", spec.filters)
+        tensors |= {f"cnn{number}_conv/kernel": kernel, f"cnn{number}_conv/bias": bias}
         for key, values in _without_effect(f"cnn{number}_norm", filters).items():
-            values[: spec.filters] = tensors[key]
+            values[: spec.filters] = read(key, spec.filters)
             tensors[key] = values
-    rows = tensors["tags/kernel"].reshape(-1, spec.filters, len(spec.labels))
+    rows = read("tags/kernel", spec.embedding_size, len(spec.labels))
+    rows = rows.reshape(-1, spec.filters, len(spec.labels))
     wide = np.zeros((len(rows), filters, len(spec.labels)), np.float32)
     wide[:, : spec.filters] = rows
     tensors["tags/kernel"] = wide.reshape(-1, len(spec.labels))

@@ -118,7 +118,7 @@ def stored_spec(name: str, path: Path, metadata: Mapping[str, str]) -> ModelSpec
     proper = (
         about["family"] in get_args(Family)
         and about.get("residuals") in ("norm", "convolution")
-        and all(isinstance(number, int) and 0 < number < 2**31 for number in numbers)
+        and all(type(number) is int and 0 < number < 2**31 for number in numbers)
         and isinstance(labels, list)
         and 0 < len(labels) <= MOST_LABELS
         and all(isinstance(label, str) and label for label in labels)
