@@ -33,7 +33,11 @@ def calibrate(
     to: Annotated[Path, typer.Option("--out", help="Where to write.", metavar="FILE.cal")],
     model: Annotated[
         str,
-        typer.Option(help=f"One of {', '.join(SPECS)}.", metavar="NAME", autocompletion=complete_model),
+        typer.Option(
+            help=f"One of {', '.join(SPECS)}, or one of your own: a file, or its imported name.",
+            metavar="NAME",
+            autocompletion=complete_model,
+        ),
     ] = LIVE_MODEL,
     window: Window = 3.0,
     smooth: Annotated[

@@ -17,7 +17,14 @@ from streamtag.inference.networks.specs import SPECS, check_window
 if TYPE_CHECKING:
     from streamtag.learn.features import Extraction, FeatureCache
 
-Model = Annotated[str, typer.Option(help=f"One of {', '.join(SPECS)}.", metavar="NAME", autocompletion=complete_model)]
+Model = Annotated[
+    str,
+    typer.Option(
+        help=f"One of {', '.join(SPECS)}, or one of your own: a file, or its imported name.",
+        metavar="NAME",
+        autocompletion=complete_model,
+    ),
+]
 Jobs = Annotated[int, typer.Option(help="Files to work on at a time; 0: one for each processor.", min=0)]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor keep the features of earlier runs.")]
 Window = Annotated[float, typer.Option(help="Seconds of a patch (vgg models: 3 only).", metavar="SECONDS")]

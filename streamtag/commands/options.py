@@ -48,7 +48,8 @@ Model = Annotated[
     str | None,
     typer.Option(
         autocompletion=complete_model,
-        help=f"One of {', '.join(SPECS)}. Default: the one that --head was learned on; "
+        help=f"One of {', '.join(SPECS)}, or one of your own: a file, or its imported name. "
+        "Default: the one that --head was learned on; "
         f"else {LIVE_MODEL} (live), {DEMO_MODEL} (the demo), {FILE_MODEL} (file).",
         metavar="NAME",
     ),

@@ -247,3 +247,18 @@ def test_mixed_precision(trained: Trained, precision: str) -> None:
     finally:
         keras.config.set_dtype_policy("float32")
     assert min(epoch.val_cost for epoch in epochs) < 0.8 * epochs[0].val_cost
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in Keras 3.15's callback
+def test_costs_for_tensorboard(trained: Trained, tmp_path: Path) -> None:
+    import keras
+
+    from streamtag.train.events import events_writer
+
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("adam")
+    write = events_writer(tmp_path / "events", model)
+    for epoch in trained("my.safetensors", replace(QUICK, epochs=2)):
+        write(epoch)
+    written = b"".join(path.read_bytes() for path in (tmp_path / "events").rglob("events.out.tfevents.*"))
+    assert all(name in written for name in (b"epoch_loss", b"epoch_learning_rate", b"evaluation"))
