@@ -77,6 +77,8 @@ def main() -> None:
     parser.add_argument("--architecture", nargs="*", default=list(ARCHITECTURES))
     given = parser.parse_args()
     python = peers.python_of("musicnn")
+    if python is None:
+        raise SystemExit(1)
     print("| step of 32 patches | ours: s, CPU s | published: s, CPU s | ratio of s, of CPU s |\n|---|---|---|---|")
     for name in given.architecture:
         number = str(find_architecture(name).number)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
-from streamtag.errors import OptionError
-from streamtag.inference.networks.network import import_keras
+from streamtag.errors import MissingExtraError, OptionError
+from streamtag.inference.networks.network import import_keras, import_tensorflow
 from streamtag.train.options import Precision
 
 
@@ -33,6 +34,8 @@ def prepare_backend(precision: Precision, seed: int) -> int:
         A precision that is none.
     """
     keras = import_keras()
+    with suppress(MissingExtraError):  # Keras seeds it on every backend, where it is installed: here it is quiet
+        import_tensorflow()
     if precision not in ("float32", "bfloat16", "float16"):
         raise OptionError(f"the precision {precision!r}: float32, bfloat16 and float16 are known")
     keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")

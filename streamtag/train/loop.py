@@ -38,6 +38,8 @@ class Training:
         Gives the validation of the network as it is.
     schedule : Schedule
         The learning rate and the best cost.
+    devices : int
+        That share each batch. Of a last batch that they cannot share evenly, the patches left over are left out.
     """
 
     def __init__(
@@ -46,8 +48,9 @@ class Training:
         batches: TrainingBatches,
         validate: Callable[[], Validation],
         schedule: Schedule,
+        devices: int = 1,
     ) -> None:
-        self.trainee, self.schedule = trainee, schedule
+        self.trainee, self.schedule, self._devices = trainee, schedule, devices
         self.epochs: tuple[Epoch, ...] = ()
         self._batches, self._validate = batches, validate
 
@@ -102,8 +105,11 @@ class Training:
         batches = self._batches.epoch(number)
         with closing(batches):
             for step, (x, y) in enumerate(batches, start=1):
+                shared = len(x) - len(x) % self._devices
+                if not shared:
+                    continue
                 self.trainee.reset_metrics()
-                cost = float(self.trainee.train_on_batch(x, y))
+                cost = float(self.trainee.train_on_batch(x[:shared], y[:shared]))
                 if not isfinite(cost):
                     raise TrainingError(_lost(number, f"cost of batch {step}", cost))
                 costs.append(cost)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamtag.errors import OptionError, TrainingError
 from streamtag.files.outputs import replacing
@@ -161,7 +162,7 @@ class Run:
         from streamtag.train.loop import Training
 
         schedule = Schedule(options.learning_rate or 0, options.patience)
-        training = Training(self.trainee, batches, self._validate, schedule)
+        training = Training(self.trainee, batches, self._validate, schedule, self.devices)
         self.steps = len(batches)
         if resume:
             shapes = [tuple(variable.shape) for variable in training.variables]
@@ -225,7 +226,7 @@ class Run:
         before.jit_compile = False
         options = self.options
         kernel, bias = first_head(
-            before.predict_on_batch,
+            lambda x: before.predict_on_batch(self._shared(x))[: len(x)],
             self._store,
             self.train,
             self.validation,
@@ -260,13 +261,18 @@ class Run:
     def _validate(self) -> Validation:
         decay = self.trainee.decay()
         return validate(
-            lambda x: np.asarray(self.trainee.predict_on_batch(x), np.float32),
+            lambda x: np.asarray(self.trainee.predict_on_batch(self._shared(x)), np.float32)[: len(x)],
             self._store,
             self.validation,
             self.options.frames,
             VALIDATION_BATCH,
             decay,
         )
+
+    def _shared(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A batch that all devices can share evenly: with zeros behind it."""
+        missing = -len(x) % self.devices
+        return np.pad(x, ((0, missing), (0, 0), (0, 0))) if missing else x
 
     def _keep(self, epoch: Epoch) -> None:
         from streamtag.train.start import tensors_of
