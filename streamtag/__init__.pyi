@@ -46,6 +46,7 @@ from .tagging.calibration_file import load_calibration as load_calibration
 from .tagging.options import TaggingKeywords as TaggingKeywords
 from .tagging.options import TaggingOptions as TaggingOptions
 from .tagging.tagger import Tagger as Tagger
+from .web.sink import WebSink as WebSink
 
 __version__: str
 __all__: list[str]

@@ -146,6 +146,22 @@ def live(
             metavar="[HOST:]PORT",
         ),
     ] = None,
+    web: Annotated[
+        str | None,
+        typer.Option(
+            help="Show a page there in any browser, an overlay for OBS (?overlay=1), and JSON (PORT: for this "
+            "machine only; 0.0.0.0:PORT: for its networks, too). See docs/web.md.",
+            metavar="[HOST:]PORT",
+        ),
+    ] = None,
+    web_allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Let pages from there open the stream of --web, for example https://hydra.ojack.xyz; null for pages "
+            "that are files; repeatable.",
+            metavar="ORIGIN",
+        ),
+    ] = None,
     callback: Annotated[
         Literal["auto", "native", "python"],
         typer.Option(
@@ -187,8 +203,9 @@ def live(
     ] = None,
 ) -> None:
     """Tag live audio and send the results, many times a second."""
+    from streamtag._system.ports import parse_listen
     from streamtag.heads.head import common_level
-    from streamtag.osc.control import ControlPort, parse_listen
+    from streamtag.osc.control import ControlPort
     from streamtag.osc.sink import OscSink
     from streamtag.osc.where import parse_destination
     from streamtag.sinks.background import Background
@@ -230,6 +247,7 @@ def live(
     chosen = parse_channels(channels)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
+    others += _web(web, web_allow or [])
     screen, view = _screen(format, embeddings, rate, others)
     sinks: list[Sink] = [*others, screen]  # closed in this order: lights go off before a pipe is waited for
     if view is None:  # else that shows what goes wrong
@@ -256,6 +274,20 @@ def live(
     with stoppable(view):
         status = run_session(session, screen, duration)
     raise typer.Exit(status)
+
+
+def _web(listen: str | None, allow: list[str]) -> list[Sink]:
+    """What serves browsers, if it is asked for."""
+    if listen is None:
+        if allow:
+            raise OptionError("--web-allow is for the pages of --web: add --web PORT, for example --web 8765")
+        return []
+    from streamtag._system.ports import parse_listen
+    from streamtag.web.sink import WebSink
+
+    sink = WebSink(*parse_listen(listen, "--web", 8765), allow)
+    err.print(f"page: {sink.url}  (overlay: {sink.url}?overlay=1)", markup=False, highlight=False)
+    return [sink]
 
 
 def _screen(
