@@ -10,6 +10,7 @@ from .errors import ModelError as ModelError
 from .errors import OptionError as OptionError
 from .errors import SinkError as SinkError
 from .errors import StreamtagError as StreamtagError
+from .errors import TrainingError as TrainingError
 from .files.extract import extractor as extractor
 from .files.extract import top_tags as top_tags
 from .files.offline import FileTagger as FileTagger

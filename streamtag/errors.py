@@ -10,6 +10,7 @@ StreamtagError
 │   └── CheckpointError    a published checkpoint that cannot be imported
 ├── HeadError              a head that cannot be read, does not fit, or cannot be learned from what was given
 ├── DataError              labelled files, tables or predictions that cannot be read or used
+├── TrainingError          a network that cannot be trained on what was given, or whose training cannot go on
 ├── CalibrationError       a calibration that cannot be read or written, or does not fit
 ├── AudioFileError         a file that cannot be read as sound
 │   └── TooShortError      shorter than one patch, and asked not to repeat it

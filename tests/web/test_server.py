@@ -53,10 +53,12 @@ def viewers(sink: WebSink) -> int:
 
 @contextlib.contextmanager
 def looking(sink: WebSink, query: str = "", origin: str | None = None) -> Iterator[ClientConnection]:
-    before = viewers(sink)
+    """A viewer who has been greeted, and so is one of the viewers."""
     address = f"ws://127.0.0.1:{sink.port}/v1/stream{query}"
     with connect(address, open_timeout=SECONDS, origin=None if origin is None else Origin(origin)) as viewer:
-        wait_until(lambda: viewers(sink) > before, "the viewer")
+        hello = received(viewer)
+        assert (hello["type"], hello["version"], hello["model"]) == ("hello", 1, INFO.model)
+        assert hello["labels"] == list(INFO.labels)
         yield viewer
 
 
@@ -85,9 +87,6 @@ def test_a_page_that_needs_nothing_from_elsewhere(sink: WebSink) -> None:
 
 def test_what_is_heard_is_streamed(sink: WebSink) -> None:
     with looking(sink) as viewer:
-        hello = received(viewer)
-        assert (hello["type"], hello["version"], hello["model"]) == ("hello", 1, INFO.model)
-        assert hello["labels"] == list(INFO.labels)
         frame = make_frame(3, gain_db=-3.5)
         sink.frame(frame)
         told = received(viewer)
@@ -104,7 +103,6 @@ def test_what_is_heard_is_streamed(sink: WebSink) -> None:
 
 def test_a_viewer_chooses_rate_and_fields(sink: WebSink) -> None:
     with looking(sink, "?rate=10&fields=scores,embedding,level_dbfs") as viewer:
-        received(viewer)
         for index in range(100):
             sink.frame(make_frame(index, time=index * 0.016))
             if index in (0, 7, 13, 19, 25):
@@ -127,7 +125,6 @@ def test_what_cannot_be_had_is_told(sink: WebSink, query: str) -> None:
 def test_one_who_never_reads_delays_nobody_and_costs_little(sink: WebSink) -> None:
     with looking(sink, "?fields=scores,embedding") as stuck, looking(sink, "?fields=top") as viewer:
         stuck.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        received(viewer)
         times: list[float] = []
 
         def read() -> None:
@@ -176,15 +173,14 @@ def test_strangers_are_turned_away(sink: WebSink) -> None:
     with pytest.raises(InvalidStatus) as refused, looking(sink, origin="https://evil.example"):
         pass
     assert refused.value.response.status_code == 403
-    with looking(sink, origin="https://hydra.ojack.xyz") as viewer:
-        assert received(viewer)["type"] == "hello"
+    with looking(sink, origin="https://hydra.ojack.xyz"):
+        pass
     assert get(sink, "/../server.py")[0] == 404
     assert get(sink, "/v1/stream")[0] == 426
 
 
 def test_what_viewers_say_has_no_effect_and_has_an_end(sink: WebSink) -> None:
     with looking(sink) as viewer:
-        received(viewer)
         for _ in range(3):
             viewer.send("pause")
         sink.frame(make_frame(1))
@@ -223,7 +219,6 @@ def test_the_end_closes_connections_and_the_next_session_opens_again() -> None:
     for _ in range(2):
         sink.open(INFO)
         with looking(sink) as viewer:
-            received(viewer)
             sink.close()
             with pytest.raises(ConnectionClosed):
                 received(viewer)

@@ -1,4 +1,7 @@
-"""Which models there are: the published ones, and one's own, by file or by the name under which they were imported."""
+"""Which models there are: the published ones, and one's own, by file or by the name under which they were imported.
+
+Files are read by `weights`, which is imported when there is one to read: the command line starts without NumPy.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ from contextlib import suppress
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streamtag._system.places import user_data
 from streamtag.errors import ModelError, UnknownModelError, WeightsDamagedError, WeightsMissingError
 from streamtag.inference.networks.specs import SPECS, ModelSpec
-from streamtag.inference.networks.weights import Weights, read_metadata, read_weights, stored_spec, write_model
+
+if TYPE_CHECKING:
+    from streamtag.inference.networks.weights import Weights
 
 SUFFIX = ".safetensors"
 WeightsState = tuple[str, int, int]
@@ -124,6 +130,8 @@ def import_own(path: Path, folder: Path) -> Path:
     ModelError
         No model of one's own, a damaged one, one with the name of a published model, or it cannot be written.
     """
+    from streamtag.inference.networks.weights import write_model
+
     weights = load_weights(str(path))
     if not weights.spec.trained:
         raise ModelError(f"{path}: holds {weights.metadata['model']}, a published model, which is known already")
@@ -164,6 +172,8 @@ def load_weights(name: str) -> Weights:
     WeightsDamagedError
         If the file does not read, or not as it was written.
     """
+    from streamtag.inference.networks.weights import read_weights
+
     spec = find_spec(name)
     path = find_weights(name)
     if path is None:
@@ -183,6 +193,8 @@ def weights_sha256(model: str) -> str:
     ModelError
         Not installed, or damaged.
     """
+    from streamtag.inference.networks.weights import read_metadata
+
     path = find_weights(model)
     return (read_metadata(path) if path else load_weights(model).metadata)["tensors_sha256"]
 
@@ -209,4 +221,6 @@ def weights_state(model: str) -> WeightsState:
 @lru_cache(maxsize=64)
 def _stored_spec(name: str, path: str, modified: int, size: int) -> ModelSpec:
     """What a file says of its model; `modified` and `size` say which state of the file."""
+    from streamtag.inference.networks.weights import read_metadata, stored_spec
+
     return stored_spec(name, Path(path), read_metadata(Path(path)))
