@@ -27,8 +27,8 @@ Array = NDArray[np.float64]
 Embed = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Patches, float32 (n, frames, mels), to what the output sees, float32 (n, units)."""
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-"""Of the regression (its C); the one with the greatest ROC-AUC on the validation set is taken. The least cost would
-choose one that knows the tracks by heart: on GTZAN's genres 0.1 in place of 0.01, worth 0.007 less on the test set."""
+"""Of the regression (its C); the one with the greatest ROC-AUC on the validation set is taken. The least cost
+would choose one that knows the tracks by heart."""
 MOST_PATCHES = 20_000
 """That are looked at: enough for a few thousand weights."""
 STEPS = 500
