@@ -34,10 +34,12 @@ SIZE_FIELD = 4
 
 
 def message(address: str, *arguments: str | int | float) -> OscMessage:
-    """An OSC message; every number is int32 or float32 (Max reads doubles as 0)."""
+    """An OSC message; every number is int32 or float32 (Max reads doubles as 0), true and false are T and F."""
     builder = OscMessageBuilder(address)
     for argument in arguments:
-        if isinstance(argument, str):
+        if isinstance(argument, bool):
+            builder.add_arg(argument, OscMessageBuilder.ARG_TYPE_TRUE if argument else OscMessageBuilder.ARG_TYPE_FALSE)
+        elif isinstance(argument, str):
             builder.add_arg(writable(argument, None), OscMessageBuilder.ARG_TYPE_STRING)
         elif isinstance(argument, int):
             builder.add_arg(min(argument, LARGEST_INT), OscMessageBuilder.ARG_TYPE_INT)
