@@ -146,6 +146,15 @@ def live(
             metavar="[HOST:]PORT",
         ),
     ] = None,
+    rules: Annotated[
+        Path | None,
+        typer.Option(
+            help="Send what the rules of this file say to any OSC address: for receivers with addresses of their own "
+            "(Ableton Live, Resolume, VRChat ...). Read again when it changes. See docs/rules.md.",
+            metavar="SHOW.toml",
+            parser=named,
+        ),
+    ] = None,
     web: Annotated[
         str | None,
         typer.Option(
@@ -247,6 +256,10 @@ def live(
     chosen = parse_channels(channels)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
+    if rules is not None:
+        from streamtag.rules.sink import RulesSink
+
+        others.append(Background(RulesSink(rules)))
     others += _web(web, web_allow or [])
     screen, view = _screen(format, embeddings, rate, others)
     sinks: list[Sink] = [*others, screen]  # closed in this order: lights go off before a pipe is waited for
