@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.support.browser import start_browser  # noqa: E402
-from tests.support.ports import free_tcp_port  # noqa: E402
+from tests.support.browser import start_browser
+from tests.support.ports import free_tcp_port
 
 SECONDS = 75
 SIZE = (1100, 860)
