@@ -29,7 +29,7 @@ from streamtag.inference.networks.specs import ModelSpec
 from streamtag.inference.networks.weights import Weights
 from streamtag.inference.sliding.musicnn import geometry, infer
 from streamtag.inference.sliding.musicnn import predictor as sliding_predictor
-from streamtag.inference.sliding.musicnn.geometry import TAPS, TEMPORAL
+from streamtag.inference.sliding.musicnn.geometry import TAPS
 from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor
 from streamtag.inference.sliding.musicnn.prepared import BINS, Prepared, prepare
 from streamtag.inference.sliding.simd import INSTRUCTION_SET, LANES, REGS, ROWS, fma, load_row, store_rows, zeros
@@ -162,15 +162,15 @@ def multiply_adds(spec: ModelSpec, hop: int) -> dict[str, float]:
     for bands in front_end.timbral:
         outputs = N_MELS - bands + 1
         timbral += columns * front_end.timbral_filters * (4 * TAPS * BINS + BINS * outputs)
-    taps = 0
-    for length in TEMPORAL:
+    taps, temporal = 0, tuple(sorted(front_end.temporal))
+    for length in temporal:
         back, ahead = (length - 1) // 2, length // 2
         new = range(max(0, WINDOW - hop - ahead), WINDOW - ahead)  # counted from the window's start
         taps += sum(ahead + 1 + min(back, t) for t in new)
         cut = range(WINDOW - ahead, WINDOW)
         taps += sum(min(hop, WINDOW - t + back) for t in cut)
         taps += sum(back for t in cut if t >= WINDOW - hop and hop < WINDOW - t + back)
-    levels = geometry.midend(WINDOW)
+    levels = geometry.midend(WINDOW, temporal)
     depths = [TAPS * width for width in widths] + [TAPS * filters] * 2
     shared = edges = 0
     for level, depth in zip(levels, depths, strict=True):
@@ -182,7 +182,8 @@ def multiply_adds(spec: ModelSpec, hop: int) -> dict[str, float]:
         "temporal_rows": taps * N_MELS * front_end.temporal_filters,
         "shared_rows": shared,
         "window_rows": edges,
-        "dense_layers": 2 * spec.channels * spec.embedding_size + spec.embedding_size * len(spec.labels),
+        "dense_layers": (2 * spec.pool_size or spec.channels) * spec.embedding_size
+        + spec.embedding_size * len(spec.labels),
     }
 
 
