@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from streamtag._compile.jit import jit
 from streamtag.dsp.params import N_MELS
 from streamtag.inference.networks.catalogue import load_weights
-from streamtag.inference.networks.specs import TEMPORAL_FILTERS, TIMBRAL_BANDS, TIMBRAL_FILTERS, ModelSpec
+from streamtag.inference.networks.specs import ModelSpec
 from streamtag.inference.networks.weights import Weights
 from streamtag.inference.sliding.musicnn import geometry, infer
 from streamtag.inference.sliding.musicnn import predictor as sliding_predictor
-from streamtag.inference.sliding.musicnn.geometry import TAPS, TEMPORAL
+from streamtag.inference.sliding.musicnn.geometry import TAPS
 from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor
-from streamtag.inference.sliding.musicnn.prepared import BINS, FRONT_END, WIDTHS, Prepared, prepare
+from streamtag.inference.sliding.musicnn.prepared import BINS, Prepared, prepare
 from streamtag.inference.sliding.simd import INSTRUCTION_SET, LANES, REGS, ROWS, fma, load_row, store_rows, zeros
 
 WINDOW = 187
@@ -132,7 +132,7 @@ def stage_times(prepared: Prepared, hop: int, seconds: float) -> dict[str, float
     times: dict[str, list[float]] = {stage: [] for stage in STAGES}
 
     def staged(frames: Any, begin: int, jobs: Any, order: Any, *state: Any) -> None:
-        """What `judge` does, each stage timed."""
+        """What `infer` does, each stage timed."""
         memory, weights, places, rooms, shape, block = state
         common = (memory, weights, places, rooms, shape)
         calls = ((frames, begin, *common), (jobs, *common, block), (*common, block), (*common, block))
@@ -142,47 +142,48 @@ def stage_times(prepared: Prepared, hop: int, seconds: float) -> dict[str, float
             times[stage].append(time.perf_counter() - start)
 
     # the predictor's own call, replaced for as long as it is measured
-    whole = getattr(sliding_predictor, "judge")  # noqa: B009 - imported there, not exported
-    setattr(sliding_predictor, "judge", staged)  # noqa: B010
+    whole = getattr(sliding_predictor, "infer")  # noqa: B009 - imported there, not exported
+    setattr(sliding_predictor, "infer", staged)  # noqa: B010
     try:
         steps = stream(prepared, hop, hop)
         timed(lambda: next(steps), seconds)
     finally:
-        setattr(sliding_predictor, "judge", whole)  # noqa: B010
+        setattr(sliding_predictor, "infer", whole)  # noqa: B010
     return {stage: float(np.median(values[3:])) for stage, values in times.items()}
 
 
 def multiply_adds(spec: ModelSpec, hop: int) -> dict[str, float]:
     """Multiply-adds for a window, stage by stage, without what fills registers up."""
-    filters = spec.filters
-    widths = (FRONT_END - len(TEMPORAL) * TEMPORAL_FILTERS, *WIDTHS[1:])
+    filters, front_end = spec.filters, spec.front_end
+    timbral_filters = len(front_end.timbral) * front_end.timbral_filters
+    widths = (timbral_filters, *(front_end.temporal_filters for _ in front_end.temporal))
     columns = min(hop, WINDOW - 6) + 6
     timbral = 0
-    for bands in TIMBRAL_BANDS:
+    for bands in front_end.timbral:
         outputs = N_MELS - bands + 1
-        timbral += columns * TIMBRAL_FILTERS * (4 * TAPS * BINS + BINS * outputs)
-    taps = 0
-    for length in TEMPORAL:
+        timbral += columns * front_end.timbral_filters * (4 * TAPS * BINS + BINS * outputs)
+    taps, temporal = 0, tuple(sorted(front_end.temporal))
+    for length in temporal:
         back, ahead = (length - 1) // 2, length // 2
         new = range(max(0, WINDOW - hop - ahead), WINDOW - ahead)  # counted from the window's start
         taps += sum(ahead + 1 + min(back, t) for t in new)
         cut = range(WINDOW - ahead, WINDOW)
         taps += sum(min(hop, WINDOW - t + back) for t in cut)
         taps += sum(back for t in cut if t >= WINDOW - hop and hop < WINDOW - t + back)
-    levels = geometry.midend(WINDOW)
+    levels = geometry.midend(WINDOW, temporal)
     depths = [TAPS * width for width in widths] + [TAPS * filters] * 2
     shared = edges = 0
     for level, depth in zip(levels, depths, strict=True):
         shared += min(hop, WINDOW - level.before - level.after) * depth * filters
         edges += (level.before + level.after) * depth * filters
-    channels = FRONT_END + 3 * filters
     return {
         "take_frames": min(hop, WINDOW) * N_MELS * 2 * BINS,
         "timbral_rows": timbral,
-        "temporal_rows": taps * N_MELS * TEMPORAL_FILTERS,
+        "temporal_rows": taps * N_MELS * front_end.temporal_filters,
         "shared_rows": shared,
         "window_rows": edges,
-        "dense_layers": 2 * channels * spec.embedding_size + spec.embedding_size * len(spec.labels),
+        "dense_layers": (2 * spec.pool_size or spec.channels) * spec.embedding_size
+        + spec.embedding_size * len(spec.labels),
     }
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from streamtag.errors import OptionError
 from streamtag.inference.base import Engine, Predictor
 from streamtag.inference.networks.catalogue import WeightsState, find_spec, load_weights, weights_state
-from streamtag.inference.networks.specs import check_window
+from streamtag.inference.networks.specs import WEIGHTED, check_window
 from streamtag.inference.patches import PatchPredictor
 
 if TYPE_CHECKING:
+    from streamtag.inference.sliding.attention.prepared import PreparedWeighted
     from streamtag.inference.sliding.musicnn.prepared import Prepared
     from streamtag.inference.sliding.vgg.prepared import PreparedVgg
 
@@ -32,7 +33,7 @@ def make_predictor(
     window_frames, hop_frames : int
         Frames of a window, and from one to the next.
     engine : {'auto', 'sliding', 'tensorflow'}
-        `sliding`: on the CPU, computing once what windows share; musicnn and vgg architectures only. `tensorflow`: each
+        `sliding`: on the CPU, computing once what windows share (`ModelSpec.slides` says of what). `tensorflow`: each
         window whole, through Keras, on a GPU where there is one (`KERAS_BACKEND` may name another backend). `auto`:
         sliding where that can be, which is the quicker on a CPU at every hop (docs/sliding.md); both give the same
         numbers.
@@ -62,6 +63,10 @@ def make_predictor(
         from streamtag.inference.sliding.vgg.predictor import SlidingVggPredictor
 
         return SlidingVggPredictor(_prepared_vgg(model, weights_state(model)), hop_frames)
+    if spec.family in WEIGHTED:
+        from streamtag.inference.sliding.attention.predictor import WeightedPredictor
+
+        return WeightedPredictor(_prepared_weighted(model, weights_state(model)), window_frames, hop_frames)
     from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor
 
     return SlidingPredictor(_prepared(model, weights_state(model)), window_frames, hop_frames)
@@ -83,7 +88,7 @@ def slides(model: str, engine: Engine) -> bool:
     if engine == "sliding" and not spec.slides:
         raise OptionError(
             f"{model}, a network of the kind {spec.family}, is evaluated window by window, which is the engine "
-            "tensorflow; those of the kinds musicnn, residual and vgg, with 96 bands, slide"
+            "tensorflow; those of the kinds musicnn, residual, attention, autopool and vgg, with 96 bands, slide"
         )
     return engine != "tensorflow" and spec.slides
 
@@ -100,3 +105,10 @@ def _prepared_vgg(model: str, state: WeightsState) -> PreparedVgg:
     from streamtag.inference.sliding.vgg.prepared import prepare_vgg
 
     return prepare_vgg(load_weights(model))
+
+
+@lru_cache(maxsize=4)
+def _prepared_weighted(model: str, state: WeightsState) -> PreparedWeighted:
+    from streamtag.inference.sliding.attention.prepared import prepare_weighted
+
+    return prepare_weighted(load_weights(model))

@@ -13,6 +13,9 @@ import pytest
 
 from streamtag._compile.cache import SUFFIX, cache_folder, kept_kernels
 from streamtag._compile.progress import COMPILING, KERNELS
+from streamtag.inference.networks.architectures import find_architecture
+from streamtag.inference.networks.weights import write_model
+from tests.support.own_models import ORIGIN, random_weights
 
 pytestmark = pytest.mark.slow
 LIVE = ["-m", "streamtag", "live", "--input", "demo", "--duration", "0.1", "--format", "text"]
@@ -85,6 +88,17 @@ def test_on_a_terminal_a_line_counts(cold: dict[str, str]) -> None:
     assert {int(step[2]) for step in PROGRESS.finditer(shown)} == {KERNELS["musicnn"]}
     assert KERNELS["musicnn"] - 4 <= ready[-1] < KERNELS["musicnn"]
     assert "compiling" not in on_terminal([*LIVE, "--model", "MSD_musicnn"], cold)
+
+
+@pytest.mark.parametrize("family", ["attention", "autopool"])
+def test_those_of_other_architectures_are_counted_too(tmp_path: Path, family: str) -> None:
+    weights = random_weights(find_architecture(family).spec(("a", "b")))
+    model = tmp_path / "my.safetensors"
+    write_model(model, weights.spec, weights.tensors, {"model": "my", **ORIGIN})
+    shown = on_terminal([*LIVE, "--model", str(model)], {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
+    ready = [int(step[1]) for step in PROGRESS.finditer(shown)]
+    assert {int(step[2]) for step in PROGRESS.finditer(shown)} == {KERNELS[family]}
+    assert KERNELS[family] - 4 <= ready[-1] < KERNELS[family]
 
 
 PUSH = """

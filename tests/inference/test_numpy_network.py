@@ -20,15 +20,17 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from streamtag.errors import FeedError, OptionError, UnknownModelError, WeightsDamagedError, WeightsMissingError
 from streamtag.files.offline import FileTagger
 from streamtag.inference.base import PatchNetwork
+from streamtag.inference.networks.architectures import find_architecture
 from streamtag.inference.networks.catalogue import load_weights
 from streamtag.inference.networks.numpy_layers import Musicnn
 from streamtag.inference.networks.numpy_network import NumpyNetwork, shared_numpy_network
 from streamtag.inference.networks.specs import SPECS
 from streamtag.inference.networks.weights import Weights
 from streamtag.inference.patches import PatchPredictor
+from tests.support import naive_attention, naive_vgg, sounds
 from tests.support import naive_musicnn as naive
-from tests.support import naive_vgg, sounds
 from tests.support.musicnn import all_features, taggram_alone
+from tests.support.own_models import random_weights
 from tests.support.waiting import lacking
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -120,6 +122,17 @@ def test_other_sizes_and_scales_of_any_sign(model: str, filters: int, units: int
     frames = sounds.music(187)
     ours = NumpyNetwork(weights, 187).features(frames[None])
     assert_close({name: value[0] for name, value in ours.items()}, reference(weights.tensors, frames))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "given"), [("attention", {}), ("autopool", {"autopool__alpha": 1.5})])
+@pytest.mark.parametrize("window", [1, 50, 187])
+def test_weighted_means_as_float64(family: str, given: dict[str, float], window: int) -> None:
+    weights = random_weights(find_architecture(family).spec(("a", "b")), **given)
+    ours = NumpyNetwork(weights, window).features(patches(window))
+    for number, patch in enumerate(patches(window)):
+        one = {name: value[number] for name, value in ours.items()}
+        assert_close(one, naive_attention.predicted(weights.tensors, patch))
 
 
 def test_filters_that_died_hold_no_subnormal_numbers() -> None:

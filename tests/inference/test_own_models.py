@@ -22,7 +22,7 @@ from tests.support.own_models import ORIGIN, random_tensors, write_random
 pytestmark = pytest.mark.tensorflow
 
 LABELS = ("drop", "Aufbau", "ruhig & leise", "тихо")
-SLIDING = ["musicnn", "residual", "vgg32", "vgg128"]
+SLIDING = ["musicnn", "residual", "attention", "autopool", "vgg32", "vgg128"]
 
 
 @pytest.fixture

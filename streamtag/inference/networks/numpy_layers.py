@@ -1,4 +1,4 @@
-"""Both architectures in NumPy, one patch at a time: convolutions as matrix products, which BLAS computes in float32.
+"""musicnn with its relatives, and vgg, in NumPy, a patch at a time: convolutions as products, which BLAS computes.
 
 What a filter sees is a view into the padded patch. A product needs it as a matrix, so it is copied, a part at a time:
 the copy stays in the cache, and memory does not grow with the number of places that a filter has.
@@ -10,13 +10,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from streamtag.inference.networks.specs import (
-    TEMPORAL_FILTERS,
-    TEMPORAL_FRAMES,
-    TIMBRAL_BANDS,
-    TIMBRAL_FILTERS,
-    VGG_POOLS,
-)
+from streamtag.inference.networks.numpy_pooling import POOLINGS
+from streamtag.inference.networks.specs import VGG_POOLS
 from streamtag.inference.networks.tensors import Double, TensorReader, alive
 
 Array = NDArray[np.float32]
@@ -55,7 +50,7 @@ class Layer:
 
 
 class Musicnn:
-    """The musicnn architecture (see `networks.musicnn`), of any number of mid-end filters and dense units.
+    """musicnn and its relatives (see `networks.musicnn`), of any number of mid-end filters and dense units.
 
     Parameters
     ----------
@@ -69,19 +64,21 @@ class Musicnn:
     """
 
     def __init__(self, read: TensorReader) -> None:
-        filters = read.spec.filters
-        front_end = read.spec.pool_size - 3 * filters
+        filters, front_end = read.spec.filters, read.spec.front_end
         self._input = read.norm("input_norm", 1)
         self._timbral = [
-            Layer(*read.convolution(f"timbral_{bands}", TAPS, bands, 1, TIMBRAL_FILTERS)) for bands in TIMBRAL_BANDS
+            Layer(*read.convolution(f"timbral_{bands}", TAPS, bands, 1, front_end.timbral_filters))
+            for bands in front_end.timbral
         ]
         self._temporal = [
-            Layer(*read.convolution(f"temporal_{frames}", frames, 1, 1, TEMPORAL_FILTERS)) for frames in TEMPORAL_FRAMES
+            Layer(*read.convolution(f"temporal_{frames}", frames, 1, 1, front_end.temporal_filters))
+            for frames in front_end.temporal
         ]
         self._midend = [
             Layer(*read.convolution(f"midend_{number}", TAPS, channels, filters))
-            for number, channels in ((1, front_end), (2, filters), (3, filters))
+            for number, channels in ((1, front_end.channels), (2, filters), (3, filters))
         ]
+        self._pool = POOLINGS[read.spec.family](read)
         kernel, bias = read.penultimate()
         activation = read.activation("penultimate_norm", read.spec.embedding_size)
         activation[1] = bias
@@ -99,32 +96,30 @@ class Musicnn:
         Returns
         -------
         dict[str, NDArray[np.float32]]
-            timbral (frames, 408), temporal (frames, 153), cnn1, cnn2 and cnn3 (frames, filters), mean_pool and max_pool
-            (channels,), penultimate (units,), taggram (tags,).
+            timbral (frames, 408) and temporal (frames, 153), or timbral (frames, 576) alone; cnn1, cnn2 and cnn3
+            (frames, filters); of musicnn, mean_pool and max_pool (channels,); penultimate (units,), taggram (tags,).
         """
         x = _normed(patch, self._input)
-        timbral = np.concatenate([front_end_branch(x, layer) for layer in self._timbral], axis=1)
-        temporal = np.concatenate([front_end_branch(x, layer) for layer in self._temporal], axis=1)
-        front_end = np.concatenate((timbral, temporal), axis=1)
+        groups = {"timbral": self._timbral, "temporal": self._temporal}
+        features = {
+            name: np.concatenate([front_end_branch(x, layer) for layer in group], axis=1)
+            for name, group in groups.items()
+            if group
+        }
+        front_end = np.concatenate(list(features.values()), axis=1)
         first, second, third = self._midend
         cnn1 = midend_layer(front_end, first)
         cnn2 = midend_layer(cnn1, second) + cnn1
         cnn3 = midend_layer(cnn2, third) + cnn2
-        dense = np.concatenate((front_end, cnn1, cnn2, cnn3), axis=1)
-        max_pool = dense.max(axis=0)
-        mean_pool = dense.mean(axis=0, dtype=np.float64).astype(np.float32)
-        # the published weights want max of channel 0, mean of channel 0, max of channel 1, ...
-        pooled = np.stack((max_pool, mean_pool), axis=-1).reshape(-1)
+        pooled, pools = self._pool(np.concatenate((front_end, cnn1, cnn2, cnn3), axis=1))
         penultimate = self._penultimate.activate(pooled @ self._penultimate.matrix)
         return {
             "taggram": self._tags(penultimate),
-            "timbral": timbral,
-            "temporal": temporal,
+            **features,
             "cnn1": cnn1,
             "cnn2": cnn2,
             "cnn3": cnn3,
-            "mean_pool": mean_pool,
-            "max_pool": max_pool,
+            **pools,
             "penultimate": penultimate,
         }
 

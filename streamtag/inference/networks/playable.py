@@ -10,13 +10,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.inference.networks.specs import ModelSpec
+from streamtag.inference.networks.specs import POOLED, WEIGHTED, ModelSpec
 from streamtag.inference.networks.tensors import EPSILON, TensorReader
 from streamtag.inference.networks.weights import Tensors, Weights
 
 
 def as_published(weights: Weights) -> Weights:
-    """Weights of the musicnn architecture, of those of a relative that differs in its residuals or in what it pools.
+    """Weights whose mid-end is the published one's, of those of a relative that differs in it or in what it pools.
 
     Parameters
     ----------
@@ -35,13 +35,13 @@ def as_published(weights: Weights) -> Weights:
         Weights that do not fit their architecture.
     """
     spec = weights.spec
-    if spec.family not in ("musicnn", "residual") or (spec.family == "musicnn" and spec.residuals == "norm"):
+    if spec.family not in POOLED + WEIGHTED or (spec.family != "residual" and spec.residuals == "norm"):
         return weights
     tensors: Tensors = dict(weights.tensors)
     if spec.residuals == "convolution":
         for layer in ("midend_2_norm", "midend_3_norm"):
             tensors |= _without_effect(layer, spec.filters)
-    whole = replace(spec, family="musicnn", residuals="norm")
+    whole = replace(spec, family="musicnn" if spec.family in POOLED else spec.family, residuals="norm")
     if spec.family == "residual":
         pooled = 2 * spec.pool_size  # interleaved, so those of the last channels are the last ones
         read = TensorReader(weights)

@@ -34,6 +34,8 @@ FLATTENED: tuple[Family, ...] = ("vgg", "dieleman", "timbre")
 """Those whose last layer has a weight for each time, so that a patch has one length."""
 POOLED: tuple[Family, ...] = ("musicnn", "residual")
 """Those that end in the maximum and the mean over time, which musicnn names as features."""
+WEIGHTED: tuple[Family, ...] = ("attention", "autopool")
+"""Those that end in a mean over time with weights of their own for each channel."""
 
 
 class FrontEnd(NamedTuple):
@@ -116,16 +118,19 @@ class ModelSpec:
     def front_end(self) -> FrontEnd:
         """Its first layer (musicnn and its relatives)."""
         narrow, wide = int(0.4 * self.bands), int(0.7 * self.bands)
-        if self.family in ("attention", "autopool"):
+        if self.family in WEIGHTED:
             return FrontEnd((narrow,), WIDE_TIMBRAL_FILTERS, (), 0)
         return FrontEnd((narrow, wide), TIMBRAL_FILTERS, TEMPORAL_FRAMES, TEMPORAL_FILTERS)
 
     @property
+    def channels(self) -> int:
+        """How many features of a frame are summed up over time (musicnn and its relatives)."""
+        return self.filters if self.family in ("residual", "lstm") else self.front_end.channels + 3 * self.filters
+
+    @property
     def pool_size(self) -> int:
         """Width of `max_pool` and of `mean_pool`, 0 where there is neither."""
-        if self.family == "residual":
-            return self.filters
-        return self.front_end.channels + 3 * self.filters if self.family == "musicnn" else 0
+        return self.channels if self.family in POOLED else 0
 
     @property
     def fixed_length(self) -> bool:
@@ -137,7 +142,10 @@ class ModelSpec:
         """Whether the sliding engine can evaluate it, which then needs neither Keras nor TensorFlow."""
         if self.bands != N_MELS:
             return False
-        return self.family in POOLED or (self.family == "vgg" and self.frames == PATCH_FRAMES and self.filters <= 128)
+        if self.family == "vgg":
+            return self.frames == PATCH_FRAMES and self.filters <= 128
+        # its kernels work on whole registers
+        return self.family in POOLED or (self.family in WEIGHTED and self.filters % 64 == 0)
 
 
 # Scores: the `experiment.result` file beside each published checkpoint.

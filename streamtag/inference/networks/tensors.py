@@ -90,7 +90,7 @@ class TensorReader:
 
     def penultimate(self) -> tuple[Double, Double]:
         """Kernel and bias of musicnn's penultimate layer, with the batch norm before it folded in."""
-        units, inputs = self.spec.embedding_size, 2 * self.spec.pool_size
+        units, inputs = self.spec.embedding_size, 2 * self.spec.pool_size or self.spec.channels
         scale, offset = (each[:, np.newaxis] for each in self.norm("pool_norm", inputs))
         kernel = self("penultimate_dense/kernel", inputs, units)
         # no matrix product: BLAS's threads add in any order, and the same weights shall have the same bits each time

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 Tile = NDArray[np.float32]
 
+LEAST_EXPONENT = -86.0
+"""Powers of e below it are as at it: a little further down float32 are subnormal, and slow."""
+
 
 def operations(lanes: int) -> dict[str, Callable[..., Any]]:
     """The operations by name."""
@@ -54,6 +57,10 @@ def operations(lanes: int) -> dict[str, Callable[..., Any]]:
         greatest: Tile = np.max(tile, axis=0, keepdims=True)
         return greatest
 
+    def exponential(tile: Tile) -> Tile:
+        power: Tile = np.exp(np.maximum(tile, np.float32(LEAST_EXPONENT)))
+        return power
+
     return {
         "zeros": zeros,
         "lowest": lowest,
@@ -66,7 +73,10 @@ def operations(lanes: int) -> dict[str, Callable[..., Any]]:
         "fnma": fnma,
         "row_max": row_max,
         "add": np.add,
+        "subtract": np.subtract,
         "multiply": np.multiply,
+        "divide": np.divide,
+        "exponential": exponential,
         "maximum": np.maximum,
         "absolute": np.abs,
     }

@@ -16,7 +16,7 @@ from streamtag.inference.sliding.arena import Arena
 from streamtag.inference.sliding.musicnn import layout, prepared, temporal, timbral
 from streamtag.inference.sliding.musicnn.layout import Block, make_shape
 from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor
-from streamtag.inference.sliding.musicnn.prepared import SPECTRUM, TIMBRAL_WIDTH, Prepared
+from streamtag.inference.sliding.musicnn.prepared import SPECTRUM, Prepared
 from tests.support import naive_musicnn as naive
 from tests.support import sounds
 
@@ -126,7 +126,7 @@ def test_timbral_columns(weights: Weights, prepared: Prepared) -> None:
     x = naive.norm(weights.tensors, "input_norm", frames[..., None])[..., 0]
     spectra = np.zeros((10, SPECTRUM), np.float32)
     spectra[:, :98] = np.fft.rfft(x).astype(np.complex64).view(np.float32)
-    width = TIMBRAL_WIDTH
+    width = 2 * prepared.places.timbral_stride
     memory, at = arrays(spectra=spectra, out=np.zeros((6, width)), products=np.zeros(layout.PRODUCTS))
     jobs = np.array([[at["spectra"], 4, at["out"]], [0, 0, 0]])
     timbral.timbral_columns(jobs, 2, memory, prepared.weights, prepared.places, at["products"])
@@ -210,6 +210,7 @@ def test_kernels_of_other_machines(other: str, tmp_path: Path) -> None:
     if "NUMBA_CPU_NAME" in OTHERS[other] and simd.instruction_set() == "NEON":
         pytest.skip("not on ARM")
     environment = {**os.environ, **OTHERS[other], "NUMBA_CACHE_DIR": str(tmp_path), "STREAMTAG_KERNELS_AGAIN": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__))]
+    files = [__file__, str(Path(__file__).with_name("test_attention_kernels.py"))]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stdout + run.stderr

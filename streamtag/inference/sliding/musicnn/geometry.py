@@ -35,17 +35,17 @@ def level(window: int, before: int, after: int) -> Level:
     return Level(before, after) if before + after <= window else Level(window, 0)
 
 
-def groups(window: int) -> list[Level]:
-    """The front end's four groups of channels: timbral, then the temporal branches by length.
+def groups(window: int, temporal: tuple[int, ...] = TEMPORAL) -> list[Level]:
+    """The front end's groups of channels: timbral, then the temporal branches, whose lengths are given.
 
     'same' padding of an even filter of K frames looks (K - 1) // 2 frames back and K // 2 ahead.
     """
-    return [level(window, REACH, REACH), *(level(window, (frames - 1) // 2, frames // 2) for frames in TEMPORAL)]
+    return [level(window, REACH, REACH), *(level(window, (frames - 1) // 2, frames // 2) for frames in temporal)]
 
 
-def midend(window: int) -> list[Level]:
-    """The mid-end: the first convolution's sum over one group, two, three, all four; then the second and third."""
-    reach = [(REACH, REACH), *(((frames - 1) // 2, frames // 2) for frames in TEMPORAL)]
+def midend(window: int, temporal: tuple[int, ...] = TEMPORAL) -> list[Level]:
+    """The mid-end: the first convolution's sum over one group, two, ... all; then the second and third."""
+    reach = [(REACH, REACH), *(((frames - 1) // 2, frames // 2) for frames in temporal)]
     reach = [(before + REACH, after + REACH) for before, after in reach]
     for _ in range(2):
         reach.append((reach[-1][0] + REACH, reach[-1][1] + REACH))

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from streamtag.dsp.params import N_MELS
-from streamtag.inference.networks.specs import TEMPORAL_FILTERS, ModelSpec
+from streamtag.inference.networks.specs import TEMPORAL_FILTERS, WEIGHTED, FrontEnd, ModelSpec
 from streamtag.inference.sliding.arena import Arena, Integers
 from streamtag.inference.sliding.musicnn import geometry
 from streamtag.inference.sliding.musicnn.geometry import REACH, TEMPORAL
-from streamtag.inference.sliding.musicnn.prepared import BINS, FRONT_END, SPECTRUM, WIDTHS, front_end_channels
+from streamtag.inference.sliding.musicnn.prepared import BINS, SPECTRUM, front_end_channels, group_widths
 from streamtag.inference.sliding.simd import PANEL, SLICE
 
 COLUMNS = 3
@@ -44,10 +44,11 @@ class Shape(NamedTuple):
         Windows of a block at most.
     slots : int
         Windows whose left edges are kept.
-    filters, units, tags, channels : int
-        Widths of the mid-end's layers, of the penultimate layer, of the model's output, and of the pooled features.
+    filters, units, tags, channels, pooled : int
+        Widths of the mid-end's layers, of the penultimate layer, of the model's output, of a frame's features, and of
+        what they are summed up to over time: musicnn has a maximum and a mean of each.
     widths : tuple of int
-        Channels of the front end's four groups in memory.
+        Channels of the front end's groups in memory.
     edges : tuple of Level
         Rows of each group that feel an edge, `geometry.groups`.
     levels : tuple of Level
@@ -63,6 +64,7 @@ class Shape(NamedTuple):
     units: int
     tags: int
     channels: int
+    pooled: int
     widths: tuple[int, ...]
     edges: tuple[geometry.Level, ...]
     levels: tuple[geometry.Level, ...]
@@ -147,7 +149,7 @@ class Rooms(NamedTuple):
     products, best, scratch, maxima, totals, hidden : int
         Scratch.
     pooled, embedding, logits : int
-        Results of a block, (windows, 2, channels), (windows, units), (windows, tags filled up).
+        Results of a block, (windows, pooled), (windows, units), (windows, tags filled up).
     """
 
     normed: int
@@ -176,20 +178,23 @@ def make_shape(spec: ModelSpec, window: int, hop: int, at_once: int) -> Shape:
     """Shape of a stream that predicts up to `at_once` windows together."""
     capacity = window + (at_once - 1) * hop
     slots = (capacity - 1) // hop + 1  # a frame may be in this many windows that are not predicted yet
-    channels = FRONT_END + 3 * spec.filters
-    edges, levels = tuple(geometry.groups(window)), tuple(geometry.midend(window))
-    sizes = (spec.filters, spec.embedding_size, len(spec.labels), channels)
-    return Shape(window, hop, capacity, at_once, slots, *sizes, WIDTHS, edges, levels)
+    front_end = spec.front_end
+    channels = front_end.channels + 3 * spec.filters
+    pooled = channels if spec.family in WEIGHTED else 2 * channels
+    temporal = tuple(sorted(front_end.temporal))
+    edges, levels = tuple(geometry.groups(window, temporal)), tuple(geometry.midend(window, temporal))
+    sizes = (spec.filters, spec.embedding_size, len(spec.labels), channels, pooled)
+    return Shape(window, hop, capacity, at_once, slots, *sizes, group_widths(front_end), edges, levels)
 
 
 def make_rooms(shape: Shape, arena: Arena) -> Rooms:
     """Room for everything that a stream needs."""
-    ring, at_once, filters = 2 * shape.capacity, shape.at_once, shape.filters
+    ring, at_once, filters, widths = 2 * shape.capacity, shape.at_once, shape.filters, shape.widths
     patch = shape.window + 2 * REACH
-    behind = (2 * EDGE * at_once, *(0 for _ in TEMPORAL))
-    kept = (at_once, *(shape.slots for _ in TEMPORAL))
-    groups = list(zip(WIDTHS, shape.edges, behind, kept, strict=True))
-    _, pools = pool_order(filters)
+    behind = (2 * EDGE * at_once, *(0 for _ in widths[1:]))
+    kept = (at_once, *(shape.slots for _ in widths[1:]))
+    groups = list(zip(widths, shape.edges, behind, kept, strict=True))
+    pools = pool_places(widths, filters)
     return Rooms(
         normed=arena.room(ring, N_MELS),
         spectra=arena.room(ring + 2 * STRIP * at_once, SPECTRUM),
@@ -197,9 +202,9 @@ def make_rooms(shape: Shape, arena: Arena) -> Rooms:
         left=tuple(arena.room(windows, edge.before, width) for width, edge, _, windows in groups),
         right=tuple(arena.room(at_once, edge.after, width) for width, edge, _, _ in groups),
         running=tuple(arena.room(edge.after, RUNNING) for edge in shape.edges[1:]),
-        sums=tuple(arena.room(ring, filters) for _ in WIDTHS),
+        sums=tuple(arena.room(ring, filters) for _ in widths),
         layers=tuple(arena.room(ring, filters) for _ in range(3)),
-        patches=tuple(arena.room(patch, width) for width in WIDTHS),
+        patches=tuple(arena.room(patch, width) for width in widths),
         layer_patches=tuple(arena.room(patch, filters) for _ in range(3)),
         pools=pools[:-1],
         products=arena.room(PRODUCTS),
@@ -208,23 +213,28 @@ def make_rooms(shape: Shape, arena: Arena) -> Rooms:
         maxima=arena.room(pools[-1]),
         totals=arena.room(pools[-1]),
         hidden=arena.room(at_once, _panels(shape.units)),
-        pooled=arena.room(at_once, 2, shape.channels),
+        pooled=arena.room(at_once, shape.pooled),
         embedding=arena.room(at_once, shape.units),
         logits=arena.room(at_once, _panels(shape.tags)),
     )
 
 
-def pool_order(filters: int) -> tuple[Integers, tuple[int, ...]]:
-    """Where musicnn's channels are while they are pooled, and where each group and layer begins there (and the end)."""
-    widths = (*WIDTHS, filters, filters, filters)
-    begins = np.cumsum([0, *(_panels(width) for width in widths)])
-    order = np.empty(FRONT_END + 3 * filters, np.int64)
-    for channel, count, group, inside in front_end_channels():
+def pool_places(widths: tuple[int, ...], filters: int) -> tuple[int, ...]:
+    """Where each group and layer begins among the maxima and totals, and the end."""
+    return tuple(np.cumsum([0, *(_panels(width) for width in (*widths, *3 * [filters]))]).tolist())
+
+
+def pool_order(front_end: FrontEnd, filters: int) -> Integers:
+    """Where musicnn's channels are among the maxima and totals."""
+    widths = group_widths(front_end)
+    begins = pool_places(widths, filters)
+    order = np.empty(front_end.channels + 3 * filters, np.int64)
+    for channel, count, group, inside in front_end_channels(front_end):
         order[channel : channel + count] = begins[group] + inside + np.arange(count)
     for layer in range(3):
-        channel = FRONT_END + layer * filters
-        order[channel : channel + filters] = begins[len(WIDTHS) + layer] + np.arange(filters)
-    return order, tuple(begins.tolist())
+        channel = front_end.channels + layer * filters
+        order[channel : channel + filters] = begins[len(widths) + layer] + np.arange(filters)
+    return order
 
 
 def _panels(columns: int) -> int:

@@ -2,7 +2,8 @@
 
 A convolution is linear in its input channels. So the first one's sum over the front end is built up group by group, the
 groups whose edges are narrowest first (timbral 3 rows, temporal 15, 31, 63): a window takes over the sums of all groups
-that are whole in a row, and adds only the groups that are cut there. All levels are in `geometry.midend`.
+that are whole in a row, and adds only the groups that are cut there. All levels are in `geometry.midend`. Relatives of
+musicnn without temporal branches have the first group only.
 """
 
 from __future__ import annotations
@@ -24,14 +25,13 @@ from streamtag.inference.sliding.kernels import (
     not_literal,
     pool,
 )
-from streamtag.inference.sliding.musicnn.geometry import REACH, TAPS, TEMPORAL, Level
+from streamtag.inference.sliding.musicnn.geometry import REACH, TAPS, Level
 from streamtag.inference.sliding.musicnn.prepared import Places
 from streamtag.inference.sliding.simd import PANEL
 
 if TYPE_CHECKING:
     from streamtag.inference.sliding.musicnn.layout import Block, Rooms, Shape
 
-GROUPS = 1 + len(TEMPORAL)
 LAYERS = 3
 NOWHERE = not_literal(-1)
 
@@ -55,8 +55,8 @@ def shared_rows(memory: Floats, weights: Floats, places: Places, rooms: Rooms, s
     block : Block
         The windows.
     """
-    capacity, filters = shape.capacity, shape.filters
-    for group in range(GROUPS):
+    capacity, filters, groups = shape.capacity, shape.filters, len(shape.widths)
+    for group in range(groups):
         first, rows = new_rows(shape.levels[group], block)
         ring, at = rooms.sums[group], first % capacity * filters
         start, step = (rooms.sums[group - 1] + at, filters) if group else (places.biases[0], 0)
@@ -65,12 +65,11 @@ def shared_rows(memory: Floats, weights: Floats, places: Places, rooms: Rooms, s
         matmul(memory, x, width, TAPS * width, weights, panels, filters, start, step, ring + at, filters, rows)
         mirror(memory, ring, capacity, filters, first, rows)
     for layer in range(LAYERS):
-        first, rows = new_rows(shape.levels[GROUPS - 1 + layer], block)
+        first, rows = new_rows(shape.levels[groups - 1 + layer], block)
         ring, at = rooms.layers[layer], first % capacity * filters
         if layer == 0:
-            finish(
-                memory, rooms.sums[GROUPS - 1] + at, weights, places.activations[0], NOWHERE, ring + at, filters, rows
-            )
+            sums = rooms.sums[groups - 1] + at
+            finish(memory, sums, weights, places.activations[0], NOWHERE, ring + at, filters, rows)
         else:
             before, panels, bias = rooms.layers[layer - 1], places.later[layer - 1], places.biases[layer]
             x = before + (first - REACH) % capacity * filters
@@ -120,22 +119,30 @@ def window_rows(
     block : Block
         As for `shared_rows`.
     """
-    filters = shape.filters
     for i in range(block.windows):
         start = block.start + i * shape.hop
-        for group in range(GROUPS):
-            lay_out(memory, rooms, shape, block, group, i, start)
-            first_layer(memory, weights, places, rooms, shape, group, start)
-        for layer in range(LAYERS):
-            edge_rows(memory, weights, places, rooms, shape, layer)
-            if layer < LAYERS - 1:
-                edge, wanted = shape.levels[GROUPS - 1 + layer], shape.levels[GROUPS + layer]
-                add_inside(memory, rooms.layers[layer], shape, start, edge, wanted, filters, rooms.layer_patches[layer])
+        window_edges(memory, weights, places, rooms, shape, block, i, start)
         pool_window(memory, rooms, shape, start)
         pooled = rooms.pooled + 2 * i * shape.channels
         for c in range(shape.channels):
             memory[pooled + c] = memory[rooms.maxima + order[c]]
             memory[pooled + shape.channels + c] = memory[rooms.totals + order[c]] / np.float32(shape.window)
+
+
+@jit
+def window_edges(
+    memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, block: Block, i: int, start: int
+) -> None:
+    """Rows of the mid-end that feel an edge of a block's window i, which begins at frame `start`, into the patches."""
+    filters, groups = shape.filters, len(shape.widths)
+    for group in range(groups):
+        lay_out(memory, rooms, shape, block, group, i, start)
+        first_layer(memory, weights, places, rooms, shape, group, start)
+    for layer in range(LAYERS):
+        edge_rows(memory, weights, places, rooms, shape, layer)
+        if layer < LAYERS - 1:
+            edge, wanted = shape.levels[groups - 1 + layer], shape.levels[groups + layer]
+            add_inside(memory, rooms.layers[layer], shape, start, edge, wanted, filters, rooms.layer_patches[layer])
 
 
 @jit
@@ -205,7 +212,7 @@ def take_over(memory: Floats, ring: int, scratch: int, shape: Shape, start: int,
 def edge_rows(memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, layer: int) -> None:
     """The rows of a layer that feel an edge, into its patch."""
     filters, margin = shape.filters, REACH * shape.filters
-    before, after = shape.levels[GROUPS - 1 + layer]
+    before, after = shape.levels[len(shape.widths) - 1 + layer]
     for side in range(2):
         row, rows = (shape.window - after, after) if side else (0, before)
         sums, out = rooms.scratch + row * filters, rooms.layer_patches[layer] + row * filters + margin
@@ -224,11 +231,12 @@ def pool_window(memory: Floats, rooms: Rooms, shape: Shape, start: int) -> None:
     for c in range(rooms.totals - rooms.maxima):
         memory[rooms.maxima + c] = LOWEST
         memory[rooms.totals + c] = 0
-    for part in range(GROUPS + LAYERS):
-        if part < GROUPS:
+    groups = len(shape.widths)
+    for part in range(groups + LAYERS):
+        if part < groups:
             width, edge, patch, ring = shape.widths[part], shape.edges[part], rooms.patches[part], rooms.rows[part]
         else:
-            layer = part - GROUPS
+            layer = part - groups
             width, edge = shape.filters, shape.levels[part - 1]
             patch, ring = rooms.layer_patches[layer], rooms.layers[layer]
         maxima, totals = rooms.maxima + rooms.pools[part], rooms.totals + rooms.pools[part]
@@ -243,7 +251,7 @@ def pool_window(memory: Floats, rooms: Rooms, shape: Shape, start: int) -> None:
 @jit
 def dense_layers(memory: Floats, weights: Floats, places: Places, rooms: Rooms, shape: Shape, block: Block) -> None:
     """From pooled windows to the penultimate layer and the tags before their sigmoid."""
-    units, tags, depth = shape.units, shape.tags, 2 * shape.channels
+    units, tags, depth = shape.units, shape.tags, shape.pooled
     width = (units + PANEL - 1) // PANEL * PANEL
     out, bias = rooms.hidden, places.dense_bias
     matmul(memory, rooms.pooled, depth, depth, weights, places.dense, width, bias, ZERO, out, width, block.windows)

@@ -19,31 +19,17 @@ import numpy as np
 from streamtag.dsp.params import N_MELS
 from streamtag.errors import OptionError
 from streamtag.inference.networks.playable import as_published
-from streamtag.inference.networks.specs import (
-    POOLED,
-    TEMPORAL_FILTERS,
-    TEMPORAL_FRAMES,
-    TIMBRAL_BANDS,
-    TIMBRAL_FILTERS,
-    ModelSpec,
-)
+from streamtag.inference.networks.specs import POOLED, FrontEnd, ModelSpec
 from streamtag.inference.networks.tensors import Double, TensorReader, alive
 from streamtag.inference.networks.weights import Weights
 from streamtag.inference.sliding.arena import Arena, Floats
-from streamtag.inference.sliding.musicnn.geometry import TAPS, TEMPORAL
+from streamtag.inference.sliding.musicnn.geometry import TAPS
 from streamtag.inference.sliding.simd import PANEL, SLICE
 
 BINS = N_MELS // 2 + 1
 """Bins of the DFT over the mel bands."""
 SPECTRUM = -(-2 * BINS // 64) * 64
 """Float32 that a frame's spectrum takes in memory: real and imaginary part of 49 bins, filled up."""
-TIMBRAL_STRIDE = -(-TIMBRAL_FILTERS // 16) * 16
-"""Channels that a timbral branch takes in memory: 204, filled up with zeros to whole registers of 16."""
-TIMBRAL_WIDTH = len(TIMBRAL_BANDS) * TIMBRAL_STRIDE
-WIDTHS = (TIMBRAL_WIDTH, *(TEMPORAL_FILTERS for _ in TEMPORAL))
-"""Channels in memory of the front end's four groups."""
-FRONT_END = len(TIMBRAL_BANDS) * TIMBRAL_FILTERS + len(TEMPORAL) * TEMPORAL_FILTERS
-"""Channels of the front end as musicnn counts them."""
 
 
 class Places(NamedTuple):
@@ -60,12 +46,14 @@ class Places(NamedTuple):
         Scale and offset of the frames.
     dft : int
         Panels (96, SPECTRUM), a frame to the real and imaginary parts of its spectrum.
+    timbral_stride : int
+        Channels that a timbral branch takes in memory.
     timbral : int
         (slice, bin, tap, 2, SLICE), both branches' filters side by side, cut into slices (`spectral_filters`).
     even, odd : tuple of int
         For each branch (bins, half of its outputs), cosines and minus sines.
     timbral_activation : int
-        Activation of TIMBRAL_WIDTH channels.
+        Activation of all timbral channels in memory.
     temporal, temporal_activations : tuple of int
         For each branch, panels (frames, 51), and its activation.
     first : tuple of int
@@ -75,7 +63,7 @@ class Places(NamedTuple):
     biases, activations : tuple of int
         Those of the mid-end's three layers.
     dense, dense_bias, dense_activation : int
-        The penultimate layer; its inputs are max_pool, then mean_pool.
+        The penultimate layer; its inputs are musicnn's max_pool, then mean_pool.
     tags, tags_bias : int
         The last layer, as panels.
     """
@@ -83,6 +71,7 @@ class Places(NamedTuple):
     zeros: int
     input_norm: int
     dft: int
+    timbral_stride: int
     timbral: int
     even: tuple[int, ...]
     odd: tuple[int, ...]
@@ -133,33 +122,83 @@ def prepare(weights: Weights) -> Prepared:
     if spec.family not in POOLED or not spec.slides:
         raise OptionError(f"{spec.name} cannot be evaluated by sliding: only the musicnn models can")
     read, arena = TensorReader(as_published(weights)), Arena()
-    timbral, even, odd, timbral_activation = _timbral(read)
-    temporal = [read.convolution(f"temporal_{frames}", frames, 1, 1, TEMPORAL_FILTERS) for frames in TEMPORAL]
-    first, later, biases, activations = _midend(read, spec.filters)
-    dense, dense_bias, dense_activation = _dense(read, spec)
-    places = Places(
+    dense, bias = read.penultimate()
+    # stored interleaved: max of channel 0, mean of channel 0, max of channel 1, ...
+    dense = dense.reshape(-1, 2, spec.embedding_size).swapaxes(0, 1).reshape(dense.shape)
+    places = put_layers(read, arena, dense, bias)
+    return Prepared(spec, read_only(arena), places)
+
+
+def put_layers(read: TensorReader, arena: Arena, dense: Double, dense_bias: Double) -> Places:
+    """Lay out all that musicnn and its relatives have in common.
+
+    Parameters
+    ----------
+    read : TensorReader
+        The weights, with the published mid-end.
+    arena : Arena
+        Where they go.
+    dense : ndarray of float64, shape (inputs, units)
+        Kernel of the penultimate layer, its inputs as they lie in memory.
+    dense_bias : ndarray of float64, shape (units,)
+        Its bias.
+
+    Returns
+    -------
+    Places
+        Where they are.
+
+    Raises
+    ------
+    WeightsDamagedError
+        If a tensor is missing or has another shape than the architecture's.
+    """
+    spec, front_end = read.spec, read.spec.front_end
+    timbral, even, odd, timbral_activation = _timbral(read, front_end)
+    temporal = [
+        read.convolution(f"temporal_{frames}", frames, 1, 1, front_end.temporal_filters)
+        for frames in sorted(front_end.temporal)
+    ]
+    first, later, biases, activations = _midend(read, front_end, spec.filters)
+    return Places(
         zeros=arena.room(SPECTRUM),
         input_norm=arena.put(np.concatenate(read.norm("input_norm", 1))),
-        dft=arena.put(_panels(_dft())),
+        dft=arena.put(panels(_dft())),
+        timbral_stride=timbral_stride(front_end),
         timbral=arena.put(alive(timbral)),
         even=arena.put_all(map(alive, even)),
         odd=arena.put_all(map(alive, odd)),
         timbral_activation=arena.put(timbral_activation),
-        temporal=arena.put_all(_panels(kernel[:, 0, 0]) for kernel, _ in temporal),
+        temporal=arena.put_all(panels(kernel[:, 0, 0]) for kernel, _ in temporal),
         temporal_activations=arena.put_all(activation for _, activation in temporal),
-        first=arena.put_all(map(_panels, first)),
-        later=arena.put_all(map(_panels, later)),
+        first=arena.put_all(map(panels, first)),
+        later=arena.put_all(map(panels, later)),
         biases=arena.put_all(biases),
         activations=arena.put_all(activations),
-        dense=arena.put(_panels(dense)),
+        dense=arena.put(panels(dense)),
         dense_bias=arena.put(_pad(dense_bias, PANEL)),
-        dense_activation=arena.put(dense_activation),
-        tags=arena.put(_panels(read("tags/kernel", spec.embedding_size, len(spec.labels)))),
+        dense_activation=arena.put(read.activation("penultimate_norm", spec.embedding_size)),
+        tags=arena.put(panels(read("tags/kernel", spec.embedding_size, len(spec.labels)))),
         tags_bias=arena.put(_pad(read("tags/bias", len(spec.labels)), PANEL)),
     )
+
+
+def read_only(arena: Arena) -> Floats:
+    """The arena's array, for several threads."""
     array = arena.array()
     array.flags.writeable = False
-    return Prepared(spec, array, places)
+    return array
+
+
+def timbral_stride(front_end: FrontEnd) -> int:
+    """Channels that a timbral branch takes in memory: 204 or 576, filled up with zeros to whole registers of 16."""
+    return -(-front_end.timbral_filters // 16) * 16
+
+
+def group_widths(front_end: FrontEnd) -> tuple[int, ...]:
+    """Channels in memory of the front end's groups: all timbral branches, then each of the temporal ones."""
+    timbral = len(front_end.timbral) * timbral_stride(front_end)
+    return (timbral, *(front_end.temporal_filters for _ in front_end.temporal))
 
 
 def _dft() -> Double:
@@ -168,16 +207,17 @@ def _dft() -> Double:
     return _pad(np.stack((np.cos(angle), -np.sin(angle)), axis=-1).reshape(N_MELS, 2 * BINS), SPECTRUM)
 
 
-def _timbral(read: TensorReader) -> tuple[Double, list[Double], list[Double], Double]:
+def _timbral(read: TensorReader, front_end: FrontEnd) -> tuple[Double, list[Double], list[Double], Double]:
     """Filters, even and odd half of the inverse transforms, activation: as in `Places`."""
     filters, even, odd, activations = [], [], [], []
-    for bands in TIMBRAL_BANDS:
-        kernel, activation = read.convolution(f"timbral_{bands}", TAPS, bands, 1, TIMBRAL_FILTERS)
+    stride = timbral_stride(front_end)
+    for bands in front_end.timbral:
+        kernel, activation = read.convolution(f"timbral_{bands}", TAPS, bands, 1, front_end.timbral_filters)
         spectra, cosines, sines = spectral_filters(kernel[:, :, 0])
-        filters.append(_pad(spectra, TIMBRAL_STRIDE))
+        filters.append(_pad(spectra, stride))
         even.append(cosines)
         odd.append(sines)
-        activations.append(_pad(activation, TIMBRAL_STRIDE))
+        activations.append(_pad(activation, stride))
     slices = np.concatenate(filters, axis=-1).reshape(BINS, TAPS, 2, -1, SLICE)
     return np.moveaxis(slices, -2, 0), even, odd, np.concatenate(activations, axis=1)
 
@@ -216,26 +256,27 @@ def spectral_filters(kernel: Double) -> tuple[Double, Double, Double]:
     return np.moveaxis(parts, 0, 1), np.cos(angle), -np.sin(angle)
 
 
-def front_end_channels() -> list[tuple[int, int, int, int]]:
+def front_end_channels(front_end: FrontEnd) -> list[tuple[int, int, int, int]]:
     """Where musicnn's front-end channels are in ours: (first channel, how many, our group, place in the group).
 
-    musicnn has the longest temporal branch first, we the shortest; each timbral branch is filled up to 208 channels.
+    musicnn has the longest temporal branch first, we the shortest; each timbral branch is filled up (`timbral_stride`).
     """
-    timbral = [
-        (branch * TIMBRAL_FILTERS, TIMBRAL_FILTERS, 0, branch * TIMBRAL_STRIDE) for branch in range(len(TIMBRAL_BANDS))
-    ]
-    begin = len(TIMBRAL_BANDS) * TIMBRAL_FILTERS
+    stride, count = timbral_stride(front_end), front_end.timbral_filters
+    timbral = [(branch * count, count, 0, branch * stride) for branch in range(len(front_end.timbral))]
+    begin, count = len(timbral) * count, front_end.temporal_filters
+    shortest_first = sorted(front_end.temporal)
     return timbral + [
-        (begin + n * TEMPORAL_FILTERS, TEMPORAL_FILTERS, 1 + TEMPORAL.index(frames), 0)
-        for n, frames in enumerate(TEMPORAL_FRAMES)
+        (begin + n * count, count, 1 + shortest_first.index(frames), 0) for n, frames in enumerate(front_end.temporal)
     ]
 
 
-def _midend(read: TensorReader, filters: int) -> tuple[list[Double], list[Double], list[Double], list[Double]]:
+def _midend(
+    read: TensorReader, front_end: FrontEnd, filters: int
+) -> tuple[list[Double], list[Double], list[Double], list[Double]]:
     """First layer by groups, later layers, biases, activations: as in `Places`, before they are made panels."""
-    kernel = read("midend_1_conv/kernel", TAPS, FRONT_END, filters)
-    first = [np.zeros((TAPS, width, filters)) for width in WIDTHS]
-    for channel, count, group, inside in front_end_channels():
+    kernel = read("midend_1_conv/kernel", TAPS, front_end.channels, filters)
+    first = [np.zeros((TAPS, width, filters)) for width in group_widths(front_end)]
+    for channel, count, group, inside in front_end_channels(front_end):
         first[group][:, inside : inside + count] = kernel[:, channel : channel + count]
     later = [read(f"midend_{n}_conv/kernel", TAPS, filters, filters) for n in (2, 3)]
     return (
@@ -246,16 +287,7 @@ def _midend(read: TensorReader, filters: int) -> tuple[list[Double], list[Double
     )
 
 
-def _dense(read: TensorReader, spec: ModelSpec) -> tuple[Double, Double, Double]:
-    """Kernel, bias and activation of the penultimate layer, with the batch norm before it folded in."""
-    units, channels = spec.embedding_size, FRONT_END + 3 * spec.filters
-    kernel, bias = read.penultimate()
-    # stored interleaved: max of channel 0, mean of channel 0, max of channel 1, ...
-    kernel = kernel.reshape(channels, 2, units).swapaxes(0, 1).reshape(2 * channels, units)
-    return kernel, bias, read.activation("penultimate_norm", units)
-
-
-def _panels(matrix: Double) -> Double:
+def panels(matrix: Double) -> Double:
     """A matrix (depth, columns) as panels."""
     padded = _pad(alive(matrix), PANEL)
     return padded.reshape(len(matrix), -1, PANEL).swapaxes(0, 1)

@@ -16,7 +16,7 @@ from streamtag.inference.sliding.arena import Floats, Integers
 from streamtag.inference.sliding.kernels import ZERO, activate, copy_rows, matmul, mirror, not_literal
 from streamtag.inference.sliding.musicnn.geometry import REACH, TAPS
 from streamtag.inference.sliding.musicnn.layout import COLUMNS, STRIP, Block, Rooms, Shape
-from streamtag.inference.sliding.musicnn.prepared import BINS, SPECTRUM, TIMBRAL_STRIDE, TIMBRAL_WIDTH, Places
+from streamtag.inference.sliding.musicnn.prepared import BINS, SPECTRUM, Places
 from streamtag.inference.sliding.simd import (
     BANDS,
     LANES,
@@ -39,7 +39,6 @@ from streamtag.inference.sliding.simd import (
 OUTPUTS = tuple((N_MELS - bands + 2) // 2 for bands in TIMBRAL_BANDS)
 """Outputs of each branch's inverse transform: half of its places in frequency (see `spectral_filters`)."""
 MELS = not_literal(N_MELS)
-WIDTH = not_literal(TIMBRAL_WIDTH)
 STEP = not_literal(SPECTRUM)
 
 
@@ -104,15 +103,15 @@ def timbral_rows(
         The windows.
     """
     before, after = shape.edges[0]
-    capacity, rows = shape.capacity, rooms.rows[0]
+    capacity, rows, width = shape.capacity, rooms.rows[0], shape.widths[0]
     begin = max(block.done - after, block.start + before)
     whole = max(block.end - after - begin, 0)
     x = rooms.spectra + (begin - REACH) % capacity * SPECTRUM
-    used = set_job(jobs, ZERO, x, whole, rows + begin % capacity * TIMBRAL_WIDTH)
+    used = set_job(jobs, ZERO, x, whole, rows + begin % capacity * width)
     for i in range(block.windows):
         start = block.start + i * shape.hop
-        left = rooms.left[0] + (block.first + i) % shape.at_once * before * TIMBRAL_WIDTH
-        right = rooms.right[0] + i * after * TIMBRAL_WIDTH
+        left = rooms.left[0] + (block.first + i) % shape.at_once * before * width
+        right = rooms.right[0] + i * after * width
         strip = rooms.spectra + (2 * capacity + 2 * STRIP * i) * SPECTRUM
         margin = REACH * SPECTRUM
         inside = min(shape.window, before + REACH)
@@ -128,7 +127,7 @@ def timbral_rows(
             copy_rows(memory, ring, STEP, strip, STEP, inside)
             used = set_job(jobs, used, strip, after, right)
     timbral_columns(jobs, used, memory, weights, places, rooms.products)
-    mirror(memory, rows, capacity, WIDTH, begin, whole)
+    mirror(memory, rows, capacity, width, begin, whole)
 
 
 @jit
@@ -160,7 +159,8 @@ def timbral_columns(jobs: Integers, used: int, memory: Floats, weights: Floats, 
     products : int
         Place of scratch.
     """
-    for channel in range(0, TIMBRAL_WIDTH, SLICE):  # a slice's filters stay in the cache for all columns
+    width = places.timbral_stride * len(places.even)
+    for channel in range(0, width, SLICE):  # a slice's filters stay in the cache for all columns
         filters = places.timbral + channel * BINS * TAPS * 2
         for job in range(used):
             x, count, out = jobs[job, 0], jobs[job, 1], jobs[job, 2] + channel
@@ -169,17 +169,17 @@ def timbral_columns(jobs: Integers, used: int, memory: Floats, weights: Floats, 
                 invert_many(memory, weights, places, products, channel, out)
                 count -= COLUMNS
                 x += COLUMNS * SPECTRUM
-                out += COLUMNS * TIMBRAL_WIDTH
+                out += COLUMNS * width
             while count > 0:
                 multiply_one(memory, x, weights, filters, products)
                 invert_one(memory, weights, places, products, channel, out)
                 count -= 1
                 x += SPECTRUM
-                out += TIMBRAL_WIDTH
+                out += width
     for job in range(used):
         for i in range(jobs[job, 1]):
-            at = jobs[job, 2] + i * TIMBRAL_WIDTH
-            activate(memory, at, weights, places.timbral_activation, at, WIDTH)
+            at = jobs[job, 2] + i * width
+            activate(memory, at, weights, places.timbral_activation, at, width)
 
 
 def _multiplier(columns: int) -> Any:
@@ -211,8 +211,9 @@ def _inverter(columns: int) -> Any:
 
     @jit
     def invert(memory: Floats, weights: Floats, places: Places, products: int, channel: int, out: int) -> None:
+        width = places.timbral_stride * len(places.even)
         for part in range(0, SLICE, LANES):  # a register of filters belongs to one branch, a slice may to both
-            branch = (channel + part) // TIMBRAL_STRIDE
+            branch = (channel + part) // places.timbral_stride
             even, odd, outputs = places.even[branch], places.odd[branch], OUTPUTS[branch]
             best = lowest(1, columns)
             for f in range(0, outputs, BANDS):
@@ -225,7 +226,7 @@ def _inverter(columns: int) -> Any:
                     imaginary = load_spread(memory, products + (2 * k + 1) * columns * SLICE + part, SLICE, columns)
                     odds = fma(odds, weights, odd + k * outputs + f, 1, imaginary)
                 best = maximum(row_max(add(evens, absolute(odds))), best)
-            store_spread(best, memory, out + part, TIMBRAL_WIDTH)
+            store_spread(best, memory, out + part, width)
 
     return invert
 
