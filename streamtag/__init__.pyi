@@ -44,6 +44,7 @@ from .tagging.calibration import Calibration as Calibration
 from .tagging.calibration_file import load_calibration as load_calibration
 from .tagging.options import TaggingKeywords as TaggingKeywords
 from .tagging.options import TaggingOptions as TaggingOptions
+from .tagging.selection import TagSelection as TagSelection
 from .tagging.tagger import Tagger as Tagger
 
 __version__: str

@@ -122,6 +122,7 @@ class Tagger:
             music_only=given.music == "gate",
             steady=reaction is not None,
             follower=EmbeddingFollower(shipped_coordinates(self.spec), given.embedding_smooth),
+            selection=given.tags,
         )
         self._centered = given.centered
         self._warm = False
@@ -135,7 +136,7 @@ class Tagger:
     @property
     def labels(self) -> tuple[str, ...]:
         """The tags, in the order of the scores."""
-        return self.spec.labels
+        return self._scores.labels
 
     @property
     def heads(self) -> tuple[PlainHead, ...]:
