@@ -24,8 +24,8 @@ from bench.own_tags import MODEL, Heard, heard
 from streamtag.decoding.decode import open_audio
 from streamtag.heads.file import load_head, write_head
 from streamtag.heads.head import PlainHead
+from streamtag.labelled.data import Labelled, read_labelled
 from streamtag.learn.corrections import relearned
-from streamtag.learn.data import Labelled, read_labelled
 from streamtag.learn.estimator import CLASSIFIERS, Head
 from streamtag.learn.features import Extraction, FeatureCache
 from streamtag.results import TagFrame

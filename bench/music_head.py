@@ -25,8 +25,8 @@ from streamtag import __version__
 from streamtag.dsp.params import FRAME_SECONDS, PATCH_FRAMES
 from streamtag.heads.file import write_head
 from streamtag.heads.head import Decision, PlainHead
+from streamtag.inference.networks.catalogue import weights_sha256
 from streamtag.inference.networks.specs import SPECS
-from streamtag.inference.networks.weights import weights_sha256
 from streamtag.tagging.music import SMOOTH_SECONDS, SUFFIX, THRESHOLD
 from streamtag.tagging.smoothing import Rolling
 

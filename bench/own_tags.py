@@ -24,7 +24,7 @@ import soundfile
 
 from streamtag.dsp.params import LevelOption
 from streamtag.dsp.resampler import Resampler
-from streamtag.learn.data import Clip, Labelled, read_labelled
+from streamtag.labelled.data import Clip, Labelled, read_labelled
 from streamtag.learn.estimator import CLASSIFIERS, Head
 from streamtag.learn.features import Extraction, FeatureCache, FileFeatures, extract
 from streamtag.learn.metrics import calibration_error

@@ -20,8 +20,8 @@ from streamtag.dsp.leveller import Leveller
 from streamtag.dsp.params import FRAME_SECONDS, PATCH_FRAMES
 from streamtag.inference.base import repeated
 from streamtag.inference.factory import make_predictor
+from streamtag.inference.networks.catalogue import installed_models
 from streamtag.inference.networks.specs import SPECS
-from streamtag.inference.networks.weights import installed_models
 from streamtag.melstream import MelStream
 from streamtag.tagging.smoothing import Rolling
 

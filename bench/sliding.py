@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from streamtag._compile.jit import jit
 from streamtag.dsp.params import N_MELS
+from streamtag.inference.networks.catalogue import load_weights
 from streamtag.inference.networks.specs import TEMPORAL_FILTERS, TIMBRAL_BANDS, TIMBRAL_FILTERS, ModelSpec
-from streamtag.inference.networks.weights import Weights, load_weights
+from streamtag.inference.networks.weights import Weights
 from streamtag.inference.sliding.musicnn import geometry, infer
 from streamtag.inference.sliding.musicnn import predictor as sliding_predictor
 from streamtag.inference.sliding.musicnn.geometry import TAPS, TEMPORAL
@@ -208,7 +209,7 @@ def first_tags(model: str) -> str:
     program = f"""if True:
         import resource, sys, time
         import numpy as np
-        from streamtag.inference.networks.weights import load_weights
+        from streamtag.inference.networks.catalogue import load_weights
         from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor
         from streamtag.inference.sliding.musicnn.prepared import prepare
         sliding = SlidingPredictor(prepare(load_weights({model!r})), {WINDOW}, 4)

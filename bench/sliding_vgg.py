@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag.dsp.params import N_MELS, PATCH_FRAMES
+from streamtag.inference.networks.catalogue import load_weights
 from streamtag.inference.networks.network import Network, import_tensorflow
-from streamtag.inference.networks.weights import load_weights
 from streamtag.inference.sliding.vgg.geometry import CHANNELS, NEEDED
 from streamtag.inference.sliding.vgg.predictor import SlidingVggPredictor
 from streamtag.inference.sliding.vgg.prepared import prepare_vgg

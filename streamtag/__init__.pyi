@@ -1,6 +1,7 @@
 from .engine import Session as Session
 from .errors import AudioFileError as AudioFileError
 from .errors import CalibrationError as CalibrationError
+from .errors import DataError as DataError
 from .errors import DeviceError as DeviceError
 from .errors import FeedError as FeedError
 from .errors import HeadError as HeadError
@@ -9,14 +10,15 @@ from .errors import ModelError as ModelError
 from .errors import OptionError as OptionError
 from .errors import SinkError as SinkError
 from .errors import StreamtagError as StreamtagError
+from .errors import TrainingError as TrainingError
 from .files.extract import extractor as extractor
 from .files.extract import top_tags as top_tags
 from .files.offline import FileTagger as FileTagger
 from .files.offline import FileTags as FileTags
 from .heads.file import load_head as load_head
 from .heads.head import PlainHead as PlainHead
+from .inference.networks.catalogue import models as models
 from .inference.networks.specs import ModelSpec as ModelSpec
-from .inference.networks.weights import models as models
 from .learn.estimator import Head as Head
 from .melstream import MelStream as MelStream
 from .opening import live as live
@@ -46,6 +48,7 @@ from .tagging.options import TaggingKeywords as TaggingKeywords
 from .tagging.options import TaggingOptions as TaggingOptions
 from .tagging.selection import TagSelection as TagSelection
 from .tagging.tagger import Tagger as Tagger
+from .web.sink import WebSink as WebSink
 
 __version__: str
 __all__: list[str]

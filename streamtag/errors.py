@@ -9,6 +9,8 @@ StreamtagError
 │   ├── WeightsDamagedError  a weights file that does not read, or does not fit
 │   └── CheckpointError    a published checkpoint that cannot be imported
 ├── HeadError              a head that cannot be read, does not fit, or cannot be learned from what was given
+├── DataError              labelled files, tables or predictions that cannot be read or used
+├── TrainingError          a network that cannot be trained on what was given, or whose training cannot go on
 ├── CalibrationError       a calibration that cannot be read or written, or does not fit
 ├── AudioFileError         a file that cannot be read as sound
 │   └── TooShortError      shorter than one patch, and asked not to repeat it
@@ -70,6 +72,14 @@ class CheckpointError(ModelError):
 
 class HeadError(StreamtagError):
     """A head (your own tags) that cannot be read, does not fit the model, or cannot be learned from what was given."""
+
+
+class DataError(StreamtagError):
+    """Labelled files, a table, a store of features or predictions that cannot be read, or do not fit each other."""
+
+
+class TrainingError(StreamtagError):
+    """A network that cannot be trained on what was given, or whose training cannot go on."""
 
 
 class CalibrationError(StreamtagError):

@@ -10,6 +10,7 @@ row, so that a frame does not depend on its neighbours in a chunk (`python -m be
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ class Frames(NamedTuple):
     Attributes
     ----------
     logmel : ndarray of float32, shape (n, 96)
-        Log-mel bands of each frame.
+        Log-mel bands of each frame; their power, of a stream that does not compress.
     power : ndarray of float32, shape (n,)
         Mean square of the newest 256 samples (16 kHz) of each frame, before any gain.
     gain : ndarray of float64, shape (n,)
@@ -80,6 +81,8 @@ class MelStream:
     leveller : Leveller or None
         Brings the frames to the level that the models know; the caller's, who may go on with it in another stream.
         None: the level stays as it is, as musicnn's does.
+    compress : bool
+        False: frames are mel power, without the logarithm, as musicnn-training stores it.
 
     Attributes
     ----------
@@ -99,7 +102,13 @@ class MelStream:
     """
 
     def __init__(
-        self, samplerate: float, channels: int = 1, *, centered: bool = False, leveller: Leveller | None = None
+        self,
+        samplerate: float,
+        channels: int = 1,
+        *,
+        centered: bool = False,
+        leveller: Leveller | None = None,
+        compress: bool = True,
     ) -> None:
         if not 1 <= channels <= MAX_CHANNELS:
             raise FeedError(f"{channels} channels: 1 to {MAX_CHANNELS} can be used")
@@ -107,6 +116,7 @@ class MelStream:
         self.channels = channels
         self.centered = centered
         self._leveller = leveller
+        self._compress = compress
         self._resampler = Resampler(self.samplerate)
         self._window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)
         filters = mel_filterbank()
@@ -225,6 +235,12 @@ class MelStream:
     def _frames(self) -> Frames:
         from streamtag.dsp.kernels import log_mel, mean_squares, window_frames
 
+        bands: Callable[..., None] = log_mel
+        if not self._compress:
+            from streamtag.dsp.power import mel_power
+
+            bands = mel_power
+
         count = max(0, (len(self._pending) - N_FFT) // HOP_LENGTH + 1) if self._started else 0
         logmel, power = np.empty((count, N_MELS), np.float32), np.empty(count, np.float32)
         mean_squares(self._pending, N_FFT - HOP_LENGTH, HOP_LENGTH, power)
@@ -235,7 +251,7 @@ class MelStream:
             window_frames(self._pending[start * HOP_LENGTH :], HOP_LENGTH, self._window, windowed)
             np.fft.rfft(windowed, out=spectra)
             these = slice(start, start + size)
-            log_mel(spectra, self._first, self._offset, self._weights, gain[these], logmel[these])
+            bands(spectra, self._first, self._offset, self._weights, gain[these], logmel[these])
         self._pending = self._pending[count * HOP_LENGTH :].copy()
         self.frames_out += count
         return Frames(logmel, power, gain)

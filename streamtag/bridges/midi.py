@@ -124,7 +124,7 @@ class MidiPort:
             if now >= self._due:
                 self._start()
             return
-        if self._untaken and now - self._answered > ANSWER_SECONDS:
+        if self.untaken and now - self._answered > ANSWER_SECONDS:
             self._trouble = "the MIDI system does not answer: it is started again"
             self._process.kill()
         if self._process.poll() is not None:
@@ -136,11 +136,11 @@ class MidiPort:
     def give(self, message: bytes) -> None:
         """Send a message of one to three bytes."""
         process = self._process
-        if process is None or process.stdin is None or self._untaken >= MOST_UNTAKEN:
+        if process is None or process.stdin is None or self.untaken >= MOST_UNTAKEN:
             with self._lock:
                 self._dropped += 1
             return
-        if not self._untaken:
+        if not self.untaken:
             self._answered = time.monotonic()  # from now on an answer is waited for
         try:
             process.stdin.write(bytes([len(message), *message, *bytes(3 - len(message))]))
@@ -164,7 +164,8 @@ class MidiPort:
         self._trouble = None
 
     @property
-    def _untaken(self) -> int:
+    def untaken(self) -> int:
+        """Messages that the process has not dealt with yet."""
         return self._given - self._handled
 
     def _start(self) -> None:
@@ -195,7 +196,7 @@ class MidiPort:
             if process.stdin is not None:
                 process.stdin.close()
         with self._lock:
-            self._lost_before += self._lost + max(0, self._untaken)
+            self._lost_before += self._lost + max(0, self.untaken)
             self._process, self._given, self._handled, self._lost = None, 0, 0, 0
 
     def _hear(self, process: subprocess.Popen[bytes]) -> None:

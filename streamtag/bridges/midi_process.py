@@ -99,6 +99,10 @@ class Port:
             self.send(bytes([NOTE_OFF | channel, note, 0]))
         if self._client is not None:
             self._client.close_port()  # waits for what is on its way
+            self._client.delete()
+        if self._watch is not None:
+            library, client, _ = self._watch
+            library.jack_client_close(client)  # a server keeps the place of one that just goes
 
     def _open(self) -> str | None:
         """Open the port; gives what is wrong instead."""
@@ -169,6 +173,7 @@ def leave_with_jack() -> Any:
     if not client:
         return None
     shutdown = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: os._exit(0))
+    library.jack_client_close.argtypes = [ctypes.c_void_p]
     library.jack_on_shutdown.argtypes = [ctypes.c_void_p, type(shutdown), ctypes.c_void_p]
     library.jack_on_shutdown(client, shutdown, None)
     return library, client, shutdown

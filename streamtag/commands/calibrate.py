@@ -15,7 +15,8 @@ from streamtag.commands.extraction import Jobs
 from streamtag.commands.options import Window, all_named
 from streamtag.commands.signals import install_signal_handlers
 from streamtag.dsp.params import LevelOption
-from streamtag.inference.networks.specs import SPECS, check_window, find_spec
+from streamtag.inference.networks.catalogue import find_spec
+from streamtag.inference.networks.specs import SPECS, check_window
 from streamtag.tagging.options import GATE_DBFS, LIVE_MODEL, TaggingOptions
 
 app = typer.Typer()
@@ -32,7 +33,11 @@ def calibrate(
     to: Annotated[Path, typer.Option("--out", help="Where to write.", metavar="FILE.cal")],
     model: Annotated[
         str,
-        typer.Option(help=f"One of {', '.join(SPECS)}.", metavar="NAME", autocompletion=complete_model),
+        typer.Option(
+            help=f"One of {', '.join(SPECS)}, or one of your own: a file, or its imported name.",
+            metavar="NAME",
+            autocompletion=complete_model,
+        ),
     ] = LIVE_MODEL,
     window: Window = 3.0,
     smooth: Annotated[
@@ -58,7 +63,7 @@ def calibrate(
     check_outputs([("--out", to)], found)
     install_signal_handlers()
     if not is_cached():
-        with preparing(model, KERNELS[spec.family]):
+        with preparing(model, KERNELS.get(spec.family, 0)):
             from streamtag.tagging.tagger import Tagger
 
             Tagger(options=options).warm_up()

@@ -107,10 +107,10 @@ def _kernels() -> Iterator[str]:
 
 def _models() -> Iterator[str]:
     from streamtag.errors import ModelError
+    from streamtag.inference.networks.catalogue import find_weights, load_weights, own_models
     from streamtag.inference.networks.specs import SPECS
-    from streamtag.inference.networks.weights import find_weights, load_weights
 
-    for name in SPECS:
+    for name in (*SPECS, *own_models()):
         path = find_weights(name)
         if path is None:
             yield f"{name}: not installed"

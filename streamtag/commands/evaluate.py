@@ -9,7 +9,7 @@ import typer
 
 from streamtag.commands.completion import complete_model
 from streamtag.commands.console import out
-from streamtag.inference.networks.specs import find_spec
+from streamtag.inference.networks.catalogue import find_spec
 
 app = typer.Typer()
 

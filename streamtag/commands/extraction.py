@@ -11,12 +11,20 @@ from streamtag._compile.progress import KERNELS
 from streamtag.commands.completion import complete_model
 from streamtag.commands.console import preparing
 from streamtag.dsp.params import LevelOption, frames_in, hop_frames
-from streamtag.inference.networks.specs import SPECS, check_window, find_spec
+from streamtag.inference.networks.catalogue import find_spec
+from streamtag.inference.networks.specs import SPECS, check_window
 
 if TYPE_CHECKING:
     from streamtag.learn.features import Extraction, FeatureCache
 
-Model = Annotated[str, typer.Option(help=f"One of {', '.join(SPECS)}.", metavar="NAME", autocompletion=complete_model)]
+Model = Annotated[
+    str,
+    typer.Option(
+        help=f"One of {', '.join(SPECS)}, or one of your own: a file, or its imported name.",
+        metavar="NAME",
+        autocompletion=complete_model,
+    ),
+]
 Jobs = Annotated[int, typer.Option(help="Files to work on at a time; 0: one for each processor.", min=0)]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor keep the features of earlier runs.")]
 Window = Annotated[float, typer.Option(help="Seconds of a patch (vgg models: 3 only).", metavar="SECONDS")]
@@ -36,7 +44,7 @@ def extraction_of(model: str, window: float, hop: float, level: LevelOption) -> 
 def compile_first(extraction: Extraction) -> None:
     """On a machine where nothing has been compiled, do that now, and show how far it is."""
     if not is_cached():
-        with preparing(extraction.model, KERNELS[extraction.spec.family]):
+        with preparing(extraction.model, KERNELS.get(extraction.spec.family, 0)):
             extraction.predictor().warm_up()
 
 

@@ -21,7 +21,7 @@ from streamtag.commands.options import (
 )
 from streamtag.dsp.params import LevelOption
 from streamtag.errors import StreamtagError
-from streamtag.inference.networks.specs import find_spec
+from streamtag.inference.networks.catalogue import find_spec
 from streamtag.tagging.options import HEAD_THRESHOLD, WINDOW_SECONDS, TaggingOptions
 
 app = typer.Typer()
@@ -141,7 +141,7 @@ def file(
         timeline=live,
         timeline_to=timeline_to,
     )
-    with preparing(model, KERNELS[spec.family]):
+    with preparing(model, KERNELS.get(spec.family, 0)):
         batch.prepare(paths)
     failed = 0
     saved = True

@@ -89,7 +89,7 @@ def learn(
     """
     from streamtag.files.outputs import check_outputs
     from streamtag.heads.file import write_head
-    from streamtag.learn.data import read_labelled
+    from streamtag.labelled.data import read_labelled
     from streamtag.learn.training import Options, chosen_features, default_name
 
     if not 0 < c < math.inf:

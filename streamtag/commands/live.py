@@ -17,10 +17,21 @@ from streamtag.commands.completion import complete_input
 from streamtag.commands.console import err, forget_stdout, note_stuck, preparing
 from streamtag.commands.jobs import stoppable
 from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model, named
+from streamtag.commands.shows import (
+    Config,
+    Midi,
+    Mqtt,
+    MqttDiscovery,
+    MqttLogin,
+    RulesOption,
+    check_names,
+    open_shows,
+    selection_of,
+)
 from streamtag.commands.signals import Terminated, defer_signals, ended_by
 from streamtag.dsp.params import LevelOption
 from streamtag.errors import OptionError
-from streamtag.inference.networks.specs import find_spec
+from streamtag.inference.networks.catalogue import find_spec
 from streamtag.tagging.options import GATE_DBFS, HEAD_THRESHOLD, LIVE_MODEL, MusicOption, ReactOption, TaggingOptions
 
 if TYPE_CHECKING:
@@ -146,6 +157,28 @@ def live(
             metavar="[HOST:]PORT",
         ),
     ] = None,
+    rules: RulesOption = None,
+    config: Config = None,
+    midi: Midi = None,
+    mqtt: Mqtt = None,
+    mqtt_login: MqttLogin = None,
+    mqtt_discovery: MqttDiscovery = False,
+    web: Annotated[
+        str | None,
+        typer.Option(
+            help="Show a page there in any browser, an overlay for OBS (?overlay=1), and JSON (PORT: for this "
+            "machine only; 0.0.0.0:PORT: for its networks, too). See docs/web.md.",
+            metavar="[HOST:]PORT",
+        ),
+    ] = None,
+    web_allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Let pages from there open the stream of --web, for example https://hydra.ojack.xyz; null for pages "
+            "that are files; repeatable.",
+            metavar="ORIGIN",
+        ),
+    ] = None,
     callback: Annotated[
         Literal["auto", "native", "python"],
         typer.Option(
@@ -187,8 +220,9 @@ def live(
     ] = None,
 ) -> None:
     """Tag live audio and send the results, many times a second."""
+    from streamtag._system.ports import parse_listen
     from streamtag.heads.head import common_level
-    from streamtag.osc.control import ControlPort, parse_listen
+    from streamtag.osc.control import ControlPort
     from streamtag.osc.sink import OscSink
     from streamtag.osc.where import parse_destination
     from streamtag.sinks.background import Background
@@ -209,6 +243,8 @@ def live(
     if smooth is not None and react not in (None, "off"):
         raise OptionError(f"--smooth {smooth:g} is plain smoothing, and --react {react} is none: leave out either")
     react, smooth = react or ("normal" if smooth is None else "off"), 1.0 if smooth is None else smooth
+    show, of_show = open_shows(rules or config, midi, mqtt, mqtt_login, discovery=mqtt_discovery)
+    check_names(show, model, heads)
     options = TaggingOptions(
         model=model,
         hop=hop,
@@ -225,16 +261,19 @@ def live(
         level=level,
         calibration=_calibration(calibration, model, window, smooth, level, threshold),
         music=music or ("gate" if level == "auto" and window == 3 else "off"),
+        tags=selection_of(show),
     )
     saved = _saved(save_head or [], head or [], heads)
     chosen = parse_channels(channels)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
+    others += of_show
+    others += _web(web, web_allow or [])
     screen, view = _screen(format, embeddings, rate, others)
     sinks: list[Sink] = [*others, screen]  # closed in this order: lights go off before a pipe is waited for
     if view is None:  # else that shows what goes wrong
         sinks.append(Background(Notices(_say), count_drops=False))
-    with preparing(model, KERNELS[find_spec(model).family]):
+    with preparing(model, KERNELS.get(find_spec(model).family, 0)):
         from streamtag.opening import open_session  # the first of what is compiled is compiled here
 
         session = open_session(
@@ -256,6 +295,20 @@ def live(
     with stoppable(view):
         status = run_session(session, screen, duration)
     raise typer.Exit(status)
+
+
+def _web(listen: str | None, allow: list[str]) -> list[Sink]:
+    """What serves browsers, if it is asked for."""
+    if listen is None:
+        if allow:
+            raise OptionError("--web-allow is for the pages of --web: add --web PORT, for example --web 8765")
+        return []
+    from streamtag._system.ports import parse_listen
+    from streamtag.web.sink import WebSink
+
+    sink = WebSink(*parse_listen(listen, "--web", 8765), allow)
+    err.print(f"page: {sink.url}  (overlay: {sink.url}?overlay=1)", markup=False, highlight=False)
+    return [sink]
 
 
 def _screen(

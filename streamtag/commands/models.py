@@ -10,7 +10,16 @@ import typer
 from streamtag.commands.completion import complete_model
 from streamtag.commands.console import out, preparing
 from streamtag.errors import ModelError, OptionError
-from streamtag.inference.networks.specs import SPECS, find_spec
+from streamtag.inference.networks.catalogue import (
+    SUFFIX,
+    find_spec,
+    find_weights,
+    import_own,
+    load_weights,
+    own_models,
+    user_models_folder,
+)
+from streamtag.inference.networks.specs import SPECS
 
 app = typer.Typer(
     help="List models: labels, parameters, source, licence, sha256, scores as published.",
@@ -28,8 +37,6 @@ def models(
     ] = None,
 ) -> None:
     """List models: labels, parameters, source, licence, sha256, scores as published."""
-    from streamtag.inference.networks.weights import find_weights, load_weights
-
     if context.invoked_subcommand is not None:
         return
     if labels is not None:
@@ -40,21 +47,47 @@ def models(
         out.print(f"  as published: ROC-AUC {spec.roc_auc:.4f}, PR-AUC {spec.pr_auc:.4f}")
         if find_weights(name) is None:
             out.print("  not installed: get musicnn's source and run: streamtag models import PATH/TO/musicnn/" + name)
-            continue
+        else:
+            _print_origin(name)
+    for name in own_models():
         try:
-            weights = load_weights(name)
+            spec = find_spec(name)
         except ModelError as error:
+            out.print(f"{name}", style="bold", markup=False)
             out.print(f"  damaged: {error}", style="red", markup=False)
             continue
-        known = weights.metadata
-        out.print(f"  source:  {known['source']}, sha256 {known['source_sha256']}", markup=False)
-        out.print(f"  licence: {known['licence']}", markup=False)
-        out.print(f"  weights: {weights.path}, sha256 of the tensors {known['tensors_sha256']}", markup=False)
+        out.print(f"{name}", style="bold", end="", markup=False)
+        out.print(
+            f"  {len(spec.labels)} tags, learned from {spec.dataset}, {spec.parameters:,} parameters", markup=False
+        )
+        played = "slides" if spec.slides else "window by window, through Keras"
+        out.print(f"  {spec.family} ({played}), patches of {spec.frames} frames", markup=False)
+        out.print(f"  on the tracks that chose it: ROC-AUC {spec.roc_auc:.4f}, PR-AUC {spec.pr_auc:.4f}")
+        _print_origin(name)
+
+
+def _print_origin(name: str) -> None:
+    """Where a model comes from, and where it is."""
+    try:
+        weights = load_weights(name)
+    except ModelError as error:
+        out.print(f"  damaged: {error}", style="red", markup=False)
+        return
+    known = weights.metadata
+    out.print(f"  source:  {known['source']}, sha256 {known['source_sha256']}", markup=False)
+    out.print(f"  licence: {known['licence']}", markup=False)
+    out.print(f"  weights: {weights.path}, sha256 of the tensors {known['tensors_sha256']}", markup=False)
 
 
 @app.command("import", epilog="Example: [bold]streamtag models import musicnn-0.1.0-py3-none-any.whl[/bold]")
 def import_(
-    path: Annotated[Path, typer.Argument(help="A checkpoint's folder, a folder of them, or the musicnn wheel.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="A checkpoint's folder, a folder of them, or the musicnn wheel; or a model of your own, which is then "
+            "known by the name of its file."
+        ),
+    ],
     model: Annotated[
         str | None, typer.Option(help="Import only this model.", metavar="NAME", autocompletion=complete_model)
     ] = None,
@@ -62,12 +95,13 @@ def import_(
         Path | None, typer.Option(help="Where to write; default: your own data folder.", metavar="FOLDER")
     ] = None,
 ) -> None:
-    """Convert published musicnn checkpoints (TensorFlow 1) to streamtag's format."""
-    from streamtag.inference.networks.weights import user_models_folder
-
+    """Convert published musicnn checkpoints (TensorFlow 1) to streamtag's format, or install a model of your own."""
     target = to or user_models_folder()
     if target is None:
         raise OptionError("this user has no home folder to write models to: name one with --to FOLDER")
+    if path.suffix == SUFFIX:
+        out.print(f"{path.stem}: written to {import_own(path, target)}", markup=False)
+        return
     only = None if model is None else find_spec(model).name
     with preparing("TensorFlow"):
         from streamtag.inference.networks.checkpoint import import_models

@@ -11,7 +11,8 @@ import typer
 from streamtag.commands.completion import complete_head, complete_model
 from streamtag.commands.console import err
 from streamtag.dsp.params import FRAME_SECONDS, LevelOption, frames_in
-from streamtag.inference.networks.specs import SPECS, find_spec
+from streamtag.inference.networks.catalogue import find_spec
+from streamtag.inference.networks.specs import SPECS
 from streamtag.tagging.options import LIVE_MODEL
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ Model = Annotated[
     str | None,
     typer.Option(
         autocompletion=complete_model,
-        help=f"One of {', '.join(SPECS)}. Default: the one that --head was learned on; "
+        help=f"One of {', '.join(SPECS)}, or one of your own: a file, or its imported name. "
+        "Default: the one that --head was learned on; "
         f"else {LIVE_MODEL} (live), {DEMO_MODEL} (the demo), {FILE_MODEL} (file).",
         metavar="NAME",
     ),

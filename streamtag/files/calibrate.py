@@ -19,7 +19,7 @@ from streamtag._system.terminal import can_draw
 from streamtag.decoding.decode import open_audio
 from streamtag.dsp.params import frames_in
 from streamtag.errors import AudioFileError, CalibrationError, StreamtagError
-from streamtag.inference.networks.weights import weights_sha256
+from streamtag.inference.networks.catalogue import weights_sha256
 from streamtag.tagging.calibration import LEVELS, Calibration, quantiles
 from streamtag.tagging.options import TaggingOptions
 from streamtag.tagging.tagger import Tagger

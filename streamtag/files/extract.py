@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -17,8 +17,12 @@ from streamtag.errors import OptionError
 from streamtag.files.offline import FileTagger, FileTags
 from streamtag.files.outputs import check_output, writing
 from streamtag.inference.base import repeated
-from streamtag.inference.networks.numpy_network import shared_numpy_network
-from streamtag.inference.networks.specs import ModelSpec, check_window, find_spec
+from streamtag.inference.networks.catalogue import find_spec
+from streamtag.inference.networks.numpy_network import NumpyNetwork, shared_numpy_network
+from streamtag.inference.networks.specs import ModelSpec, check_window
+
+if TYPE_CHECKING:
+    from streamtag.inference.networks.network import Network
 
 Array = NDArray[np.float32]
 POOLS = ("mean_pool", "max_pool")
@@ -197,7 +201,7 @@ def extractor(
         _warn(tags)
         return tags.taggram, list(spec.labels)
 
-    network = shared_numpy_network(model, window)
+    network = _network(spec, model, window)
     frames: list[Array] = []
     tags = FileTagger(model, window, hop, features=POOLS if spec.pool_size else ()).tag(file_name, hear=frames.append)
     _warn(tags)
@@ -206,6 +210,15 @@ def extractor(
     for name, value in {**tags.features, spec.embedding: tags.embeddings}.items():
         features[name] = value.reshape(features[name].shape)
     return tags.taggram, list(spec.labels), features
+
+
+def _network(spec: ModelSpec, model: str, window: int) -> NumpyNetwork | Network:
+    """What gives every feature: NumPy where it can, else Keras."""
+    if spec.slides:
+        return shared_numpy_network(model, window)
+    from streamtag.inference.networks.network import shared_network
+
+    return shared_network(model, window)
 
 
 def _patches(logmel: Array, window: int, hop: int) -> Array:

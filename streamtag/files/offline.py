@@ -21,7 +21,7 @@ from streamtag.heads.file import check_heads
 from streamtag.heads.head import PlainHead, as_heads, common_level
 from streamtag.inference.base import Engine, feature_sizes
 from streamtag.inference.factory import make_predictor
-from streamtag.inference.networks.specs import find_spec
+from streamtag.inference.networks.catalogue import find_spec
 from streamtag.melstream import MelStream
 from streamtag.results import Value, best_tags, shown
 

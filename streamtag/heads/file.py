@@ -22,8 +22,9 @@ from streamtag.errors import HeadError
 from streamtag.heads.examples import PREFIX, TrainingSet
 from streamtag.heads.head import Decision, PlainHead
 from streamtag.inference.base import feature_sizes
+from streamtag.inference.networks.catalogue import is_file_name, known_spec, weights_sha256
 from streamtag.inference.networks.specs import SPECS, ModelSpec
-from streamtag.inference.networks.weights import save_whole, weights_sha256
+from streamtag.inference.networks.weights import save_whole
 
 FORMAT = "streamtag-head-1"
 LARGEST_FILE = 1 << 30
@@ -161,15 +162,17 @@ def check_heads(heads: Sequence[PlainHead], spec: ModelSpec) -> None:
     """
     names: set[str] = set()
     for head in heads:
-        if head.model != spec.name:
+        same_weights = head.model_sha256 == weights_sha256(spec.name)
+        if head.model != spec.name and not (same_weights and spec.trained):  # a file may have another name now
             raise HeadError(
                 f"the head {head.name} was learned on {head.model}, not on {spec.name}: give --model {head.model}, "
                 f"or learn it again with --model {spec.name}"
             )
-        if head.model_sha256 and head.model_sha256 != weights_sha256(spec.name):
+        if head.model_sha256 and not same_weights:
             raise HeadError(
                 f"the head {head.name} was learned on other weights of {spec.name} than those installed: learn it again"
             )
+        _check_features(head, spec)
         if head.name in names:
             raise HeadError(f"two heads are called {head.name}: learn one of them again with another --name")
         names.add(head.name)
@@ -201,18 +204,20 @@ def _parse(about: Any, arrays: dict[str, Any]) -> PlainHead:
         decision=Decision(kind, exclusive, arrays),
         facts=about["facts"],
         level=level,
-        examples=TrainingSet.from_arrays(examples, _width(about["model"], about["features"]), len(about["labels"])),
+        examples=TrainingSet.from_arrays(
+            examples, _width(about["model"], about["features"], arrays), len(about["labels"])
+        ),
     )
 
 
 def _check(head: PlainHead) -> None:
     """Refuse a head that would fail, or lie, when it is used."""
     check_names(head.name, head.labels)
-    if head.model not in SPECS:
+    spec = known_spec(head.model)
+    if spec is not None:
+        _check_features(head, spec)
+    elif not is_file_name(head.model):  # a file may be elsewhere: `check_heads` looks at the one that is to play
         raise HeadError(f"learned on {head.model!r}, which is not among the models here: {', '.join(SPECS)}")
-    sizes = feature_sizes(SPECS[head.model])
-    if not head.features or not set(head.features) <= set(sizes):
-        raise HeadError(f"uses {'+'.join(head.features) or 'nothing'}; {head.model} has {', '.join(sizes)}")
     if head.statistic not in ("mean", "patches"):
         raise HeadError(f"an unknown statistic, {head.statistic!r}")
     if head.level not in get_args(LevelOption):
@@ -221,13 +226,24 @@ def _check(head: PlainHead) -> None:
         raise HeadError(f"a window of {head.window_frames} frames")
     if not 1 <= len(head.labels) <= MOST_CLASSES or (head.decision.exclusive and len(head.labels) < 2):
         raise HeadError(f"{len(head.labels)} classes")
-    _check_arrays(head.decision, _width(head.model, head.features), len(head.labels))
+    _check_arrays(head.decision, _width(head.model, head.features, head.decision.arrays), len(head.labels))
 
 
-def _width(model: str, features: Sequence[str]) -> int:
-    """How many numbers these features have; 0 for what there is not, which `_check` names."""
-    sizes = feature_sizes(SPECS[model]) if model in SPECS else {}
-    return sum(sizes.get(name, 0) for name in features)
+def _check_features(head: PlainHead, spec: ModelSpec) -> None:
+    sizes = feature_sizes(spec)
+    if not head.features or not set(head.features) <= set(sizes):
+        raise HeadError(f"uses {'+'.join(head.features) or 'nothing'}; {head.model} has {', '.join(sizes)}")
+    _check_arrays(head.decision, sum(sizes[name] for name in head.features), len(head.labels))
+
+
+def _width(model: str, features: Sequence[str], arrays: Mapping[str, Any]) -> int:
+    """How many numbers these features have; of a model that is not here, how many the head takes."""
+    spec = known_spec(model)
+    if spec is None:
+        projection = arrays.get("projection")
+        return len(projection) if projection is not None and projection.ndim else 0
+    sizes = feature_sizes(spec)
+    return sum(sizes.get(name, 0) for name in features)  # 0 for what there is not, which `_check` names
 
 
 def _check_arrays(decision: Decision, width: int, classes: int) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from streamtag.errors import OptionError
 from streamtag.inference.base import Engine, Predictor
-from streamtag.inference.networks.specs import check_window, find_spec
-from streamtag.inference.networks.weights import load_weights
+from streamtag.inference.networks.catalogue import WeightsState, find_spec, load_weights, weights_state
+from streamtag.inference.networks.specs import check_window
 from streamtag.inference.patches import PatchPredictor
 
 if TYPE_CHECKING:
@@ -32,9 +32,10 @@ def make_predictor(
     window_frames, hop_frames : int
         Frames of a window, and from one to the next.
     engine : {'auto', 'sliding', 'tensorflow'}
-        `sliding`: on the CPU, computing once what windows share. `tensorflow`: each window whole, through Keras, on a
-        GPU where there is one (`KERAS_BACKEND` may name another backend). `auto`: sliding, which is the quicker on a
-        CPU for every model and hop (docs/sliding.md); both give the same numbers.
+        `sliding`: on the CPU, computing once what windows share; musicnn and vgg architectures only. `tensorflow`: each
+        window whole, through Keras, on a GPU where there is one (`KERAS_BACKEND` may name another backend). `auto`:
+        sliding where that can be, which is the quicker on a CPU at every hop (docs/sliding.md); both give the same
+        numbers.
     pools : bool
         Whether predictions of musicnn models hold `max_pool` and `mean_pool` (sliding: they always do).
 
@@ -60,10 +61,10 @@ def make_predictor(
     if spec.family == "vgg":
         from streamtag.inference.sliding.vgg.predictor import SlidingVggPredictor
 
-        return SlidingVggPredictor(_prepared_vgg(model), hop_frames)
+        return SlidingVggPredictor(_prepared_vgg(model, weights_state(model)), hop_frames)
     from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor
 
-    return SlidingPredictor(_prepared(model), window_frames, hop_frames)
+    return SlidingPredictor(_prepared(model, weights_state(model)), window_frames, hop_frames)
 
 
 def slides(model: str, engine: Engine) -> bool:
@@ -74,23 +75,28 @@ def slides(model: str, engine: Engine) -> bool:
     UnknownModelError
         No such model.
     OptionError
-        No such engine.
+        No such engine, or one that cannot evaluate the model.
     """
-    find_spec(model)
+    spec = find_spec(model)
     if engine not in ENGINES:
         raise OptionError(f"the engine {engine!r}: {', '.join(ENGINES)} are known")
-    return engine != "tensorflow"
+    if engine == "sliding" and not spec.slides:
+        raise OptionError(
+            f"{model}, a network of the kind {spec.family}, is evaluated window by window, which is the engine "
+            "tensorflow; those of the kinds musicnn, residual and vgg, with 96 bands, slide"
+        )
+    return engine != "tensorflow" and spec.slides
 
 
 @lru_cache(maxsize=4)
-def _prepared(model: str) -> Prepared:
+def _prepared(model: str, state: WeightsState) -> Prepared:
     from streamtag.inference.sliding.musicnn.prepared import prepare
 
     return prepare(load_weights(model))
 
 
 @lru_cache(maxsize=4)
-def _prepared_vgg(model: str) -> PreparedVgg:
+def _prepared_vgg(model: str, state: WeightsState) -> PreparedVgg:
     from streamtag.inference.sliding.vgg.prepared import prepare_vgg
 
     return prepare_vgg(load_weights(model))

@@ -11,19 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from streamtag.decoding.regular import unopenable
-from streamtag.errors import HeadError
+from streamtag.errors import DataError
 from streamtag.inference.networks.specs import SPECS
-from streamtag.learn.data import LABEL_COLUMNS, NONE, PATH_COLUMNS, parse_labels
-from streamtag.learn.tables import Row, read_table, read_text
+from streamtag.labelled.data import NONE
+from streamtag.labelled.rows import LABEL_COLUMNS, PATH_COLUMNS, parse_labels
+from streamtag.labelled.scores import Scores, Values, score
+from streamtag.labelled.tables import Row, read_table, read_text
 
 ID_COLUMNS = (*PATH_COLUMNS, "id", "clip_id", "track_id")
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,39 +39,6 @@ class Rows:
 
     values: Mapping[str, Values]
     tags: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class TagScores:
-    """One tag: files that have it, and the two areas (None where all or none of the files have it)."""
-
-    tag: str
-    files: int
-    roc_auc: float | None
-    pr_auc: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """How predictions compare with the truth.
-
-    Attributes
-    ----------
-    files : int
-        How many were compared.
-    unmatched : tuple of (int, int)
-        Predictions without truth, and truth without predictions.
-    roc_auc, pr_auc : float
-        Macro-averaged over the tags that some, and not all, of the files have.
-    tags : tuple of TagScores
-        The areas of each tag.
-    """
-
-    files: int
-    unmatched: tuple[int, int]
-    roc_auc: float
-    pr_auc: float
-    tags: tuple[TagScores, ...]
 
 
 def compare(
@@ -100,7 +66,7 @@ def compare(
 
     Raises
     ------
-    HeadError
+    DataError
         A file that cannot be read, or files that do not fit each other.
     """
     predicted = read_rows(predictions)
@@ -113,65 +79,22 @@ def compare(
         {key: paths.get(key, key) for key in predicted.values}, {key: paths.get(key, key) for key in truth.values}
     )
     if not pairs:
-        raise HeadError(
+        raise DataError(
             f"no file of {predictions} is in {groundtruth} (for example {next(iter(predicted.values), '-')!r} and "
             f"{next(iter(truth.values), '-')!r}); where ids are not paths, --index says which is which"
         )
     scores = np.stack([predicted.values[mine] for mine, _ in pairs])
     true = np.stack([truth.values[theirs] for _, theirs in pairs])
     if scores.shape != true.shape:
-        raise HeadError(
+        raise DataError(
             f"{predictions} has {scores.shape[1]} tags and {groundtruth} has {true.shape[1]}: these are not the same"
         )
     if not np.isin(true, (0, 1)).all():
-        raise HeadError(f"{groundtruth}: holds values other than 0 and 1; the predictions come first, then the truth")
+        raise DataError(f"{groundtruth}: holds values other than 0 and 1; the predictions come first, then the truth")
     names = predicted.tags or truth.tags or tuple(f"tag {k}" for k in range(scores.shape[1]))
     if len(names) != scores.shape[1]:
-        raise HeadError(f"{predictions} has {scores.shape[1]} columns, and there are {len(names)} tags")
+        raise DataError(f"{predictions} has {scores.shape[1]} columns, and there are {len(names)} tags")
     return score(names, true == 1, scores, (len(predicted.values) - len(pairs), len(truth.values) - len(pairs)))
-
-
-def score(tags: Sequence[str], true: NDArray[np.bool_], scores: Values, unmatched: tuple[int, int] = (0, 0)) -> Scores:
-    """The areas.
-
-    Parameters
-    ----------
-    tags : sequence of str
-        Names of the columns.
-    true : ndarray of bool, shape (files, tags)
-        Which tags are true of each file.
-    scores : ndarray of float64, shape (files, tags)
-        As predicted.
-    unmatched : tuple of (int, int)
-        See `Scores`.
-
-    Returns
-    -------
-    Scores
-        The areas, over all tags and of each.
-
-    Raises
-    ------
-    HeadError
-        No tag that some, and not all, of the files have; or scores that are no numbers.
-    """
-    if not np.isfinite(scores).all():
-        raise HeadError("the predictions hold NaN or infinite scores")
-    each = []
-    for k, tag in enumerate(tags):
-        column, count = true[:, k], int(true[:, k].sum())
-        areas: tuple[float | None, float | None] = (None, None)
-        if 0 < count < len(column):
-            areas = (
-                float(roc_auc_score(column, scores[:, k])),
-                float(average_precision_score(column, scores[:, k])),
-            )
-        each.append(TagScores(tag, count, *areas))
-    roc = [one.roc_auc for one in each if one.roc_auc is not None]
-    precision = [one.pr_auc for one in each if one.pr_auc is not None]
-    if not roc:
-        raise HeadError("no tag is on some of the files and not on others: there is nothing to measure")
-    return Scores(len(true), unmatched, float(np.mean(roc)), float(np.mean(precision)), tuple(each))
 
 
 def print_scores(scores: Scores, console: Console, *, per_tag: bool) -> None:
@@ -211,13 +134,13 @@ def read_rows(path: Path, tags: tuple[str, ...] | None = None) -> Rows:
 
     Raises
     ------
-    HeadError
+    DataError
         If it cannot be read.
     """
     try:
         if path.suffix.lower() == ".npz":
             if (why := unopenable(path)) is not None:
-                raise HeadError(f"{path}: {why}; expected what `streamtag file --taggram` writes")
+                raise DataError(f"{path}: {why}; expected what `streamtag file --taggram` writes")
             return _read_npz(path)
         text, _ = read_text(path)
         first = text.lstrip().partition("\n")[0]
@@ -225,7 +148,7 @@ def read_rows(path: Path, tags: tuple[str, ...] | None = None) -> Rows:
             return _read_lists(path, text)
         return _read_table(path, tags)
     except (OSError, ValueError, LookupError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise HeadError(f"{path}: cannot be read as predictions or ground truth: {error}") from error
+        raise DataError(f"{path}: cannot be read as predictions or ground truth: {error}") from error
 
 
 def _read_npz(path: Path) -> Rows:
@@ -234,7 +157,7 @@ def _read_npz(path: Path) -> Rows:
         file = np.load(stream, allow_pickle=False)
         missing = {"taggram", "file_index", "files", "tags"} - set(file)
         if missing:
-            raise HeadError(f"{path}: no {', '.join(sorted(missing))} in it; `streamtag file --taggram` writes them")
+            raise DataError(f"{path}: no {', '.join(sorted(missing))} in it; `streamtag file --taggram` writes them")
         taggram, owner, names, tags = (file[key] for key in ("taggram", "file_index", "files", "tags"))
         fits = (
             taggram.dtype.kind in "fiu"
@@ -242,7 +165,7 @@ def _read_npz(path: Path) -> Rows:
             and taggram.shape == (*owner.shape, *tags.shape)
         )
         if not fits or set(owner.tolist()) != set(range(len(names))):
-            raise HeadError(f"{path}: its arrays do not fit each other; `streamtag file --taggram` writes them anew")
+            raise DataError(f"{path}: its arrays do not fit each other; `streamtag file --taggram` writes them anew")
         values = {str(name): taggram[owner == i].mean(axis=0, dtype=np.float64) for i, name in enumerate(names)}
         return Rows(values, tuple(map(str, tags)))
 
@@ -258,11 +181,11 @@ def _read_lists(path: Path, text: str) -> Rows:
         try:
             scores = np.array(json.loads(items), float)
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise HeadError(f"{path}: line {number} is not id TAB list of numbers: {line[:60]!r}") from error
+            raise DataError(f"{path}: line {number} is not id TAB list of numbers: {line[:60]!r}") from error
         if values.setdefault(name, scores) is not scores:
-            raise HeadError(f"{path}: line {number}: {name} is there twice")
+            raise DataError(f"{path}: line {number}: {name} is there twice")
     if len({value.shape for value in values.values()}) > 1:
-        raise HeadError(f"{path}: its lists are not all of one length")
+        raise DataError(f"{path}: its lists are not all of one length")
     return Rows(values, None)
 
 
@@ -270,7 +193,7 @@ def _read_table(path: Path, tags: tuple[str, ...] | None) -> Rows:
     """A heading and rows: a column for each tag, or a column of labels (and perhaps further labels behind it)."""
     rows = read_table(path, (*ID_COLUMNS, *LABEL_COLUMNS)).rows
     if len(rows) < 2 or len(rows[0].cells) < 2:
-        raise HeadError(f"{path}: expected a heading and rows: path, then a column for each tag")
+        raise DataError(f"{path}: expected a heading and rows: path, then a column for each tag")
     head, body = rows[0].cells, rows[1:]
     lowered = [name.lower() for name in head]
     name_at = next((lowered.index(name) for name in ID_COLUMNS if name in lowered), 0)
@@ -281,13 +204,13 @@ def _read_table(path: Path, tags: tuple[str, ...] | None) -> Rows:
     values: dict[str, Values] = {}
     for row in body:
         if len(row.cells) != len(head):
-            raise HeadError(f"{path}: line {row.line} has {len(row.cells)} cells, and the heading has {len(head)}")
+            raise DataError(f"{path}: line {row.line} has {len(row.cells)} cells, and the heading has {len(head)}")
         try:
             scores = np.array([float(row.cells[i]) for i in columns])
         except ValueError as error:
-            raise HeadError(f"{path}: line {row.line} is not a path and a number for each tag ({error})") from error
+            raise DataError(f"{path}: line {row.line} is not a path and a number for each tag ({error})") from error
         if values.setdefault(row.cells[name_at], scores) is not scores:
-            raise HeadError(f"{path}: line {row.line}: {row.cells[name_at]} is there twice")
+            raise DataError(f"{path}: line {row.line}: {row.cells[name_at]} is there twice")
     return Rows(values, tuple(head[i] for i in columns))
 
 
@@ -297,13 +220,13 @@ def _of_labels(
     given: dict[str, set[str]] = defaultdict(set)
     for row in body:
         if len(row.cells) <= max(name_at, label_at):
-            raise HeadError(f"{path}: line {row.line} has no label: {' '.join(row.cells)[:80]!r}")
+            raise DataError(f"{path}: line {row.line} has no label: {' '.join(row.cells)[:80]!r}")
         cells = (row.cells[label_at], *(row.cells[width:] if label_at == width - 1 else ()))
         given[row.cells[name_at]].update(label for cell in cells for label in parse_labels(cell))
     seen = set[str]().union(*given.values())
     names = tags or tuple(sorted(seen))
     if strange := sorted(seen - {*names, NONE}):
-        raise HeadError(f"{path}: labels that the predictions do not have: {', '.join(strange[:5])}")
+        raise DataError(f"{path}: labels that the predictions do not have: {', '.join(strange[:5])}")
     return Rows({key: np.array([tag in on for tag in names], float) for key, on in given.items()}, names)
 
 
@@ -311,7 +234,7 @@ def _read_index(path: Path) -> dict[str, str]:
     """Lines of id TAB path."""
     lines = [line.split("\t") for line in read_text(path)[0].splitlines() if line.strip()]
     if any(len(line) < 2 for line in lines):
-        raise HeadError(f"{path}: expected lines of id TAB path")
+        raise DataError(f"{path}: expected lines of id TAB path")
     return {line[0].strip(): line[1].strip() for line in lines}
 
 
@@ -322,7 +245,7 @@ def _common(predicted: Rows, truth: Rows, groundtruth: Path) -> tuple[Rows, Rows
     tags = tuple(tag for tag in predicted.tags if tag in truth.tags)
     if set(truth.tags) - set(tags):
         lacking = ", ".join(sorted(set(truth.tags) - set(tags))[:5])
-        raise HeadError(f"{groundtruth}: tags that the predictions do not have: {lacking}")
+        raise DataError(f"{groundtruth}: tags that the predictions do not have: {lacking}")
     return _picked(predicted, tags), _picked(truth, tags)
 
 
@@ -337,7 +260,7 @@ def _paired(mine: Mapping[str, str], theirs: Mapping[str, str]) -> list[tuple[st
 
     Raises
     ------
-    HeadError
+    DataError
         A path that could be several.
     """
     by_stem: dict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
@@ -349,11 +272,11 @@ def _paired(mine: Mapping[str, str], theirs: Mapping[str, str]) -> list[tuple[st
         near = [(other, its) for other, its in by_stem.get(parts[0], []) if _same(its, parts)]
         near = [(other, its) for other, its in near if its == parts] or near
         if len(near) > 1:
-            raise HeadError(f"{path!r} could be {near[0][0]!r} or {near[1][0]!r}: give paths with their folders")
+            raise DataError(f"{path!r} could be {near[0][0]!r} or {near[1][0]!r}: give paths with their folders")
         pairs += [(other, key) for other, _ in near]
     if len({other for other, _ in pairs}) < len(pairs):
         twice = next(other for other, count in Counter(other for other, _ in pairs).items() if count > 1)
-        raise HeadError(f"{twice!r} could be several files of the ground truth: give paths with their folders")
+        raise DataError(f"{twice!r} could be several files of the ground truth: give paths with their folders")
     return sorted(pairs)
 
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from safetensors import SafetensorError, safe_open
 
 from streamtag._system.places import user_cache
+from streamtag._system.progress import progress
 from streamtag.decoding.decode import open_audio
 from streamtag.decoding.regular import unopenable
 from streamtag.dsp.leveller import Leveller
@@ -26,10 +27,10 @@ from streamtag.errors import AudioFileError, StreamtagError
 from streamtag.heads.file import arrays_sha256
 from streamtag.inference.base import Features, Predictor, feature_sizes
 from streamtag.inference.factory import make_predictor
-from streamtag.inference.networks.specs import ModelSpec, check_window, find_spec
-from streamtag.inference.networks.weights import save_whole, weights_sha256
+from streamtag.inference.networks.catalogue import find_spec, weights_sha256
+from streamtag.inference.networks.specs import ModelSpec, check_window
+from streamtag.inference.networks.weights import save_whole
 from streamtag.learn.copies import Fingerprint, same_sounds
-from streamtag.learn.progress import progress
 from streamtag.melstream import MelStream
 
 FORMAT = "streamtag-features-1"

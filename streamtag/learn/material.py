@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamtag.decoding.regular import unopenable
 from streamtag.errors import HeadError, StreamtagError
-from streamtag.learn.data import Clip, Labelled
+from streamtag.labelled.data import Clip, Labelled
 from streamtag.learn.features import FileFeatures, copies_among
 
 FEW = 5

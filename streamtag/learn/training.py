@@ -15,18 +15,18 @@ from rich.console import Console
 
 from streamtag import __version__
 from streamtag._slugs import slug, slugs
+from streamtag._system.progress import progress
 from streamtag._system.threads import apart
 from streamtag.errors import OptionError
 from streamtag.heads.file import check_names
 from streamtag.heads.head import Array, PlainHead, Statistic
 from streamtag.inference.base import feature_sizes
 from streamtag.inference.networks.specs import ModelSpec
-from streamtag.learn.data import Labelled
+from streamtag.labelled.data import Labelled
 from streamtag.learn.estimator import Classifier, Head, one_thread
 from streamtag.learn.features import Extraction, FeatureCache, extract
 from streamtag.learn.material import Material, check_files, material_of
 from streamtag.learn.metrics import Figures, figures, right_share
-from streamtag.learn.progress import progress
 from streamtag.learn.splits import folds as split
 
 AUTO = "auto"

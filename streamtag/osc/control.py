@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import math
-import re
 import socket
 import sys
 import threading
@@ -71,23 +70,6 @@ class Controls(Protocol):
 
     def correct(self, label: str, seconds: float = ...) -> None:
         """Have a head learn that this class was heard in the last seconds; any text, a finite number."""
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """``PORT`` (on this machine only), ``HOST:PORT`` or ``[IPV6]:PORT`` to host and port.
-
-    Raises
-    ------
-    OptionError
-        Anything else.
-    """
-    match = re.fullmatch(r"(?:(?:\[([^\]]+)\]|([^:\[\]]+)):)?(\d{1,5})", text.strip())
-    if not match or not 1 <= int(match[3]) <= 65535:
-        raise OptionError(
-            f"the port for OSC {text!r}: expected PORT, for example 9001, which only programs on this machine reach; "
-            "or HOST:PORT with an address of this machine, for example 0.0.0.0:9001 for all of its networks"
-        )
-    return match[1] or match[2] or "127.0.0.1", int(match[3])
 
 
 # --- what a packet says -------------------------------------------------------------------------------------------

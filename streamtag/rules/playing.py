@@ -38,6 +38,7 @@ class Rules:
         self._state = State.STARTING.value
         self._time = 0.0
         self._frame: TagFrame | None = None
+        self._heard_since = False  # whether there was a frame since the last status
 
     @property
     def lacking(self) -> str | None:
@@ -49,7 +50,7 @@ class Rules:
 
     def step(self, frame: TagFrame) -> list[Message]:
         """What is to be sent at a frame."""
-        self._frame = frame
+        self._frame, self._heard_since = frame, True
         self._time = max(self._time, frame.time)
         return self._step(fresh=True)
 
@@ -59,7 +60,9 @@ class Rules:
         While the input is gone no frames come, and time goes on all the same.
         """
         self._state = stats.state.value
-        self._time = max(self._time, stats.seconds + stats.gap_seconds)
+        if not self._heard_since:  # else the next frame says how late it is: the same audio is to send the same
+            self._time = max(self._time, stats.seconds + stats.gap_seconds)
+        self._heard_since = False
         return self._step(fresh=False)
 
     def standing(self) -> list[Message]:

@@ -6,13 +6,16 @@ import math
 from pathlib import Path
 from typing import Literal, get_args
 
+from streamtag._slugs import slug
 from streamtag.errors import OptionError
 from streamtag.osc.where import parse_destination
 from streamtag.rules.document import Document
 from streamtag.rules.messages import MIDI_LARGEST, Form, MidiForm, MqttForm, OscForm, Text
 from streamtag.rules.show import RATE, Rule, Show, Type
-from streamtag.rules.signals import SECTION, Kind, is_signal, kind_of, no_signal
+from streamtag.rules.signals import OF_TAGS, SECTION, Kind, is_signal, kind_of, no_signal
 from streamtag.rules.tables import Table, meant, shown
+from streamtag.rules.tags import read_selection
+from streamtag.tagging.selection import TagSelection
 
 MQTT_RATE = 1.0
 """The same of one that only speaks to an MQTT broker, whose receivers keep what they hear."""
@@ -23,7 +26,6 @@ SECTION_SECONDS = 0.1
 LONGEST_SECONDS = 3600.0
 
 TOP = ("host", "live", "tags", "rule")
-TAGS = ("allow", "deny", "rename", "thresholds")
 SWITCHING = ("above", "below", "is")
 RULE = (
     *("when", *SWITCHING, "hysteresis", "debounce", "hold", "smooth"),
@@ -62,10 +64,10 @@ def read_show(path: str | Path, *, midi: str | None = None, mqtt: bool = False) 
     top.only(TOP, "a show")
     host = _host(top) if "host" in top else None
     live, tags = top.table("live"), top.table("tags")
-    if tags is not None:
-        tags.only(TAGS, "[tags]")
-    found = tuple(_Reader(table, host, midi, mqtt).rule() for table in top.tables("rule"))
-    return Show(found, live.data if live else {}, tags.data if tags else {}, document)
+    selection = None if tags is None else read_selection(tags)
+    reader = _Reader(host, midi, mqtt, selection)
+    found = tuple(reader.rule(table) for table in top.tables("rule"))
+    return Show(found, live.data if live else {}, selection, document)
 
 
 def _host(table: Table) -> str:
@@ -78,15 +80,16 @@ def _host(table: Table) -> str:
 
 
 class _Reader:
-    """Reads one rule."""
+    """Reads rules, one after the other."""
 
-    def __init__(self, table: Table, host: str | None, midi: str | None, mqtt: bool) -> None:
-        self._table = table
+    def __init__(self, host: str | None, midi: str | None, mqtt: bool, tags: TagSelection | None) -> None:
         self._host, self._midi, self._mqtt = host, midi, mqtt
+        self._names = {slug(old): new for old, new in tags.rename.items()} if tags else {}
         self._kind = Kind.NUMBER
+        self._switches = False
 
-    def rule(self) -> Rule:
-        table = self._table
+    def rule(self, table: Table) -> Rule:
+        self._table = table
         table.only(RULE, "a rule")
         for key in ("when", "send"):
             if key not in table and not (key == "send" and "send_off" in table):
@@ -113,7 +116,7 @@ class _Reader:
         changes_only = table.switch("changes_only", True)
         hold = SECTION_SECONDS if when == SECTION else 0.0
         return Rule(
-            when=when,
+            when=self._renamed(when),
             send=send,
             send_off=self._send_off(),
             above=above,
@@ -151,7 +154,15 @@ class _Reader:
                 Kind.SWITCH: "it is on or off by itself; tag/NAME or head/HEAD/CLASS is the number behind it",
             }[kind]
             table.fail(wrong[0], f"{wrong[0]} does not go with {table.text('when')}: {expected}")
-        return table.number("above"), table.number("below"), table.texts("is")
+        texts = table.texts("is")
+        if table.text("when") == "top":
+            texts = tuple(self._names.get(slug(text), text) for text in texts)
+        return table.number("above"), table.number("below"), texts
+
+    def _renamed(self, when: str) -> str:
+        """A signal of a tag by what the tag is called in this show."""
+        first, _, name = when.partition("/")
+        return f"{first}/{self._names[slug(name)]}" if first in OF_TAGS and slug(name) in self._names else when
 
     def _check_mapping(self, source: tuple[float, float] | None) -> None:
         table = self._table

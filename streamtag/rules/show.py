@@ -9,6 +9,7 @@ from typing import Any, Literal
 from streamtag.rules.document import Document
 from streamtag.rules.messages import Form
 from streamtag.rules.signals import Kind, kind_of
+from streamtag.tagging.selection import TagSelection
 
 RATE = 30.0
 """Messages a second of a rule, at the most: what a network, a DAW and an eye can follow."""
@@ -86,13 +87,13 @@ class Show:
         In their order.
     live : mapping of {str: object}
         Options of `streamtag live`, yet to be checked.
-    tags : mapping of {str: object}
-        What is said of tags.
+    tags : TagSelection or None
+        Which tags there are, and what they are called.
     document : Document or None
         The file.
     """
 
     rules: tuple[Rule, ...]
     live: Mapping[str, Any] = field(default_factory=dict)
-    tags: Mapping[str, Any] = field(default_factory=dict)
+    tags: TagSelection | None = None
     document: Document | None = field(default=None, compare=False)

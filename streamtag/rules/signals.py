@@ -101,7 +101,8 @@ _PLAIN = {
     SECTION: Signal(SECTION, Kind.SWITCH, lambda frame: frame.section is not None, input=lambda frame: frame.section),
     STATE: Signal(STATE, Kind.TEXT, lambda frame: None),  # said by the session, and not by a frame
 }
-_OF_LABELS = ("tag", "cal", "on", "head")
+OF_TAGS = ("tag", "cal", "on")
+_OF_LABELS = (*OF_TAGS, "head")
 WHENS = ("tag/NAME", "on/NAME", "cal/NAME", "head/HEAD/CLASS", "head/HEAD/on/CLASS", "head/HEAD", *_PLAIN)
 
 

@@ -1,39 +1,30 @@
-"""A show at work as a sink: what its rules say is sent, and the file is read again when it changes."""
+"""A show file at work in a session: what its rules make of frames is sent, and a changed file takes over."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from streamtag.errors import OptionError, SinkError
+from streamtag.errors import OptionError
 from streamtag.results import Stats, TagFrame
-from streamtag.rules.messages import Message
+from streamtag.rules.messages import Form, Message, MidiForm
 from streamtag.rules.playing import Rules, UnboundError
-from streamtag.rules.show import Show
+from streamtag.rules.reading import read_show
+from streamtag.rules.show import Rule, Show
+from streamtag.rules.tags import check_selection
 from streamtag.rules.ways import MqttAccess, Way, key_of, way_of
-from streamtag.sinks.base import BaseSink, SessionInfo
-
-Stamp = tuple[int, int, int] | None
+from streamtag.sinks.base import BaseSink, HeadInfo, SessionInfo
 
 
-class RulesSink(BaseSink):
-    """Sends what the rules of a show make of what is heard.
-
-    The file is looked at once a second, and read again when it has changed. One with a mistake changes nothing: the
-    rules of before go on, and `trouble` says what is wrong and where. Reading may take its time, so wrap the sink in
-    `Background`.
+class Sender(BaseSink):
+    """Sends what rules make of frames, by whatever way each message goes.
 
     Parameters
     ----------
-    show : Show
-        The show, as it was read at the start.
-    read : callable or None
-        Reads the file again, or raises OptionError; None for rules that stay as they are.
+    rules : sequence of Rule
+        The rules.
     mqtt : MqttAccess or None
-        The broker that rules publish to.
-    name : str
-        What the sink is called.
+        The broker that they publish to.
 
     Raises
     ------
@@ -41,58 +32,46 @@ class RulesSink(BaseSink):
         A rule needs a library that is not installed.
     """
 
-    def __init__(
-        self,
-        show: Show,
-        read: Callable[[], Show] | None = None,
-        *,
-        mqtt: MqttAccess | None = None,
-        name: str = "rules",
-    ) -> None:
-        self.name = name
+    name = "rules"
+
+    def __init__(self, rules: Collection[Rule] = (), mqtt: MqttAccess | None = None) -> None:
         self._mqtt = mqtt
-        self._show = show
-        self._read = read
-        self._path = show.document.path if show.document is not None else None
+        self._given = tuple(rules)
         self._info: SessionInfo | None = None
         self._rules: Rules | None = None
-        self._ways = self._new_ways(show, {})
+        self._ways = self._new_ways(self._given, ())
         self._arrivals: dict[str, int] = {}
-        self._lost = 0  # of ways that are closed
-        self._wrong: str | None = None  # with the file
-        self._later: str | None = None  # what of the file is for the next start
-        self._stamp: Stamp = None if self._path is None else _stamp(self._path)
+        self._lost = 0  # by ways that are closed
 
     @property
     def drops(self) -> int:
-        """Messages that could not be sent."""
+        """Messages that were refused or could not be sent."""
         return self._lost + sum(way.drops for way in self._ways.copy().values())
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong with the file, with a receiver, or with what a rule waits for; None if nothing is."""
-        if self._wrong is not None:
-            return f"{self._wrong}; what was there before goes on"
+        """What is wrong at present with a receiver, or what a rule waits for in vain."""
         for key, way in self._ways.copy().items():
             if trouble := way.trouble:
                 return f"{key}: {trouble}"
-        lacking = self._rules.lacking if self._rules is not None else None
-        return lacking or self._later
+        return self._rules.lacking if self._rules is not None else None
 
     def open(self, info: SessionInfo) -> None:
-        """Get ready.
+        """Bind the rules to what the session has, and begin to look for their receivers.
+
+        Parameters
+        ----------
+        info : SessionInfo
+            The session.
 
         Raises
         ------
-        SinkError
-            A rule names what the session does not have.
+        OptionError
+            A rule listens to a tag or head that the session does not have; with the line.
         """
-        try:
-            self._rules = Rules(self._show.rules, info)
-        except UnboundError as error:
-            raise SinkError(self._placed(error)) from error
         self._info = info
-        self._ways = self._ways or self._new_ways(self._show, {})  # after a session before
+        self._rules = self._bound(self._given)
+        self._ways = self._ways or self._new_ways(self._given, ())  # after a session before
         self._open_ways(self._ways)
 
     def frame(self, frame: TagFrame) -> None:
@@ -101,12 +80,12 @@ class RulesSink(BaseSink):
             self._send(self._rules.step(frame))
 
     def status(self, stats: Stats) -> None:
-        """Send what the rules make of the state, and look whether the file has changed."""
-        if self._rules is not None:
-            self._look()
-            for way in self._ways.values():
-                way.tend()
-            self._send(self._rules.status(stats))
+        """Send what has become of the state, and see to the receivers."""
+        if self._rules is None:
+            return
+        for way in self._ways.values():
+            way.tend()
+        self._send(self._rules.status(stats))
 
     def close(self) -> None:
         """Switch off what is on, and close all ways."""
@@ -116,22 +95,45 @@ class RulesSink(BaseSink):
         for key in list(self._ways):
             self._close_way(key)
 
-    # --- sending --------------------------------------------------------------------------------------------------
+    def take(self, given: Collection[Rule]) -> None:
+        """Go on with other rules: those that are as they were stand as they stood, of the rest what is on goes off.
+
+        Parameters
+        ----------
+        given : sequence of Rule
+            The rules.
+
+        Raises
+        ------
+        OptionError
+            They cannot be used; then nothing has changed.
+        """
+        rules, new = self._bound(given), self._new_ways(given, self._ways)
+        if self._rules is not None:
+            self._send(rules.succeed(self._rules))
+        self._given, self._rules = tuple(given), rules
+        self._open_ways(new)
+        self._ways = {**self._ways, **new}
+        for key in set(self._ways) - _forms(given).keys():
+            self._close_way(key)
+
+    def _bound(self, given: Collection[Rule]) -> Rules:
+        assert self._info is not None
+        return Rules(tuple(given), self._info)
 
     def _send(self, messages: Iterable[Message]) -> None:
         for message in messages:
             self._ways[key_of(message)].send(message)
         for key, way in self._ways.items():
-            if way.arrivals != self._arrivals[key]:
+            if way.arrivals != self._arrivals[key]:  # somebody has come late: how all stands
                 self._arrivals[key] = way.arrivals
                 for message in self._rules.standing() if self._rules is not None else ():
                     if key_of(message) == key:
                         way.send(message)
 
-    def _new_ways(self, show: Show, known: Collection[str]) -> dict[str, Way]:
-        """Ways to all that the show sends to, and that is not known."""
-        forms = {key_of(form): form for rule in show.rules for form in (*rule.send, *rule.send_off)}
-        return {key: way_of(form, self._mqtt) for key, form in forms.items() if key not in known}
+    def _new_ways(self, given: Collection[Rule], known: Collection[str]) -> dict[str, Way]:
+        """Ways to all that the rules send to, and that is not known."""
+        return {key: way_of(form, self._mqtt) for key, form in _forms(given).items() if key not in known}
 
     def _open_ways(self, ways: Mapping[str, Way]) -> None:
         for key, way in ways.items():
@@ -143,49 +145,118 @@ class RulesSink(BaseSink):
         way.close()
         self._lost += way.drops
 
-    # --- the file -------------------------------------------------------------------------------------------------
+
+class RulesSink(Sender):
+    """Plays a show file: see docs/rules.md.
+
+    The file is looked at each second. When it has changed it is read again: rules that are as they were go on as they
+    stood, what the others had switched on is switched off. If the new one is wrong, the old one goes on, and `trouble`
+    says why.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    midi : str or None
+        The port of MIDI messages that name none.
+    mqtt : MqttAccess or None
+        The broker that rules publish to.
+
+    Attributes
+    ----------
+    show : Show
+        What the file says.
+
+    Raises
+    ------
+    OptionError
+        What is wrong with it, with the line.
+    """
+
+    def __init__(self, path: str | Path, *, midi: str | None = None, mqtt: MqttAccess | None = None) -> None:
+        self._path = Path(path)
+        self._changed = _stamp(self._path)
+        self._read: Callable[[], Show] = lambda: read_show(self._path, midi=midi, mqtt=mqtt is not None)
+        self.show = self._read()
+        self._wrong: str | None = None
+        self._later: str | None = None  # what of the file is for the next start
+        super().__init__(self.show.rules, mqtt)
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong at present: with the file, with a receiver, or with what a rule waits for in vain."""
+        return self._wrong or super().trouble or self._later
+
+    def open(self, info: SessionInfo) -> None:
+        """Bind the rules to what the session has, and begin to look for their receivers (see `Sender.open`)."""
+        self._wrong = None
+        super().open(info)
+
+    def status(self, stats: Stats) -> None:
+        """Look whether the file has changed; send what has become of the state."""
+        if self._rules is not None:
+            self._look()
+        super().status(stats)
+
+    def check(self, labels: Sequence[str], heads: tuple[HeadInfo, ...]) -> None:
+        """Refuse tags and heads that a session will not have, before there is one.
+
+        Parameters
+        ----------
+        labels : sequence of str
+            The model's tags.
+        heads : tuple of HeadInfo
+            The heads.
+
+        Raises
+        ------
+        OptionError
+            The show names another; with the line.
+        """
+        left = check_selection(self.show, labels)
+        self._placed(lambda: Rules(self.show.rules, SessionInfo("", left, 0, "", 0, 0.016, 3.0, "", heads)))
+
+    def uses_midi(self, port: str) -> bool:
+        """Whether a rule sends to this MIDI port."""
+        forms = _forms(self.show.rules).values()
+        return any(isinstance(form, MidiForm) and form.port == port for form in forms)
 
     def _look(self) -> None:
-        """Read the file again if it has changed."""
-        if self._read is None or self._path is None:
-            return
         stamp = _stamp(self._path)
-        if stamp == self._stamp:
+        if stamp == self._changed:
             return
-        self._stamp = stamp
+        self._changed = stamp
         try:
-            self._take(self._read())
-        except UnboundError as error:
-            self._wrong = self._placed(error)
+            show = self._read()
+            self.take(show.rules)
         except OptionError as error:
-            self._wrong = str(error)
-        else:
-            self._wrong = None
+            self._wrong = f"{error}; the rules stay as they were"
+            return
+        self._wrong = None
+        changed = [f"[{name}]" for name in ("live", "tags") if getattr(show, name) != getattr(self.show, name)]
+        self._later = f"{self._path}: what has changed in {' and '.join(changed)} holds from the next start on"
+        self._later = self._later if changed else None
 
-    def _take(self, show: Show) -> None:
-        assert self._info is not None
-        assert self._rules is not None
-        rules = Rules(show.rules, self._info)
-        new = self._new_ways(show, self._ways)
-        self._send(rules.succeed(self._rules))
-        self._rules = rules
-        self._open_ways(new)
-        self._ways = {**self._ways, **new}
-        used = {key_of(form) for rule in show.rules for form in (*rule.send, *rule.send_off)}
-        for key in set(self._ways) - used:
-            self._close_way(key)
-        changed = [name for name in ("live", "tags") if getattr(show, name) != getattr(self._show, name)]
-        parts = " and ".join(f"[{name}]" for name in changed)
-        self._later = f"{self._path}: what has changed under {parts} holds from the next start on" if changed else None
+    def _bound(self, given: Collection[Rule]) -> Rules:
+        return self._placed(lambda: super(RulesSink, self)._bound(given))
 
-    def _placed(self, error: UnboundError) -> str:
-        return f"{self._path}:{error.line}: {error.reason}" if self._path is not None else str(error)
+    def _placed(self, make: Callable[[], Rules]) -> Rules:
+        """Make rules; what they name in vain is told with the file."""
+        try:
+            return make()
+        except UnboundError as error:
+            raise OptionError(f"{self._path}:{error.line}: {error.reason}") from error
 
 
-def _stamp(path: Path) -> Stamp:
-    """What tells a file from what it was; None where there is none."""
+def _forms(given: Collection[Rule]) -> dict[str, Form]:
+    """A message for each way that rules send by."""
+    return {key_of(form): form for rule in given for form in (*rule.send, *rule.send_off)}
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Which state of a file it is; None where there is none."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - no path makes this raise anything else
+        status = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -102,56 +102,98 @@ class JsonLines(_Lines):
 
     def frame(self, frame: TagFrame) -> None:
         """Write an object on a line, at once."""
-        line: dict[str, Any] = {
-            "t": round(frame.time, 3),
-            "top": _rounded(frame.top),
-            "on": sorted(frame.on),
-            "level_dbfs": round(frame.level_dbfs, 1),
-            "latency_ms": round(frame.latency_ms, 1),
-        }
-        if frame.gain_db is not None:
-            line["gain_db"] = round(frame.gain_db, 1)
-        if frame.calibrated is not None:
-            line["calibrated"] = _rounded(best_tags(self._labels, frame.calibrated, len(frame.top)))
-        if frame.music is not None:
-            line["music"] = round(frame.music, 3)
-        if frame.change is not None:
-            line["change"] = round(frame.change, 3)
-        if frame.section is not None:
-            line["section"] = round(frame.section, 2)
-        if frame.xyz is not None:
-            line["xyz"] = [round(value, 3) for value in frame.xyz]
-        if frame.gated:
-            line["rested"] = True
-        if frame.heads:
-            line["heads"] = {head.name: _rounded(head.top) for head in frame.heads}
-            line["heads_on"] = {head.name: sorted(head.on) for head in frame.heads}
+        line = frame_fields(frame, self._labels)
         self._last = line.copy()
         if frame.captured is not None:
             line["captured"], line["sent"] = (round(moment, 6) for moment in unix_times(frame.captured))
         if self._embeddings:
-            line["embedding"] = [round(float(value), 6) for value in frame.embedding]
+            line["embedding"] = embedding_field(frame)
         self._write(line)
 
     def status(self, stats: Stats) -> None:
         """Put the state on the next line; on one of its own where none may come soon."""
-        self._status = {
-            "state": stats.state.value,
-            "level_dbfs": round(stats.level_dbfs, 1),
-            "trouble": troubles(stats, self._source),
-            "samples_lost": stats.samples_lost,
-            "overflows": stats.overflows,
-            "hops_skipped": stats.hops_skipped,
-            "gaps": stats.gaps,
-            "gap_seconds": round(stats.gap_seconds, 3),
-            "load": round(float(stats.load), 3),
-        }
+        self._status = status_fields(stats, self._source)
         if stats.state in WITHOUT_HOPS:
             self._write(self._last)
 
     def _write(self, line: dict[str, Any]) -> None:
         status, self._status = self._status, None
         self._writer.write(json.dumps(line if status is None else {**line, "status": status}))
+
+
+def frame_fields(frame: TagFrame, labels: Sequence[str]) -> dict[str, Any]:
+    """What a frame is as JSON, but for the times at which it is sent and for what is only there on request.
+
+    Parameters
+    ----------
+    frame : TagFrame
+        The frame.
+    labels : sequence of str
+        The model's tags.
+
+    Returns
+    -------
+    dict
+        See `JsonLines`.
+    """
+    line: dict[str, Any] = {
+        "t": round(frame.time, 3),
+        "top": _rounded(frame.top),
+        "on": sorted(frame.on),
+        "level_dbfs": round(frame.level_dbfs, 1),
+        "latency_ms": round(frame.latency_ms, 1),
+    }
+    if frame.gain_db is not None:
+        line["gain_db"] = round(frame.gain_db, 1)
+    if frame.calibrated is not None:
+        line["calibrated"] = _rounded(best_tags(labels, frame.calibrated, len(frame.top)))
+    if frame.music is not None:
+        line["music"] = round(frame.music, 3)
+    if frame.change is not None:
+        line["change"] = round(frame.change, 3)
+    if frame.section is not None:
+        line["section"] = round(frame.section, 2)
+    if frame.xyz is not None:
+        line["xyz"] = [round(value, 3) for value in frame.xyz]
+    if frame.gated:
+        line["rested"] = True
+    if frame.heads:
+        line["heads"] = {head.name: _rounded(head.top) for head in frame.heads}
+        line["heads_on"] = {head.name: sorted(head.on) for head in frame.heads}
+    return line
+
+
+def embedding_field(frame: TagFrame) -> list[float]:
+    """The embedding, as JSON has it."""
+    return [round(float(value), 6) for value in frame.embedding]
+
+
+def status_fields(stats: Stats, source: str) -> dict[str, Any]:
+    """The state of a session, as JSON has it.
+
+    Parameters
+    ----------
+    stats : Stats
+        Its counters.
+    source : str
+        What is heard.
+
+    Returns
+    -------
+    dict
+        See `JsonLines`.
+    """
+    return {
+        "state": stats.state.value,
+        "level_dbfs": round(stats.level_dbfs, 1),
+        "trouble": troubles(stats, source),
+        "samples_lost": stats.samples_lost,
+        "overflows": stats.overflows,
+        "hops_skipped": stats.hops_skipped,
+        "gaps": stats.gaps,
+        "gap_seconds": round(stats.gap_seconds, 3),
+        "load": round(float(stats.load), 3),
+    }
 
 
 def _rounded(top: Sequence[tuple[str, float]]) -> list[list[str | float]]:

@@ -14,8 +14,9 @@ from streamtag.decoding.regular import unopenable
 from streamtag.dsp.params import FRAME_SECONDS
 from streamtag.errors import CalibrationError
 from streamtag.heads.file import arrays_sha256
+from streamtag.inference.networks.catalogue import is_file_name, known_spec, model_folders, weights_sha256
 from streamtag.inference.networks.specs import SPECS, ModelSpec
-from streamtag.inference.networks.weights import model_folders, save_whole, weights_sha256
+from streamtag.inference.networks.weights import save_whole
 from streamtag.tagging.calibration import Calibration
 
 FORMAT = "streamtag-calibration-1"
@@ -113,14 +114,19 @@ def check_calibration(calibration: Calibration, spec: ModelSpec) -> None:
     CalibrationError
         Made with another model, or with other weights of it.
     """
-    if calibration.model != spec.name:
+    same_weights = calibration.model_sha256 == weights_sha256(spec.name)
+    if calibration.model != spec.name and not (same_weights and spec.trained):  # a file may have another name now
         raise CalibrationError(
             f"the calibration was made with {calibration.model}, not with {spec.name}: give --model "
             f"{calibration.model}, or make one with `streamtag calibrate --model {spec.name}`"
         )
-    if calibration.model_sha256 and calibration.model_sha256 != weights_sha256(spec.name):
+    if calibration.model_sha256 and not same_weights:
         raise CalibrationError(
             f"the calibration was made with other weights of {spec.name} than those installed: make it again"
+        )
+    if calibration.quantiles.shape[1] != len(spec.labels):
+        raise CalibrationError(
+            f"the calibration is of {calibration.quantiles.shape[1]} tags, not of {len(spec.labels)}"
         )
 
 
@@ -146,14 +152,16 @@ def _parse(about: Any, arrays: dict[str, Any]) -> Calibration:
         and isinstance(about["facts"], dict)
     ):
         raise CalibrationError("a value of the wrong type in its description")
-    if about["model"] not in SPECS:
+    spec = known_spec(about["model"])
+    if spec is None and not is_file_name(about["model"]):
         raise CalibrationError(f"of {about['model']!r}, which is not among the models here: {', '.join(SPECS)}")
     levels, quantiles = arrays["levels"], arrays["quantiles"]
+    tags = len(spec.labels) if spec is not None else quantiles.size // max(1, len(levels))
     if not (
         levels.dtype == quantiles.dtype == np.float32
         and levels.ndim == 1
         and 2 <= len(levels) <= MOST_LEVELS
-        and quantiles.shape == (len(levels), len(SPECS[about["model"]].labels))
+        and quantiles.shape == (len(levels), tags)
     ):
         raise CalibrationError(f"quantiles of shape {quantiles.shape} at levels of shape {levels.shape}")
     if not (levels[0] == 0 and levels[-1] == 1 and (np.diff(levels) > 0).all()):

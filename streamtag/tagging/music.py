@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from streamtag.heads.file import check_heads, load_head
 from streamtag.heads.head import PlainHead
+from streamtag.inference.networks.catalogue import model_folders, weights_sha256
 from streamtag.inference.networks.specs import ModelSpec
-from streamtag.inference.networks.weights import model_folders, weights_sha256
 from streamtag.tagging.reaction import Pace
 from streamtag.tagging.smoothing import Rolling
 

@@ -20,8 +20,9 @@ from safetensors import SafetensorError, safe_open
 from streamtag.dsp.params import is_number
 from streamtag.errors import ModelError, OptionError
 from streamtag.heads.file import arrays_sha256
+from streamtag.inference.networks.catalogue import model_folders, weights_sha256
 from streamtag.inference.networks.specs import ModelSpec
-from streamtag.inference.networks.weights import model_folders, save_whole, weights_sha256
+from streamtag.inference.networks.weights import save_whole
 
 FORMAT = "streamtag-coordinates-1"
 SUFFIX = ".xyz"

@@ -21,7 +21,8 @@ from streamtag.heads.file import check_heads
 from streamtag.heads.head import PlainHead, common_level
 from streamtag.inference.base import Predictor
 from streamtag.inference.factory import COARSE_HOP, FINE_HOP, make_predictor, slides
-from streamtag.inference.networks.specs import ModelSpec, find_spec
+from streamtag.inference.networks.catalogue import find_spec
+from streamtag.inference.networks.specs import ModelSpec
 from streamtag.melstream import MelStream
 from streamtag.results import SILENCE_DBFS, TagFrame
 from streamtag.tagging.calibration_file import check_calibration, shipped_calibration
@@ -450,8 +451,9 @@ class Tagger:
 
     @staticmethod
     def _hears_short(predictor: Predictor) -> bool:
-        """Whether a shorter window beside this predictor's hears anything else: vgg has one length only."""
-        return predictor.spec.family != "vgg" and predictor.window_frames >= 2 * SHORT_FRAMES
+        """Whether a shorter window beside this predictor's hears anything else, and costs little."""
+        spec = predictor.spec
+        return spec.slides and not spec.fixed_length and predictor.window_frames >= 2 * SHORT_FRAMES
 
     def _accept(self, logmel: NDArray[np.float32]) -> None:
         self._windows.push(logmel)

@@ -34,7 +34,7 @@ def test_what_is_broken_is_a_line_of_the_report(monkeypatch: pytest.MonkeyPatch)
     def fail(name: str) -> None:
         raise RuntimeError("a damaged disk")
 
-    monkeypatch.setattr("streamtag.inference.networks.weights.find_weights", fail)
+    monkeypatch.setattr("streamtag.inference.networks.catalogue.find_weights", fail)
     outcome = run_cli("doctor")
     assert outcome.status == 0
     assert "models:\n  RuntimeError: a damaged disk\nnetwork:" in outcome.stdout

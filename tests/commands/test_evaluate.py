@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from streamtag.errors import HeadError
+from streamtag.errors import DataError
 from streamtag.learn.evaluate import compare
 from tests.support.program import run_cli
 
@@ -104,7 +104,7 @@ def test_lists_take_the_names_of_a_model(tmp_path: Path) -> None:
 def test_a_name_that_could_be_two_files_is_refused(tmp_path: Path) -> None:
     predicted = table(tmp_path / "p.csv", ["a/1.mp3", "b/1.mp3"], SCORES[:2])
     for names in (["1.mp3"], ["x/a/1.wav", "y/a/1.wav"]):
-        with pytest.raises(HeadError, match="could be"):
+        with pytest.raises(DataError, match="could be"):
             compare(predicted, table(tmp_path / "t.csv", names, TRUE[: len(names)].astype(int)))
     truth = table(tmp_path / "t.csv", ["x/a/1.wav", "x/b/1.wav"], np.array([[1, 0, 1], [0, 1, 0]]))
     assert compare(predicted, truth).files == 2
@@ -133,7 +133,7 @@ def test_a_name_that_could_be_two_files_is_refused(tmp_path: Path) -> None:
 def test_files_that_do_not_fit_are_refused(tmp_path: Path, predictions: str, truth: str, message: str) -> None:
     (tmp_path / "p").write_text(predictions)
     (tmp_path / "t").write_text(truth)
-    with pytest.raises(HeadError, match=message):
+    with pytest.raises(DataError, match=message):
         compare(tmp_path / "p", tmp_path / "t")
 
 
@@ -225,7 +225,7 @@ def test_an_npz_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "r.npz").write_text("no")
     (tmp_path / "t.csv").write_text("path,label\na,rock\n")
     for name in "pqr":
-        with pytest.raises(HeadError, match=rf"{name}\.npz"):
+        with pytest.raises(DataError, match=rf"{name}\.npz"):
             compare(tmp_path / f"{name}.npz", tmp_path / "t.csv")
     right: dict[str, Any] = {
         "taggram": np.zeros((2, 1)),
@@ -234,7 +234,7 @@ def test_an_npz_of_something_else_is_refused(tmp_path: Path) -> None:
         "tags": ["rock"],
     }
     np.savez(tmp_path / "s.npz", **right)
-    with pytest.raises(HeadError, match="no tag"):
+    with pytest.raises(DataError, match="no tag"):
         compare(tmp_path / "s.npz", tmp_path / "t.csv")
     for wrong in (
         {"taggram": np.zeros(2)},
@@ -244,7 +244,7 @@ def test_an_npz_of_something_else_is_refused(tmp_path: Path) -> None:
         {"tags": ["x", "y"]},
     ):
         np.savez(tmp_path / "s.npz", **(right | wrong))
-        with pytest.raises(HeadError, match=r"s\.npz: its arrays do not fit each other"):
+        with pytest.raises(DataError, match=r"s\.npz: its arrays do not fit each other"):
             compare(tmp_path / "s.npz", tmp_path / "t.csv")
-    with pytest.raises(HeadError, match="nowhere"):
+    with pytest.raises(DataError, match="nowhere"):
         compare(tmp_path / "nowhere", tmp_path / "t.csv")

@@ -18,9 +18,10 @@ from safetensors.numpy import save_file
 
 from streamtag.inference import factory
 from streamtag.inference.networks import network
+from streamtag.inference.networks.catalogue import find_weights, load_weights
 from streamtag.inference.networks.checkpoint import import_models, published_names
 from streamtag.inference.networks.specs import SPECS
-from streamtag.inference.networks.weights import find_weights, load_weights, read_metadata
+from streamtag.inference.networks.weights import read_metadata
 from tests.support.program import run_cli
 
 BIG = SPECS["MSD_musicnn_big"]
@@ -33,7 +34,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "models"
     folder.mkdir()
     monkeypatch.setenv("STREAMTAG_MODELS", str(folder))
-    caches = (network.shared_network, factory._prepared)
+    caches = (network._shared_network, factory._prepared)
     for cache in caches:
         cache.cache_clear()
     yield folder
@@ -76,7 +77,7 @@ def test_listing_and_loading_need_no_tensorflow() -> None:
     code = (
         "import sys\n"
         "from streamtag.cli import main\n"
-        "from streamtag.inference.networks.weights import load_weights\n"
+        "from streamtag.inference.networks.catalogue import load_weights\n"
         "load_weights('MTT_vgg')\n"
         "sys.argv = ['streamtag', 'models']\n"
         "try:\n    main()\n"

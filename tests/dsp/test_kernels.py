@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamtag.dsp import kernels
+from streamtag.dsp import kernels, power
 from tests.support import naive
 
 pytestmark = pytest.mark.kernels
@@ -190,6 +190,16 @@ def test_log_mel_is_its_twin(frames, scale):
     assert np.all(np.isfinite(logmel))
 
 
+@pytest.mark.parametrize("scale", [0.0, 1e-8, 1.0, 1e15])
+def test_mel_power_is_its_twin(scale):
+    filters = naive.mel_filterbank()
+    mel = np.full((3, 96), 9, np.float32)
+    gain = np.array([1.0, 63.1, 0.01])
+    first, offset, weights = packed(filters)
+    power.mel_power(spectra_of(3, scale), first, offset, weights, gain, mel)
+    np.testing.assert_allclose(mel, naive.mel_power(spectra_of(3, scale), filters, gain), rtol=1e-6)
+
+
 @pytest.mark.parametrize("bad", [NAN, INF])
 def test_log_mel_passes_bad_values_on_and_keeps_them_to_their_bins(bad):
     filters = naive.mel_filterbank()
@@ -208,19 +218,19 @@ def test_log_mel_passes_bad_values_on_and_keeps_them_to_their_bins(bad):
 @pytest.mark.parametrize("start", [0, 5])
 def test_mean_squares_is_its_twin(hops, start):
     y = noise(45)
-    power = np.full(hops, 9, np.float32)
-    kernels.mean_squares(y, start, 10, power)
-    np.testing.assert_allclose(power, naive.mean_squares(y, start, 10, hops), rtol=1e-6)
+    squares = np.full(hops, 9, np.float32)
+    kernels.mean_squares(y, start, 10, squares)
+    np.testing.assert_allclose(squares, naive.mean_squares(y, start, 10, hops), rtol=1e-6)
 
 
 def test_mean_squares_of_bad_and_of_loud_values():
     y = np.zeros(12, np.float32)
     y[1], y[5], y[8:] = NAN, INF, 1e15
-    power = np.empty(3, np.float32)
-    kernels.mean_squares(y, 0, 4, power)
-    assert np.isnan(power[0])
-    assert power[1] == INF
-    np.testing.assert_allclose(power[2], 1e30, rtol=1e-6)
+    squares = np.empty(3, np.float32)
+    kernels.mean_squares(y, 0, 4, squares)
+    assert np.isnan(squares[0])
+    assert squares[1] == INF
+    np.testing.assert_allclose(squares[2], 1e30, rtol=1e-6)
 
 
 SETTINGS = np.array([1e-7, 0.3, 0.98, 0.02, 0.01, 1e4])

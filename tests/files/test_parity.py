@@ -61,7 +61,7 @@ def test_every_feature(model: str) -> None:
 @pytest.mark.parametrize("model", MUSICNNS)
 def test_every_patch_has_its_own_penultimate(model: str) -> None:
     """Musicnn repeats the first patch's; ours must lead to the taggram, patch by patch."""
-    from streamtag.inference.networks.weights import load_weights
+    from streamtag.inference.networks.catalogue import load_weights
 
     taggram, _, features = all_features(GOLDEN / "clip16.flac", model)
     tensors = load_weights(model).tensors

@@ -13,9 +13,10 @@ import pytest
 
 from streamtag.dsp.params import frames_between, frames_in
 from streamtag.errors import OptionError, UnknownModelError, WeightsDamagedError
+from streamtag.inference.networks.catalogue import find_spec, installed_models, load_weights
 from streamtag.inference.networks.network import Network, build, layer_shapes
-from streamtag.inference.networks.specs import SPECS, find_spec
-from streamtag.inference.networks.weights import Weights, installed_models, load_weights
+from streamtag.inference.networks.specs import SPECS
+from streamtag.inference.networks.weights import Weights
 
 pytestmark = pytest.mark.tensorflow
 

@@ -20,10 +20,11 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from streamtag.errors import FeedError, OptionError, UnknownModelError, WeightsDamagedError, WeightsMissingError
 from streamtag.files.offline import FileTagger
 from streamtag.inference.base import PatchNetwork
+from streamtag.inference.networks.catalogue import load_weights
 from streamtag.inference.networks.numpy_layers import Musicnn
 from streamtag.inference.networks.numpy_network import NumpyNetwork, shared_numpy_network
 from streamtag.inference.networks.specs import SPECS
-from streamtag.inference.networks.weights import Weights, load_weights
+from streamtag.inference.networks.weights import Weights
 from streamtag.inference.patches import PatchPredictor
 from tests.support import naive_musicnn as naive
 from tests.support import naive_vgg, sounds

@@ -33,7 +33,7 @@ import streamtag
 from streamtag.errors import HeadError
 from streamtag.heads import file as headfile
 from streamtag.heads.file import check_names, load_head, write_head
-from streamtag.inference.networks.weights import find_weights
+from streamtag.inference.networks.catalogue import find_weights
 from streamtag.learn.estimator import CLASSIFIERS, HIDDEN, NEIGHBOURS, PLATT_C, Classifier, Head, one_thread
 from streamtag.learn.splits import can_be_left_out, folds
 

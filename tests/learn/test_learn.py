@@ -13,12 +13,13 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamtag.errors import HeadError
+from streamtag.errors import DataError
 from streamtag.heads.file import load_head
 from streamtag.inference.base import feature_sizes
 from streamtag.inference.networks.network import shared_network
 from streamtag.inference.networks.specs import SPECS
-from streamtag.learn.data import parse_labels, read_labelled
+from streamtag.labelled.data import read_labelled
+from streamtag.labelled.rows import parse_labels
 from streamtag.learn.features import Extraction, FeatureCache, FileFeatures, extract
 from streamtag.learn.metrics import calibration_error
 from tests.support.musicnn import all_features
@@ -89,7 +90,7 @@ def test_whatever_stands_in_a_label_is_text(text: str) -> None:
 )
 def test_folders_that_teach_nothing_are_refused(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
     make(tmp_path)
-    with pytest.raises(HeadError, match=message):
+    with pytest.raises(DataError, match=message):
         read_labelled(tmp_path)
 
 
@@ -99,12 +100,12 @@ def test_folders_that_teach_nothing_are_refused(tmp_path: Path, make: Callable[[
 )
 def test_tables_that_teach_nothing_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(HeadError, match=message):
+    with pytest.raises(DataError, match=message):
         read_labelled(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(HeadError, match=r"t\.csv"):
+    with pytest.raises(DataError, match=r"t\.csv"):
         read_labelled(tmp_path / "t.csv")
-    with pytest.raises(HeadError, match="no such"):
+    with pytest.raises(DataError, match="no such"):
         read_labelled(tmp_path / "nowhere")
 
 

@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from streamtag.heads.file import load_head
+from streamtag.labelled.data import Clip, Labelled, read_labelled
 from streamtag.learn.copies import same_sounds
-from streamtag.learn.data import Clip, Labelled, read_labelled
 from streamtag.learn.features import Extraction, FeatureCache, FileFeatures, copies_among, extract
 from streamtag.learn.material import material_of
 from tests.support.program import run_cli

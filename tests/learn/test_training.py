@@ -9,8 +9,8 @@ import pytest
 
 from streamtag.inference.base import feature_sizes
 from streamtag.inference.networks.specs import SPECS
+from streamtag.labelled.data import Clip, Labelled
 from streamtag.learn import training
-from streamtag.learn.data import Clip, Labelled
 from streamtag.learn.estimator import CLASSIFIERS, Classifier
 from streamtag.learn.features import Extraction, FeatureCache, FileFeatures, Sound
 from streamtag.learn.training import Lesson, Options, candidates

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
+from streamtag._system.ports import parse_listen
 from streamtag.dsp.params import hop_frames
 from streamtag.errors import OptionError, StreamtagError
-from streamtag.osc.control import LARGEST_PACKET, LONGEST_REASON, RATE, ControlPort, messages, parse_listen
+from streamtag.osc.control import LARGEST_PACKET, LONGEST_REASON, RATE, ControlPort, messages
 from streamtag.tagging import calibration
 from streamtag.tagging.smoothing import Rolling
 from tests.support.ports import free_udp_port

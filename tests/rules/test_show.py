@@ -15,7 +15,7 @@ GOOD = '[[rule]]\nwhen = "tag/rock"\nsend = { osc = "/a" }\n'
 
 def test_a_show_without_anything_has_no_rules(tmp_path: Path) -> None:
     assert show(tmp_path, "").rules == ()
-    assert show(tmp_path, "").live == show(tmp_path, "").tags == {}
+    assert (show(tmp_path, "").live, show(tmp_path, "").tags) == ({}, None)
 
 
 def test_rules_know_their_lines(tmp_path: Path) -> None:

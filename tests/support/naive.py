@@ -53,8 +53,12 @@ def window_frames(y, hop, window, frames):
 
 def log_mel(spectra, filters, gain=1.0):
     """log10(10000 * gain * mel + 1) of spectra (frames, bins), with a dense filterbank (bands, bins)."""
-    mel = (spectra.real**2 + spectra.imag**2) @ filters.T
-    return np.log10(10_000 * np.reshape(gain, (-1, 1)) * mel + 1)
+    return np.log10(10_000 * mel_power(spectra, filters, gain) + 1)
+
+
+def mel_power(spectra, filters, gain=1.0):
+    """Gain * mel power of spectra (frames, bins), with a dense filterbank (bands, bins)."""
+    return np.reshape(gain, (-1, 1)) * ((spectra.real**2 + spectra.imag**2) @ filters.T)
 
 
 def mean_squares(y, start, hop, hops):

@@ -11,8 +11,8 @@ import pytest
 
 from streamtag.errors import CalibrationError
 from streamtag.heads.file import arrays_sha256
-from streamtag.inference.networks.specs import find_spec
-from streamtag.inference.networks.weights import save_whole, weights_sha256
+from streamtag.inference.networks.catalogue import find_spec, weights_sha256
+from streamtag.inference.networks.weights import save_whole
 from streamtag.tagging.calibration import LEVELS, Calibration, quantiles
 from streamtag.tagging.calibration_file import (
     FORMAT,
@@ -61,7 +61,7 @@ def test_what_is_not_there_is_told_with_what_makes_it(tmp_path: Path) -> None:
 
 
 def test_weights_are_no_calibration() -> None:
-    from streamtag.inference.networks.weights import find_weights
+    from streamtag.inference.networks.catalogue import find_weights
 
     path = find_weights(MODEL)
     assert path is not None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamtag.errors import OptionError
-from streamtag.inference.networks.weights import weights_sha256
+from streamtag.inference.networks.catalogue import weights_sha256
 from streamtag.tagging.calibration import LEVELS, Calibration, quantiles
 from streamtag.tagging.tagger import Tagger
 

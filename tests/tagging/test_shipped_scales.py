@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamtag.inference.networks.catalogue import find_weights, model_folders
 from streamtag.inference.networks.specs import SPECS
-from streamtag.inference.networks.weights import find_weights, model_folders
 from streamtag.tagging.calibration_file import check_calibration, shipped_calibration, write_calibration
 from streamtag.tagging.tagger import Tagger
 

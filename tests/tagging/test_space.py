@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from streamtag.errors import ModelError, OptionError
+from streamtag.inference.networks.catalogue import installed_models, model_folders
 from streamtag.inference.networks.specs import SPECS
-from streamtag.inference.networks.weights import installed_models, model_folders
 from streamtag.tagging import space
 from streamtag.tagging.space import Coordinates, EmbeddingFollower, shipped_coordinates
 from streamtag.tagging.tagger import Tagger

@@ -1,6 +1,7 @@
-"""The musicnn architecture (Pons & Serra, "musicnn: pre-trained CNNs for music audio tagging", ISMIR 2019).
+"""The musicnn architecture and its relatives: one front-end and mid-end, four ways to sum up time.
 
-Keras layers and ops only, so that the same file runs on TensorFlow, JAX and PyTorch.
+musicnn: Pons & Serra, "musicnn: pre-trained CNNs for music audio tagging", ISMIR 2019. Its relatives are the others of
+musicnn-training. Keras layers and ops only, so that the same file runs on TensorFlow, JAX and PyTorch.
 """
 
 from __future__ import annotations
@@ -8,14 +9,21 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
-from streamtag.dsp.params import N_MELS
-from streamtag.inference.networks.specs import (
-    TEMPORAL_FILTERS,
-    TEMPORAL_FRAMES,
-    TIMBRAL_BANDS,
-    TIMBRAL_FILTERS,
-    ModelSpec,
+from streamtag.inference.networks.layers import (
+    AutoPool,
+    FirstConvolution,
+    GreatestNorm,
+    InputNorm,
+    Lstm,
+    Norm,
+    PositionalEncoding,
+    convolution,
+    dense,
+    scores,
 )
+from streamtag.inference.networks.specs import ModelSpec
+
+LSTM_UNITS = 512
 
 
 def build(spec: ModelSpec, frames: int | None = None) -> keras.Model:
@@ -24,66 +32,83 @@ def build(spec: ModelSpec, frames: int | None = None) -> keras.Model:
     Parameters
     ----------
     spec : ModelSpec
-        Which model: sets the mid-end filters, the penultimate units and the number of tags.
+        Which model: sets the family, the mid-end filters, the penultimate units and the number of tags.
     frames : int or None
         Frames of a patch; None for any number.
 
     Returns
     -------
     keras.Model
-        The network: (batch, frames, 96) log-mel patches to a dict of every named feature and `taggram`.
+        The network: (batch, frames, bands) log-mel patches to a dict of every named feature, `taggram` and `logits`.
     """
-    patch = keras.Input((frames, N_MELS), name="patch")
-    image = layers.BatchNormalization(name="input_norm")(ops.expand_dims(patch, -1))
+    patch = keras.Input((frames, spec.bands), name="patch")
+    features = _front_end(patch, spec)
+    front_end = ops.concatenate(list(features.values()), axis=-1) if len(features) > 1 else features["timbral"]
+    cnn1 = Norm("midend_1_norm")(_midend(front_end, spec.filters, "midend_1"))
+    cnn2 = _residual(cnn1, spec, "midend_2")
+    cnn3 = _residual(cnn2, spec, "midend_3")
+    features |= {"cnn1": cnn1, "cnn2": cnn2, "cnn3": cnn3}
 
-    # Zero padding comes after the input's batch norm, and in time only.
-    padded = layers.ZeroPadding2D(((3, 3), (0, 0)), name="timbral_pad")(image)
-    timbral = ops.concatenate(
-        [_branch(padded, TIMBRAL_FILTERS, (7, bands), "valid", f"timbral_{bands}") for bands in TIMBRAL_BANDS], axis=-1
-    )
-    temporal = ops.concatenate(
-        [_branch(image, TEMPORAL_FILTERS, (n, 1), "same", f"temporal_{n}") for n in TEMPORAL_FRAMES], axis=-1
-    )
-    front_end = ops.concatenate([timbral, temporal], axis=-1)
+    alone = spec.family in ("residual", "lstm")
+    summed_up = cnn3 if alone else ops.concatenate([front_end, cnn1, cnn2, cnn3], axis=-1)
+    if spec.family == "attention":
+        pooled = _attention(summed_up)
+    elif spec.family == "autopool":
+        pooled = AutoPool(name="autopool")(summed_up)
+    elif spec.family == "lstm":
+        pooled = Lstm(LSTM_UNITS, False, "lstm_2")(Lstm(LSTM_UNITS, True, "lstm_1")(summed_up))
+    else:
+        features["max_pool"] = ops.max(summed_up, axis=1)
+        features["mean_pool"] = ops.mean(summed_up, axis=1)
+        # The published flatten interleaves: max of channel 0, mean of channel 0, max of channel 1, ...
+        pooled = layers.Flatten(name="pool")(ops.stack([features["max_pool"], features["mean_pool"]], axis=-1))
 
-    cnn1 = _midend(front_end, spec.filters, "midend_1")
-    cnn2 = _midend(cnn1, spec.filters, "midend_2") + cnn1
-    cnn3 = _midend(cnn2, spec.filters, "midend_3") + cnn2
-
-    dense = ops.concatenate([front_end, cnn1, cnn2, cnn3], axis=-1)
-    max_pool = ops.max(dense, axis=1)
-    mean_pool = ops.mean(dense, axis=1)
-    # The published flatten interleaves: max of channel 0, mean of channel 0, max of channel 1, ...
-    pooled = layers.Flatten(name="pool")(ops.stack([max_pool, mean_pool], axis=-1))
-    pooled = layers.BatchNormalization(name="pool_norm")(pooled)
+    pooled = Norm("pool_norm")(pooled)
     pooled = layers.Dropout(0.5, name="pool_dropout")(pooled)
-    hidden = layers.Dense(spec.embedding_size, activation="relu", name="penultimate_dense")(pooled)
-    penultimate = layers.BatchNormalization(name="penultimate_norm")(hidden)
+    hidden = dense(spec.embedding_size, "penultimate_dense", "relu")(pooled)
+    penultimate = Norm("penultimate_norm")(hidden)
     dropped = layers.Dropout(0.5, name="penultimate_dropout")(penultimate)
-    taggram = layers.Dense(len(spec.labels), activation="sigmoid", name="tags")(dropped)
+    return keras.Model(
+        patch, scores(dropped, len(spec.labels)) | features | {"penultimate": penultimate}, name=spec.family
+    )
 
-    outputs = {
-        "taggram": taggram,
-        "timbral": timbral,
-        "temporal": temporal,
-        "cnn1": cnn1,
-        "cnn2": cnn2,
-        "cnn3": cnn3,
-        "mean_pool": mean_pool,
-        "max_pool": max_pool,
-        "penultimate": penultimate,
+
+def _front_end(patch: keras.KerasTensor, spec: ModelSpec) -> dict[str, keras.KerasTensor]:
+    """Timbral and temporal features, (batch, frames, channels) each."""
+    image = ops.expand_dims(patch, -1)
+    norm = InputNorm("input_norm")(image)
+    shape = spec.front_end
+
+    def branch(filters: int, kernel: tuple[int, int], name: str) -> keras.KerasTensor:
+        """Convolution, relu, batch norm, then the maximum over frequency."""
+        return GreatestNorm(f"{name}_norm")(FirstConvolution(filters, kernel, f"{name}_conv")(image, *norm))
+
+    timbral = [branch(shape.timbral_filters, (7, n), f"timbral_{n}") for n in shape.timbral]
+    temporal = [branch(shape.temporal_filters, (n, 1), f"temporal_{n}") for n in shape.temporal]
+    groups = {"timbral": timbral, "temporal": temporal}
+    return {
+        name: ops.concatenate(group, axis=-1) if len(group) > 1 else group[0] for name, group in groups.items() if group
     }
-    return keras.Model(patch, outputs, name=spec.name)
-
-
-def _branch(x: keras.KerasTensor, filters: int, kernel: tuple[int, int], padding: str, name: str) -> keras.KerasTensor:
-    """Convolution, relu, batch norm, then the maximum over frequency."""
-    x = layers.Conv2D(filters, kernel, padding=padding, activation="relu", name=f"{name}_conv")(x)
-    x = layers.BatchNormalization(name=f"{name}_norm")(x)
-    return ops.max(x, axis=2)
 
 
 def _midend(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-    """Seven frames of all channels at once: relu, then batch norm."""
-    x = layers.Conv1D(filters, 7, padding="same", activation="relu", name=f"{name}_conv")(x)
-    return layers.BatchNormalization(name=f"{name}_norm")(x)
+    """Seven frames of all channels at once, then relu."""
+    return convolution(filters, 7, f"{name}_conv", padding="same", activation="relu")(x)
+
+
+def _residual(x: keras.KerasTensor, spec: ModelSpec, name: str) -> keras.KerasTensor:
+    """A mid-end layer added to what it was given."""
+    convolved = _midend(x, spec.filters, name)
+    norm = Norm(f"{name}_norm")
+    if spec.residuals == "norm":
+        return norm(convolved) + x
+    # The published training code adds the convolution, and keeps a norm that has no effect: its moving averages are
+    # updated, and it is saved and counted. It stays a part of the network by adding nothing, with gradients of 0.
+    return convolved + x + 0 * norm(ops.stop_gradient(convolved))
+
+
+def _attention(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Mean over time, weighted channel by channel by a softmax of what a convolution of three frames says."""
+    placed = PositionalEncoding(name="position")(x)
+    attention = convolution(x.shape[-1], 3, "attention_conv", padding="same")(placed)
+    return ops.sum(ops.softmax(attention, axis=1) * placed, axis=1)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from streamtag._system.stderr import stderr_held_unless_failing
 from streamtag.dsp.params import N_MELS
 from streamtag.errors import MissingExtraError, WeightsDamagedError
+from streamtag.inference.networks.catalogue import WeightsState, load_weights, weights_state
 from streamtag.inference.networks.specs import ModelSpec, check_window
-from streamtag.inference.networks.weights import Weights, load_weights
+from streamtag.inference.networks.weights import Weights
 
 if TYPE_CHECKING:
     import keras
@@ -47,9 +48,10 @@ class Network:
         self.spec = weights.spec
         self.window_frames = window_frames
         self.backend: str = keras.backend.backend()
-        self._features = build(weights.spec, window_frames)
-        set_weights(self._features, weights)
-        named = self._features.output
+        built = build(weights.spec, window_frames)
+        set_weights(built, weights)
+        named = {name: output for name, output in built.output.items() if name != "logits"}
+        self._features = keras.Model(built.input, named)
         self._readout = keras.Model(self._features.input, [named["taggram"], named[self.spec.embedding]])
         for model in (self._features, self._readout):
             # XLA makes these convolutions twice as slow on a CPU, and Keras would choose it.
@@ -100,31 +102,35 @@ class Network:
         self(np.zeros((1, self.window_frames, N_MELS), np.float32))
 
 
-@lru_cache(maxsize=4)
 def shared_network(name: str, window_frames: int) -> Network:
     """A network that is built once and used for many files and streams (errors: those of `Network.load`)."""
+    return _shared_network(name, window_frames, weights_state(name))
+
+
+@lru_cache(maxsize=4)
+def _shared_network(name: str, window_frames: int, state: WeightsState) -> Network:
     return Network.load(name, window_frames)
 
 
 def build(spec: ModelSpec, frames: int | None) -> keras.Model:
     """The architecture of a model, weights unset."""
     import_keras()
-    from streamtag.inference.networks import musicnn, vgg
+    from streamtag.inference.networks import baselines, musicnn, vgg
 
+    if spec.family in ("dieleman", "timbre"):
+        return getattr(baselines, spec.family)(spec, frames)
     return (vgg if spec.family == "vgg" else musicnn).build(spec, frames)
 
 
 def layer_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     """Shape of every weight of an architecture, by ``layer/variable``."""
-    from streamtag.dsp.params import PATCH_FRAMES
-
-    return {key: tuple(variable.shape) for key, variable in _variables(build(spec, PATCH_FRAMES))}
+    return {key: tuple(variable.shape) for key, variable in variables(build(spec, spec.frames))}
 
 
 def set_weights(model: keras.Model, weights: Weights) -> None:
     """Copy weights into a network, all of them, none left over."""
     given = dict(weights.tensors)
-    for key, variable in _variables(model):
+    for key, variable in variables(model):
         if key not in given or given[key].shape != tuple(variable.shape):
             got = f"has shape {given[key].shape}" if key in given else "is missing"
             raise WeightsDamagedError(
@@ -135,7 +141,8 @@ def set_weights(model: keras.Model, weights: Weights) -> None:
         raise WeightsDamagedError(f"{weights.path}: does not fit {weights.spec.name}: {', '.join(given)} left over")
 
 
-def _variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
+def variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Weights of a network by ``layer/variable``, moving averages included."""
     for layer in model.layers:
         for variable in layer.weights:
             if "seed" not in variable.name:  # dropout's random state is no weight

@@ -17,10 +17,12 @@ from threadpoolctl import threadpool_limits
 
 from streamtag.dsp.params import N_MELS
 from streamtag.errors import FeedError, OptionError
+from streamtag.inference.networks.catalogue import WeightsState, load_weights, weights_state
 from streamtag.inference.networks.numpy_layers import Musicnn, Vgg
+from streamtag.inference.networks.playable import as_published
 from streamtag.inference.networks.specs import check_window
 from streamtag.inference.networks.tensors import TensorReader
-from streamtag.inference.networks.weights import Weights, load_weights
+from streamtag.inference.networks.weights import Weights
 
 Array = NDArray[np.float32]
 
@@ -46,7 +48,7 @@ class NumpyNetwork:
     Raises
     ------
     OptionError
-        A patch length that the model cannot take.
+        A patch length that the model cannot take, or an architecture that only Keras can evaluate.
     WeightsDamagedError
         Weights that do not fit the architecture.
     """
@@ -59,7 +61,9 @@ class NumpyNetwork:
             raise OptionError(f"a patch of {window_frames} frames: at least one is needed")
         self.spec = weights.spec
         self.window_frames = window_frames
-        read = TensorReader(weights)
+        if not weights.spec.slides:
+            raise OptionError(f"{weights.spec.name}: no evaluation of {weights.spec.family} networks but Keras'")
+        read = TensorReader(as_published(weights))
         self._evaluate = Vgg(read) if weights.spec.family == "vgg" else Musicnn(read)
         read.finish()
 
@@ -173,6 +177,8 @@ class NumpyNetwork:
 
         def evaluate(number: int) -> None:
             for name, value in self._evaluate(some[number]).items():
+                if name in ("max_pool", "mean_pool"):
+                    value = value[-self.spec.pool_size :]  # of a `residual` model, those of its last layer only
                 if names is None or name in names:
                     with first:
                         if name not in found:
@@ -196,7 +202,6 @@ class NumpyNetwork:
         return {name: values[: len(patches)] for name, values in found.items()}
 
 
-@lru_cache(maxsize=4)
 def shared_numpy_network(name: str, window_frames: int) -> NumpyNetwork:
     """A network that is built once and used for many files.
 
@@ -219,4 +224,9 @@ def shared_numpy_network(name: str, window_frames: int) -> NumpyNetwork:
     OptionError
         As `NumpyNetwork.load`.
     """
+    return _shared(name, window_frames, weights_state(name))
+
+
+@lru_cache(maxsize=4)
+def _shared(name: str, window_frames: int, state: WeightsState) -> NumpyNetwork:
     return NumpyNetwork.load(name, window_frames)

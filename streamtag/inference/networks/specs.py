@@ -1,13 +1,13 @@
-"""What is known of each published model before any weights are read."""
+"""What is known of a model before any weights are read: published ones, and the shape of what one trains oneself."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
-from typing import Literal
+from math import nan
+from typing import Literal, NamedTuple
 
-from streamtag.dsp.params import FRAME_SECONDS, PATCH_FRAMES, frames_in
-from streamtag.errors import OptionError, UnknownModelError
+from streamtag.dsp.params import FRAME_SECONDS, N_MELS, PATCH_FRAMES, frames_in
+from streamtag.errors import OptionError
 from streamtag.inference.networks.labels import MSD_LABELS, MTT_LABELS
 
 # The front end of musicnn, the same in all three sizes.
@@ -15,6 +15,8 @@ TIMBRAL_BANDS = (38, 67)
 """int(0.4 * 96) and int(0.7 * 96): how many mel bands a timbral filter spans."""
 TIMBRAL_FILTERS = 204
 """int(1.6 * 128)."""
+WIDE_TIMBRAL_FILTERS = 576
+"""int(4.5 * 128): where there are no other branches."""
 TEMPORAL_FRAMES = (128, 64, 32)
 TEMPORAL_FILTERS = 51
 """int(1.6 * 32)."""
@@ -26,17 +28,50 @@ VGG_POOLS = (((4, 1), (2, 2)), ((2, 2), (2, 2)), ((2, 2), (2, 2)), ((2, 2), (2, 
 MTT = "MagnaTagATune"
 MSD = "Million Song Dataset"
 
+Family = Literal["musicnn", "residual", "attention", "autopool", "lstm", "vgg", "dieleman", "timbre"]
+"""The architectures of musicnn-training; `architectures` says which is which number there."""
+FLATTENED: tuple[Family, ...] = ("vgg", "dieleman", "timbre")
+"""Those whose last layer has a weight for each time, so that a patch has one length."""
+POOLED: tuple[Family, ...] = ("musicnn", "residual")
+"""Those that end in the maximum and the mean over time, which musicnn names as features."""
+
+
+class FrontEnd(NamedTuple):
+    """The first layer of musicnn and its relatives, whose filters are long in frequency or in time.
+
+    Attributes
+    ----------
+    timbral : tuple of int
+        Mel bands that the filters of each timbral branch span.
+    timbral_filters : int
+        Filters of each of these.
+    temporal : tuple of int
+        Frames that the filters of each temporal branch span.
+    temporal_filters : int
+        Filters of each of these.
+    """
+
+    timbral: tuple[int, ...]
+    timbral_filters: int
+    temporal: tuple[int, ...]
+    temporal_filters: int
+
+    @property
+    def channels(self) -> int:
+        """How many there are of all branches."""
+        return len(self.timbral) * self.timbral_filters + len(self.temporal) * self.temporal_filters
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """One published model.
+    """One model: a published one, or one of your own.
 
     Attributes
     ----------
     name : str
-        Name of the model, as musicnn calls it.
-    family : {'musicnn', 'vgg'}
-        Which of the two architectures.
+        Name of the model, as musicnn calls it; of one's own, its file, or the name under which it was imported.
+    family : {'musicnn', 'residual', 'attention', 'autopool', 'lstm', 'vgg', 'dieleman', 'timbre'}
+        Which of the architectures.
     dataset : str
         What it was trained on.
     labels : tuple of str
@@ -44,38 +79,65 @@ class ModelSpec:
     parameters : int
         Number of stored weights, moving averages included.
     filters : int
-        Mid-end filters (musicnn) or filters of every layer (vgg).
+        Mid-end filters (musicnn and its relatives) or filters of every layer (vgg); 32 for the others.
     embedding_size : int
-        Width of `penultimate` (musicnn) or of `pool5`, flattened (vgg).
+        Width of `penultimate`, or of `pool5`, flattened (vgg).
     roc_auc, pr_auc : float
-        As published, macro-averaged over the tags of the test set.
+        Macro-averaged over the tags: as published, on the test set; of one's own, on the validation set. NaN: unknown.
+    frames, bands : int
+        Of the patches that it was trained on.
+    residuals : {'norm', 'convolution'}
+        What the mid-end's second and third layer add to what they were given: their batch norm, as in the published
+        library, or their convolution, as in the published training code, where the norm then has no effect.
+    trained : bool
+        Whether it is one's own.
     """
 
     name: str
-    family: Literal["musicnn", "vgg"]
+    family: Family
     dataset: str
     labels: tuple[str, ...]
     parameters: int
     filters: int
     embedding_size: int
-    roc_auc: float
-    pr_auc: float
+    roc_auc: float = nan
+    pr_auc: float = nan
+    frames: int = PATCH_FRAMES
+    bands: int = N_MELS
+    residuals: Literal["norm", "convolution"] = "norm"
+    trained: bool = False
 
     @property
     def embedding(self) -> str:
         """Name of the layer that serves as the embedding."""
-        return "penultimate" if self.family == "musicnn" else "pool5"
+        return "pool5" if self.family == "vgg" else "penultimate"
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """Its first layer (musicnn and its relatives)."""
+        narrow, wide = int(0.4 * self.bands), int(0.7 * self.bands)
+        if self.family in ("attention", "autopool"):
+            return FrontEnd((narrow,), WIDE_TIMBRAL_FILTERS, (), 0)
+        return FrontEnd((narrow, wide), TIMBRAL_FILTERS, TEMPORAL_FRAMES, TEMPORAL_FILTERS)
 
     @property
     def pool_size(self) -> int:
-        """Width of `max_pool` and of `mean_pool` (musicnn), 0 for vgg, which has neither."""
-        front_end = len(TIMBRAL_BANDS) * TIMBRAL_FILTERS + len(TEMPORAL_FRAMES) * TEMPORAL_FILTERS
-        return front_end + 3 * self.filters if self.family == "musicnn" else 0
+        """Width of `max_pool` and of `mean_pool`, 0 where there is neither."""
+        if self.family == "residual":
+            return self.filters
+        return self.front_end.channels + 3 * self.filters if self.family == "musicnn" else 0
 
     @property
     def fixed_length(self) -> bool:
-        """Whether only patches of 187 frames fit (vgg flattens its last layer)."""
-        return self.family == "vgg"
+        """Whether only patches of `frames` fit."""
+        return self.family in FLATTENED
+
+    @property
+    def slides(self) -> bool:
+        """Whether the sliding engine can evaluate it, which then needs neither Keras nor TensorFlow."""
+        if self.bands != N_MELS:
+            return False
+        return self.family in POOLED or (self.family == "vgg" and self.frames == PATCH_FRAMES and self.filters <= 128)
 
 
 # Scores: the `experiment.result` file beside each published checkpoint.
@@ -98,39 +160,21 @@ LONGEST_WINDOW_SECONDS = 600
 MOST_WINDOW_FRAMES = frames_in(LONGEST_WINDOW_SECONDS)
 
 
-def find_spec(name: str) -> ModelSpec:
-    """Look a model up by musicnn's name of it.
-
-    Raises
-    ------
-    UnknownModelError
-        No such model; the message names the nearest and lists all.
-    """
-    given: object = name
-    if not isinstance(given, str):  # one of `models()` itself, or a path
-        raise UnknownModelError(f"a model is chosen by its name, not by a {type(given).__name__}: {', '.join(SPECS)}")
-    if name in SPECS:
-        return SPECS[name]
-    folded = {known.lower(): known for known in SPECS}
-    near = [folded[match] for match in difflib.get_close_matches(name.lower(), folded, n=2, cutoff=0.5)]
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise UnknownModelError(f"no model is called {name!r}.{hint} The models are {', '.join(SPECS)}.")
-
-
 def check_window(spec: ModelSpec, window_frames: int) -> None:
     """Refuse a patch length that the model cannot take.
 
     Raises
     ------
     OptionError
-        A vgg model with anything but 187 frames; a window of hours.
+        A model that takes patches of one length with another; a window of hours.
     """
     if window_frames > MOST_WINDOW_FRAMES:
         raise OptionError(
             f"a window of {window_frames * FRAME_SECONDS:.0f} s: at most {LONGEST_WINDOW_SECONDS} s can be used"
         )
-    if spec.fixed_length and window_frames != PATCH_FRAMES:
+    if spec.fixed_length and window_frames != spec.frames:
+        seconds = 3 if spec.frames == PATCH_FRAMES else round(spec.frames * FRAME_SECONDS, 3)
         raise OptionError(
-            f"{spec.name} takes patches of 3 s only: set the window (input_length) to 3, "
+            f"{spec.name} takes patches of {seconds:g} s only: set the window (input_length) to {seconds:g}, "
             "or use a musicnn model, which takes any length"
         )

@@ -8,7 +8,8 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
-from streamtag.dsp.params import N_MELS, PATCH_FRAMES
+from streamtag.dsp.params import PATCH_FRAMES
+from streamtag.inference.networks.layers import FirstConvolution, InputNorm, Norm, convolution, scores, spread
 from streamtag.inference.networks.specs import VGG_POOLS, ModelSpec
 
 
@@ -25,16 +26,18 @@ def build(spec: ModelSpec, frames: int | None = PATCH_FRAMES) -> keras.Model:
     Returns
     -------
     keras.Model
-        The network: (batch, frames, 96) log-mel patches to a dict of `pool1` to `pool5` and `taggram`.
+        The network: (batch, frames, bands) log-mel patches to a dict of `pool1` to `pool5`, `taggram` and `logits`.
     """
-    patch = keras.Input((frames, N_MELS), name="patch")
-    x = layers.BatchNormalization(name="input_norm")(ops.expand_dims(patch, -1))
+    patch = keras.Input((frames, spec.bands), name="patch")
+    image = ops.expand_dims(patch, -1)
+    first = FirstConvolution(spec.filters, (3, 3), "cnn1_conv", "same", initializer=spread())
+    x = ops.relu(first(image, *InputNorm("input_norm")(image)))
     outputs = {}
     for number, (size, stride) in enumerate(VGG_POOLS, start=1):
-        x = layers.Conv2D(spec.filters, 3, padding="same", activation="relu", name=f"cnn{number}_conv")(x)
-        x = layers.BatchNormalization(name=f"cnn{number}_norm")(x)
+        if number > 1:
+            x = convolution(spec.filters, (3, 3), f"cnn{number}_conv", padding="same", activation="relu")(x)
+        x = Norm(f"cnn{number}_norm")(x)
         x = layers.MaxPooling2D(size, stride, name=f"pool{number}")(x)
         outputs[f"pool{number}"] = x
         x = layers.Dropout(0.25 if number < 5 else 0.5, name=f"dropout{number}")(x)
-    outputs["taggram"] = layers.Dense(len(spec.labels), activation="sigmoid", name="tags")(layers.Flatten()(x))
-    return keras.Model(patch, outputs, name=spec.name)
+    return keras.Model(patch, outputs | scores(layers.Flatten()(x), len(spec.labels)), name=spec.family)

@@ -1,4 +1,4 @@
-"""Weights on disk: where they are, reading them, writing them.
+"""Weights files: reading them, writing them.
 
 One safetensors file a model (no pickle: reading one executes nothing). The tensors are named
 ``layer/variable`` as in the Keras architecture; the metadata is all strings, with JSON where there is structure.
@@ -14,23 +14,23 @@ import struct
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from importlib.resources import files
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from streamtag._system.places import user_data
-from streamtag.errors import ModelError, WeightsDamagedError, WeightsMissingError
-from streamtag.inference.networks.specs import SPECS, ModelSpec, find_spec
+from streamtag.errors import ModelError, WeightsDamagedError
+from streamtag.inference.networks.specs import SPECS, Family, ModelSpec
 
 FORMAT = "streamtag-weights-1"
 NEEDED = {"model", "source", "source_sha256", "licence", "tensors_sha256"}
 """Of the metadata, what others rely on."""
+MOST_LABELS = 100_000
+"""More would be no list of labels, but somebody's idea of a joke."""
 Tensors = dict[str, NDArray[np.float32]]
 
 
@@ -54,84 +54,6 @@ class Weights:
     tensors: Tensors
     metadata: dict[str, str]
     path: Path
-
-
-def model_folders() -> list[Path]:
-    """Where weights are looked for: the user's folder first, then what ships with streamtag."""
-    shipped = Path(str(files("streamtag"))) / "models"
-    if not shipped.is_dir():  # in a source checkout they lie beside the package
-        shipped = Path(str(files("streamtag"))).parent / "models"
-    own = user_models_folder()
-    return [shipped] if own is None else [own, shipped]
-
-
-def user_models_folder() -> Path | None:
-    """Where `streamtag models import` writes: $STREAMTAG_MODELS, or the user's data folder; None if there is none."""
-    chosen = os.environ.get("STREAMTAG_MODELS")
-    if chosen:
-        return Path(chosen)
-    data = user_data()
-    return None if data is None else data / "models"
-
-
-def find_weights(name: str) -> Path | None:
-    """Path of a model's installed weights, or None."""
-    for folder in model_folders():
-        path = folder / f"{name}.safetensors"
-        if os.path.isfile(path):  # noqa: PTH113 - false, too, for a folder that this user may not look into
-            return path
-    return None
-
-
-def installed_models() -> dict[str, Path]:
-    """The published models whose weights are installed, by name."""
-    return {name: path for name in SPECS if (path := find_weights(name)) is not None}
-
-
-def models() -> tuple[ModelSpec, ...]:
-    """The models that can be used here: those whose weights are installed.
-
-    Returns
-    -------
-    tuple of ModelSpec
-        With `name`, `labels`, `dataset` and what else is known of each.
-    """
-    return tuple(spec for name, spec in SPECS.items() if find_weights(name) is not None)
-
-
-def load_weights(name: str) -> Weights:
-    """Read a model's weights.
-
-    Raises
-    ------
-    UnknownModelError
-        No model of that name.
-    WeightsMissingError
-        Not installed; the message says how to import them.
-    WeightsDamagedError
-        If the file does not read, or not as it was written.
-    """
-    spec = find_spec(name)
-    path = find_weights(name)
-    if path is None:
-        raise WeightsMissingError(
-            f"the weights of {name} are not installed (looked in {', '.join(map(str, model_folders()))}). "
-            f"Get musicnn's source, which has them in musicnn/{name}/, and run: "
-            f"streamtag models import PATH/TO/musicnn/{name} — or use one of {', '.join(installed_models())}"
-        )
-    return read_weights(path, spec)
-
-
-def weights_sha256(model: str) -> str:
-    """Checksum of a model's installed weights.
-
-    Raises
-    ------
-    ModelError
-        Not installed, or damaged.
-    """
-    path = find_weights(model)
-    return (read_metadata(path) if path else load_weights(model).metadata)["tensors_sha256"]
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -158,10 +80,73 @@ def read_metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
+def stored_spec(name: str, path: Path, metadata: Mapping[str, str]) -> ModelSpec:
+    """What a weights file says of its model.
+
+    Parameters
+    ----------
+    name : str
+        How the model is called here.
+    path : Path
+        The file.
+    metadata : mapping of {str: str}
+        What `read_metadata` gave.
+
+    Returns
+    -------
+    ModelSpec
+        That of the published model, if it is one's.
+
+    Raises
+    ------
+    WeightsDamagedError
+        What it says is no description of a model.
+    """
+    if "trained" not in metadata:
+        if metadata["model"] not in SPECS:
+            raise WeightsDamagedError(f"{path}: of {metadata['model']!r}, which is no model that is known here")
+        return replace(SPECS[metadata["model"]], name=name)
+    try:
+        about = json.loads(metadata["architecture"])
+        labels = json.loads(metadata["labels"])
+        numbers = [about[key] for key in ("filters", "embedding_size", "frames", "bands")] + [
+            int(metadata["parameters"])
+        ]
+        scores = [float(metadata[key]) for key in ("roc_auc", "pr_auc")]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise WeightsDamagedError(f"{path}: does not describe its model ({error})") from error
+    proper = (
+        about["family"] in get_args(Family)
+        and about.get("residuals") in ("norm", "convolution")
+        and all(type(number) is int and 0 < number < 2**31 for number in numbers)
+        and isinstance(labels, list)
+        and 0 < len(labels) <= MOST_LABELS
+        and all(isinstance(label, str) and label for label in labels)
+        and len(set(labels)) == len(labels)
+    )
+    if not proper:
+        raise WeightsDamagedError(f"{path}: what it says of its model cannot be: {metadata['architecture'][:200]}")
+    return ModelSpec(
+        name=name,
+        family=about["family"],
+        dataset=metadata.get("dataset", ""),
+        labels=tuple(labels),
+        parameters=numbers[4],
+        filters=numbers[0],
+        embedding_size=numbers[1],
+        roc_auc=scores[0],
+        pr_auc=scores[1],
+        frames=numbers[2],
+        bands=numbers[3],
+        residuals=about["residuals"],
+        trained=True,
+    )
+
+
 def read_weights(path: Path, spec: ModelSpec) -> Weights:
     """Read and verify one weights file against its own checksum and the model's name."""
     metadata = read_metadata(path)
-    if metadata.get("model") != spec.name:
+    if not spec.trained and spec.name in SPECS and metadata.get("model") != spec.name:
         raise WeightsDamagedError(f"{path}: holds {metadata.get('model')}, not {spec.name}")
     try:
         with safe_open(path, framework="np") as file:
@@ -199,14 +184,39 @@ def write_weights(folder: Path, spec: ModelSpec, tensors: Tensors, origin: Mappi
     ModelError
         If it cannot be written.
     """
+    path = folder / f"{spec.name}.safetensors"
+    write_model(path, spec, tensors, {"model": spec.name, **origin})
+    return path
+
+
+def write_model(path: Path, spec: ModelSpec, tensors: Tensors, origin: Mapping[str, str]) -> None:
+    """Write a model as a file of its own, with all that is known of it.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made if it is not there.
+    spec : ModelSpec
+        The model.
+    tensors : dict of {str: ndarray of float32}
+        Arrays by ``layer/variable``.
+    origin : mapping of {str: str}
+        As for `write_weights`, and `model`, its name.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be written.
+    """
     architecture: dict[str, Any] = {
         "family": spec.family,
         "filters": spec.filters,
         "embedding_size": spec.embedding_size,
     }
+    if spec.trained:
+        architecture |= {"frames": spec.frames, "bands": spec.bands, "residuals": spec.residuals}
     metadata = {
         "format": FORMAT,
-        "model": spec.name,
         "architecture": json.dumps(architecture),
         "labels": json.dumps(spec.labels),
         "dataset": spec.dataset,
@@ -214,15 +224,14 @@ def write_weights(folder: Path, spec: ModelSpec, tensors: Tensors, origin: Mappi
         "roc_auc": str(spec.roc_auc),
         "pr_auc": str(spec.pr_auc),
         "tensors_sha256": tensors_sha256(tensors),
+        **({"trained": "1"} if spec.trained else {}),
         **origin,
     }
-    path = folder / f"{spec.name}.safetensors"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         save_whole(tensors, path, metadata)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
-    return path
 
 
 def save_whole(arrays: Mapping[str, NDArray[Any]], path: Path, metadata: Mapping[str, str]) -> None:

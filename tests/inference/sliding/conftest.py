@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from streamtag.inference.networks.catalogue import load_weights
 from streamtag.inference.networks.specs import SPECS
-from streamtag.inference.networks.weights import Weights, load_weights
+from streamtag.inference.networks.weights import Weights
 from streamtag.inference.sliding.musicnn.prepared import Prepared, prepare
 
 

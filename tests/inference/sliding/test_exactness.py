@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamtag.inference.base import Prediction
-from streamtag.inference.networks.weights import Weights, load_weights
+from streamtag.inference.networks.catalogue import load_weights
+from streamtag.inference.networks.weights import Weights
 from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor
 from streamtag.inference.sliding.musicnn.prepared import Prepared, prepare
 from tests.support import naive_musicnn as naive
@@ -114,7 +115,7 @@ def test_a_long_window(weights: Weights, prepared: Prepared) -> None:
 def test_tensorflow_is_not_imported() -> None:
     program = (
         "import sys, numpy as np\n"
-        "from streamtag.inference.networks.weights import load_weights\n"
+        "from streamtag.inference.networks.catalogue import load_weights\n"
         "from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor\n"
         "from streamtag.inference.sliding.musicnn.prepared import prepare\n"
         "predictor = SlidingPredictor(prepare(load_weights('MSD_musicnn')), 187, 4)\n"

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from streamtag.errors import FeedError, OptionError, WeightsDamagedError
 from streamtag.inference.base import Prediction, Predictor
+from streamtag.inference.networks.catalogue import load_weights
 from streamtag.inference.networks.specs import SPECS
-from streamtag.inference.networks.weights import Weights, load_weights
+from streamtag.inference.networks.weights import Weights
 from streamtag.inference.patches import PatchPredictor
 from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor
 from streamtag.inference.sliding.musicnn.prepared import Prepared, prepare

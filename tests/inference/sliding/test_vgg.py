@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from streamtag.errors import FeedError, OptionError, WeightsDamagedError
 from streamtag.inference.factory import make_predictor, slides
+from streamtag.inference.networks.catalogue import load_weights
 from streamtag.inference.networks.network import Network
-from streamtag.inference.networks.weights import Weights, load_weights
+from streamtag.inference.networks.weights import Weights
 from streamtag.inference.patches import PatchPredictor
 from streamtag.inference.sliding.vgg.geometry import FRAMES_HEARD, NEEDED
 from streamtag.inference.sliding.vgg.predictor import SlidingVggPredictor

@@ -106,7 +106,8 @@ class SlidingPredictor:
             part = slice(begin, begin + at_once)
             self._infer(pooled[part], embedding[part], logits[part])
         taggram = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
-        return Prediction(first, taggram, embedding, pooled[:, 0], pooled[:, 1])
+        pools = pooled[:, :, -self.spec.pool_size :]  # of a `residual` model, those of its last layer only
+        return Prediction(first, taggram, embedding, pools[:, 0], pools[:, 1])
 
     def repeat_to_window(self) -> bool:
         """With less than one window taken, repeat its frames until one is due (musicnn's repeat-pad)."""

@@ -18,7 +18,9 @@ import numpy as np
 
 from streamtag.dsp.params import N_MELS
 from streamtag.errors import OptionError
+from streamtag.inference.networks.playable import as_published
 from streamtag.inference.networks.specs import (
+    POOLED,
     TEMPORAL_FILTERS,
     TEMPORAL_FRAMES,
     TIMBRAL_BANDS,
@@ -123,14 +125,14 @@ def prepare(weights: Weights) -> Prepared:
     Raises
     ------
     OptionError
-        A vgg model, whose architecture this evaluation does not cover.
+        A model of another architecture than musicnn's and its `residual` relative's.
     WeightsDamagedError
         If a tensor is missing or has another shape than the architecture's.
     """
     spec = weights.spec
-    if spec.family != "musicnn":
+    if spec.family not in POOLED or not spec.slides:
         raise OptionError(f"{spec.name} cannot be evaluated by sliding: only the musicnn models can")
-    read, arena = TensorReader(weights), Arena()
+    read, arena = TensorReader(as_published(weights)), Arena()
     timbral, even, odd, timbral_activation = _timbral(read)
     temporal = [read.convolution(f"temporal_{frames}", frames, 1, 1, TEMPORAL_FILTERS) for frames in TEMPORAL]
     first, later, biases, activations = _midend(read, spec.filters)

@@ -25,7 +25,7 @@ class Memory(NamedTuple):
     biases, tags_bias : ndarray of float32
         Copies from the weights (here, as the kernels take the start of a sum from what they write).
     embedding, logits : ndarray of float32
-        Results of the windows that are predicted, (windows, 256) and (windows, 128).
+        Results of the windows that are predicted, (windows, 256) and, for each 128 tags, (windows, 128).
     """
 
     inputs: tuple[Floats, ...]

@@ -71,7 +71,7 @@ class SlidingVggPredictor:
             biases=arrays.biases.copy(),
             tags_bias=arrays.tags_bias.copy(),
             embedding=aligned(at_once * 2 * CHANNELS),
-            logits=aligned(at_once * CHANNELS),
+            logits=aligned(at_once * len(arrays.tags_bias)),
         )
 
     def reset(self) -> None:
@@ -140,8 +140,10 @@ class SlidingVggPredictor:
             self.hop_frames,
             windows,
         )
-        embedding[:] = memory.embedding[: embedding.size].reshape(embedding.shape)
-        logits[:] = memory.logits.reshape(-1, CHANNELS)[:windows, : logits.shape[1]]
+        rows = memory.embedding.reshape(-1, 2, CHANNELS)[:windows, :, : self.spec.filters]
+        embedding[:] = rows.reshape(embedding.shape)
+        blocks = memory.logits.reshape(-1, self._at_once, CHANNELS)[:, :windows]
+        logits[:] = np.concatenate(blocks, axis=1)[:, : logits.shape[1]]
         self.skip(windows)
 
     def _forget(self) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from streamtag.errors import OptionError
+from streamtag.inference.networks.playable import widened
 from streamtag.inference.networks.specs import ModelSpec
 from streamtag.inference.networks.tensors import Double, TensorReader, alive
 from streamtag.inference.networks.weights import Weights
@@ -52,8 +53,8 @@ class Arrays(NamedTuple):
     norms : ndarray of float32, shape (5, 3, 128)
         Layers 1 to 5, sign, scale and offset.
     dense : ndarray of float32
-        Panels (128 / PANEL, 256, PANEL), the tags filled up with zeros.
-    tags_bias : ndarray of float32, shape (128,)
+        For each 128 tags, filled up with zeros, panels (128 / PANEL, 256, PANEL).
+    tags_bias : ndarray of float32, shape (n * 128,)
         Filled up.
     """
 
@@ -84,24 +85,25 @@ def prepare_vgg(weights: Weights) -> PreparedVgg:
         If a tensor is missing or has another shape than the architecture's.
     """
     spec = weights.spec
-    if spec.family != "vgg":
-        raise OptionError(f"{spec.name} is no vgg model")
+    if spec.family != "vgg" or not spec.slides:
+        raise OptionError(f"{spec.name} is no vgg model that can be evaluated by sliding")
     tags = len(spec.labels)
-    read = TensorReader(weights)
+    read = TensorReader(widened(weights, CHANNELS))
     input_norm = np.concatenate(read.norm("input_norm", 1))
     layers = [_layer(read, 1, 1), *(_layer(read, n, CHANNELS) for n in range(2, 2 + len(NEEDED)))]
     # Keras: (time, frequency, in, out), the column behind first
     ahead_first = [_panels(tap) for kernel, _, _ in layers[1:] for tap in kernel[::-1]]
-    dense = np.zeros((2 * CHANNELS, CHANNELS))
+    width = -(-tags // CHANNELS) * CHANNELS
+    dense = np.zeros((2 * CHANNELS, width))
     dense[:, :tags] = read("tags/kernel", 2 * CHANNELS, tags)
-    tags_bias = np.zeros(CHANNELS)
+    tags_bias = np.zeros(width)
     tags_bias[:tags] = read("tags/bias", tags)
     arrays = Arrays(
         Stem(_fixed(input_norm), _fixed(_panels(layers[0][0])), _fixed(layers[0][1])),
         _fixed(np.stack(ahead_first)),
         _fixed(np.stack([bias for _, bias, _ in layers[1:]])),
         _fixed(np.stack([norm for _, _, norm in layers])),
-        _fixed(_panels(dense)),
+        _fixed(np.stack([_panels(block) for block in np.split(dense, width // CHANNELS, axis=1)])),
         _fixed(tags_bias),
     )
     return PreparedVgg(spec, arrays)

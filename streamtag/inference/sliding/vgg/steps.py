@@ -186,5 +186,9 @@ def infer(
                 pool(memory.cut, ZERO, second, weights.norms, n + 1, memory.begun, pooled, layer.bands // 2)
             else:
                 last_pool(weights, layers, memory, start, memory.embedding, i * 2 * CHANNELS)
-    x, logits = memory.embedding, memory.logits
-    product(x, ZERO, UNITS, UNITS, weights.dense, ZERO, memory.tags_bias, ZERO, ZERO, logits, ZERO, windows)
+    x, bias, logits = memory.embedding, memory.tags_bias, memory.logits
+    blocks = len(bias) // CHANNELS
+    for block in range(blocks):
+        at = block * (len(logits) // blocks)
+        dense = block * CHANNELS * UNITS
+        product(x, ZERO, UNITS, UNITS, weights.dense, dense, bias, block * CHANNELS, ZERO, logits, at, windows)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from streamtag.errors import HeadError
-from streamtag.learn.data import Clip, read_labelled
-from streamtag.learn.tables import read_table, read_text
+from streamtag.errors import DataError
+from streamtag.labelled.data import Clip, read_labelled
+from streamtag.labelled.tables import read_table, read_text
 
 JAMENDO = (
     "TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\n"
@@ -155,7 +155,7 @@ def test_lines_are_counted_as_an_editor_does(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_read_is_refused_by_name_and_line(tmp_path: Path, text: str | bytes, message: str) -> None:
-    with pytest.raises(HeadError, match=message) as refused:
+    with pytest.raises(DataError, match=message) as refused:
         clips_of(tmp_path / "t.csv", text)
     assert str(refused.value).startswith(str(tmp_path / "t.csv"))
 
@@ -173,5 +173,5 @@ def test_what_might_never_end_is_not_opened(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "s"))
         for path, what in ((tmp_path / "pipe.csv", "a pipe"), (tmp_path / "s", "a socket"), ("/dev/zero", "a device")):
-            with pytest.raises(HeadError, match=what):
+            with pytest.raises(DataError, match=what):
                 read_labelled(path)

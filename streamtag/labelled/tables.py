@@ -12,7 +12,7 @@ from typing import Literal
 
 from streamtag.decoding.find import EXTENSIONS
 from streamtag.decoding.regular import unopenable
-from streamtag.errors import HeadError
+from streamtag.errors import DataError
 
 SEPARATORS = "\t,;|"
 LARGEST_TABLE = 1 << 28
@@ -24,6 +24,8 @@ _BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+MOST_TOLD = 20
+"""Wrong lines named at once."""
 NO_TEXT = "not a table of text, but a file of another kind"
 Quoting = Literal[0, 3]  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -59,6 +61,40 @@ class Table:
     note: str | None
 
 
+class Mistakes:
+    """Wrong lines of a file, told together: whoever mends one at a time has to start again as often.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._told: list[str] = []
+        self._count = 0
+
+    def add(self, line: int, what: str) -> None:
+        """Note what is wrong with a line, in words that go on from its number."""
+        self._count += 1
+        if self._count <= MOST_TOLD:
+            self._told.append(f"{self._path}: line {line} {what}")
+
+    def check(self) -> None:
+        """Raise if there were any.
+
+        Raises
+        ------
+        DataError
+            With a line for each, and how many there are beyond `MOST_TOLD`.
+        """
+        if not self._count:
+            return
+        more = self._count - len(self._told)
+        raise DataError("\n".join([*self._told, *([f"{self._path}: and {more} more wrong lines"] if more else [])]))
+
+
 def read_table(path: Path, headings: Iterable[str]) -> Table:
     """Read a table.
 
@@ -76,7 +112,7 @@ def read_table(path: Path, headings: Iterable[str]) -> Table:
 
     Raises
     ------
-    HeadError
+    DataError
         Not a regular file, no text, or quotes that do not end.
     """
     text, note = read_text(path)
@@ -94,7 +130,7 @@ def read_table(path: Path, headings: Iterable[str]) -> Table:
                 raise
             rows = _rows(text, separator, start, csv.QUOTE_NONE)  # between tabs, a quote may be a letter like others
     except _SplitError as error:
-        raise HeadError(f"{path}: {error}") from None
+        raise DataError(f"{path}: {error}") from None
     return Table(path, tuple(rows), separator, note)
 
 
@@ -105,36 +141,41 @@ def read_text(path: Path) -> tuple[str, str | None]:
 
     Raises
     ------
-    HeadError
+    DataError
         Not a regular file, or no text.
     """
     if (why := unopenable(path)) is not None:
-        raise HeadError(f"{path}: {why}; expected a table of text")
+        raise DataError(f"{path}: {why}; expected a table of text")
     try:
         if path.stat().st_size > LARGEST_TABLE:
-            raise HeadError(f"{path}: larger than any table of files ({LARGEST_TABLE >> 20} MiB)")
+            raise DataError(f"{path}: larger than any table of files ({LARGEST_TABLE >> 20} MiB)")
         data = path.read_bytes()
     except OSError as error:
-        raise HeadError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     if data.startswith(_SPREADSHEETS):
-        raise HeadError(f"{path}: a spreadsheet or an archive, not text: save it as CSV (UTF-8), and give that")
+        raise DataError(f"{path}: a spreadsheet or an archive, not text: save it as CSV (UTF-8), and give that")
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), None)
     if encoding is None and b"\0" in data[:4096]:
         high, low = data[0:4096:2].count(0), data[1:4096:2].count(0)
         if 4 * (high + low) < len(data[:4096]):
-            raise HeadError(f"{path}: {NO_TEXT}")
+            raise DataError(f"{path}: {NO_TEXT}")
         encoding = "utf-16-be" if high > low else "utf-16-le"
     try:
         text, note = data.decode(encoding or "utf-8"), None
     except UnicodeDecodeError as error:
         if encoding is not None:
-            raise HeadError(
+            raise DataError(
                 f"{path}: not text, or {encoding.upper()} that is damaged ({error.reason} at byte {error.start})"
             ) from None
         text, note = _windows(path, data, error.start)
     if "\0" in text or any(mark in text[:4096] for mark in "\x01\x02\x03\x04\x05\x06"):
-        raise HeadError(f"{path}: {NO_TEXT}")
+        raise DataError(f"{path}: {NO_TEXT}")
     return text, note
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, as an editor numbers them: `str.splitlines` also splits at separators of Unicode's."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _windows(path: Path, data: bytes, start: int) -> tuple[str, str]:
@@ -144,7 +185,7 @@ def _windows(path: Path, data: bytes, start: int) -> tuple[str, str]:
     try:
         text, shown = data.decode("cp1252"), line.decode("cp1252").strip()
     except UnicodeDecodeError:
-        raise HeadError(
+        raise DataError(
             f"{path}: line {number} is neither UTF-8 nor Windows-1252: {line[:60]!r}; save the table as UTF-8"
         ) from None
     return text, (

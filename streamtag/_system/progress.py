@@ -41,10 +41,10 @@ class Steps:
         self._done = 0
         self._said = time.monotonic()
 
-    def advance(self) -> None:
-        """One more is done."""
-        self._done += 1
-        self._bar.advance(self._task)
+    def advance(self, steps: int = 1) -> None:
+        """So many more are done."""
+        self._done += steps
+        self._bar.advance(self._task, steps)
         self._say("")
 
     def detail(self, text: str) -> None:

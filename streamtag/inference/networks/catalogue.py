@@ -1,0 +1,226 @@
+"""Which models there are: the published ones, and one's own, by file or by the name under which they were imported.
+
+Files are read by `weights`, which is imported when there is one to read: the command line starts without NumPy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from contextlib import suppress
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streamtag._system.places import user_data
+from streamtag.errors import ModelError, UnknownModelError, WeightsDamagedError, WeightsMissingError
+from streamtag.inference.networks.specs import SPECS, ModelSpec
+
+if TYPE_CHECKING:
+    from streamtag.inference.networks.weights import Weights
+
+SUFFIX = ".safetensors"
+WeightsState = tuple[str, int, int]
+"""Which state of which file: its path, time of change (ns) and size (bytes)."""
+
+
+def model_folders() -> list[Path]:
+    """Where weights are looked for: the user's folder first, then what ships with streamtag."""
+    shipped = Path(str(files("streamtag"))) / "models"
+    if not shipped.is_dir():  # in a source checkout they lie beside the package
+        shipped = Path(str(files("streamtag"))).parent / "models"
+    own = user_models_folder()
+    return [shipped] if own is None else [own, shipped]
+
+
+def user_models_folder() -> Path | None:
+    """Where `streamtag models import` writes: $STREAMTAG_MODELS, or the user's data folder; None if there is none."""
+    chosen = os.environ.get("STREAMTAG_MODELS")
+    if chosen:
+        return Path(chosen)
+    data = user_data()
+    return None if data is None else data / "models"
+
+
+def find_spec(name: str) -> ModelSpec:
+    """Look a model up: a published one by musicnn's name, one's own by its file or imported name.
+
+    Raises
+    ------
+    UnknownModelError
+        No such model; the message names the nearest and lists all.
+    WeightsDamagedError
+        A file that is no model, or a damaged one.
+    """
+    given: object = name
+    if not isinstance(given, str):  # one of `models()` itself, or a path
+        raise UnknownModelError(f"a model is chosen by its name, not by a {type(given).__name__}: {', '.join(SPECS)}")
+    if name in SPECS:
+        return SPECS[name]
+    path = find_weights(name)
+    if path is not None:
+        return _stored_spec(name, *weights_state(name))
+    if is_file_name(name):
+        raise UnknownModelError(f"{name}: there is no such file of a model")
+    known = [*SPECS, *own_models()]
+    folded = {each.lower(): each for each in known}
+    near = [folded[match] for match in difflib.get_close_matches(name.lower(), folded, n=2, cutoff=0.5)]
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise UnknownModelError(f"no model is called {name!r}.{hint} The models are {', '.join(known)}.")
+
+
+def known_spec(name: str) -> ModelSpec | None:
+    """A model, or None where there is none of this name here."""
+    try:
+        return find_spec(name)
+    except ModelError:
+        return None
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a model's name is meant as that of a file."""
+    return name.endswith(SUFFIX)
+
+
+def find_weights(name: str) -> Path | None:
+    """Path of a model's installed weights, or of the file that the name is; None if there are none."""
+    if is_file_name(name):
+        return Path(name) if os.path.isfile(name) else None  # noqa: PTH113 - as below
+    for folder in model_folders() if Path(name).name == name else []:
+        path = folder / f"{name}{SUFFIX}"
+        if os.path.isfile(path):  # noqa: PTH113 - false, too, for a folder that this user may not look into
+            return path
+    return None
+
+
+def installed_models() -> dict[str, Path]:
+    """The published models whose weights are installed, by name."""
+    return {name: path for name in SPECS if (path := find_weights(name)) is not None}
+
+
+def own_models() -> dict[str, Path]:
+    """The models of one's own that were imported, by name: files in the folders of models that are no published one."""
+    found: dict[str, Path] = {}
+    for folder in model_folders():
+        with suppress(OSError):  # none there, or not for this user
+            for path in sorted(folder.iterdir()):
+                if path.suffix == SUFFIX and path.stem not in SPECS and not path.name.startswith("."):
+                    found.setdefault(path.stem, path)
+    return found
+
+
+def import_own(path: Path, folder: Path) -> Path:
+    """Install a model of one's own, so that it is known by name.
+
+    Parameters
+    ----------
+    path : Path
+        Its file; the name is the file's, without ``.safetensors``.
+    folder : Path
+        Where it goes; made if it is not there.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    ModelError
+        No model of one's own, a damaged one, one with the name of a published model, or it cannot be written.
+    """
+    from streamtag.inference.networks.weights import write_model
+
+    weights = load_weights(str(path))
+    if not weights.spec.trained:
+        raise ModelError(f"{path}: holds {weights.metadata['model']}, a published model, which is known already")
+    if path.stem in SPECS:
+        raise ModelError(f"{path}: {path.stem} is a published model's name: call the file otherwise")
+    kept = {key: value for key, value in weights.metadata.items() if key in ("source", "source_sha256", "licence")}
+    kept |= {key: weights.metadata[key] for key in ("training", "dataset") if key in weights.metadata}
+    target = folder / path.name
+    write_model(target, weights.spec, weights.tensors, kept | {"model": path.stem})
+    return target
+
+
+def models() -> tuple[ModelSpec, ...]:
+    """The models that can be used here: those whose weights are installed, and one's own that were imported.
+
+    Returns
+    -------
+    tuple of ModelSpec
+        With `name`, `labels`, `dataset` and what else is known of each.
+    """
+    published = tuple(spec for name, spec in SPECS.items() if find_weights(name) is not None)
+    own = []
+    for name in own_models():
+        with suppress(WeightsDamagedError):  # `streamtag models` says so
+            own.append(find_spec(name))
+    return (*published, *own)
+
+
+def load_weights(name: str) -> Weights:
+    """Read a model's weights.
+
+    Raises
+    ------
+    UnknownModelError
+        No model of that name.
+    WeightsMissingError
+        Not installed; the message says how to import them.
+    WeightsDamagedError
+        If the file does not read, or not as it was written.
+    """
+    from streamtag.inference.networks.weights import read_weights
+
+    spec = find_spec(name)
+    path = find_weights(name)
+    if path is None:
+        raise WeightsMissingError(
+            f"the weights of {name} are not installed (looked in {', '.join(map(str, model_folders()))}). "
+            f"Get musicnn's source, which has them in musicnn/{name}/, and run: "
+            f"streamtag models import PATH/TO/musicnn/{name} — or use one of {', '.join(installed_models())}"
+        )
+    return read_weights(path, spec)
+
+
+def weights_sha256(model: str) -> str:
+    """Checksum of a model's installed weights.
+
+    Raises
+    ------
+    ModelError
+        Not installed, or damaged.
+    """
+    from streamtag.inference.networks.weights import read_metadata
+
+    path = find_weights(model)
+    return (read_metadata(path) if path else load_weights(model).metadata)["tensors_sha256"]
+
+
+def weights_state(model: str) -> WeightsState:
+    """Which state of which file a model's weights are, for what is kept of them: a file may be written anew.
+
+    Raises
+    ------
+    ModelError
+        Not installed.
+    """
+    path = find_weights(model)
+    if path is None:
+        load_weights(model)  # says why
+        raise WeightsMissingError(f"the weights of {model} are gone")
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise WeightsDamagedError(f"{path}: {error.strerror}") from error
+    return str(path), status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=64)
+def _stored_spec(name: str, path: str, modified: int, size: int) -> ModelSpec:
+    """What a file says of its model; `modified` and `size` say which state of the file."""
+    from streamtag.inference.networks.weights import read_metadata, stored_spec
+
+    return stored_spec(name, Path(path), read_metadata(Path(path)))

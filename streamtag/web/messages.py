@@ -1,0 +1,166 @@
+"""What viewers are sent: JSON, encoded once a frame for all who want the same fields."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from streamtag.errors import OptionError
+from streamtag.results import Stats, TagFrame
+from streamtag.sinks.base import SessionInfo
+from streamtag.sinks.lines import embedding_field, frame_fields, status_fields
+from streamtag.sinks.wallclock import unix_times
+
+VERSION = 1
+ON_REQUEST = ("scores", "embedding")
+"""Fields that are large, and sent only to those who name them."""
+FASTEST, DEFAULT_RATE = 62.5, 30.0
+"""Frames a second."""
+PAST_SECONDS, PAST_STEP = 180.0, 0.25
+"""How much a page that comes late is told, and in what steps."""
+MOST_FIELDS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a viewer wants.
+
+    Attributes
+    ----------
+    interval : float
+        Seconds of audio between two frames, at least.
+    fields : frozenset of str or None
+        Names of fields, `type` and `t` apart, which are always there; None: all but those `ON_REQUEST`.
+    """
+
+    interval: float
+    fields: frozenset[str] | None
+
+
+def parse_wish(path: str) -> Wish:
+    """What the address of the stream asks for: ``/v1/stream?rate=20&fields=top,on,scores``.
+
+    Raises
+    ------
+    OptionError
+        What cannot be had.
+    """
+    query = parse_qs(urlsplit(path).query, keep_blank_values=True, max_num_fields=8)
+    if unknown := sorted(set(query) - {"rate", "fields"}):
+        raise OptionError(f"{', '.join(unknown)}: the stream knows rate and fields")
+    text = query.get("rate", [f"{DEFAULT_RATE:g}"])[-1]
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 1000:
+        raise OptionError(f"rate={text}: expected frames a second, for example 20")
+    if "fields" not in query:
+        return Wish(1 / min(rate, FASTEST), None)
+    fields = frozenset(name.strip() for name in query["fields"][-1].split(",") if name.strip())
+    if not 0 < len(fields) <= MOST_FIELDS:
+        raise OptionError("fields=: expected names of fields with commas between, for example top,on,level_dbfs")
+    return Wish(1 / min(rate, FASTEST), fields)
+
+
+def hello(info: SessionInfo) -> str:
+    """The first message: what is heard, and what the numbers of `scores` are."""
+    return json.dumps(
+        {
+            "type": "hello",
+            "version": VERSION,
+            "model": info.model,
+            "labels": info.labels,
+            "source": info.source,
+            "samplerate": info.samplerate,
+            "hop": info.hop,
+            "window": info.window,
+            "engine": info.engine,
+            "embedding_size": info.embedding_size,
+            "heads": [{"name": head.name, "labels": head.labels} for head in info.heads],
+        }
+    )
+
+
+def status_message(stats: Stats, info: SessionInfo) -> str:
+    """The state, each second and at each change."""
+    fields = status_fields(stats, info.source)
+    more = {
+        "seconds": stats.seconds,
+        "hop": stats.hop,
+        "hops": stats.hops,
+        "hops_rested": stats.hops_gated,
+        "latency_p50_ms": stats.latency_p50,
+        "latency_p99_ms": stats.latency_p99,
+        "added_p99_ms": stats.added_p99,
+    }
+    rounded = {name: round(value, 3) for name, value in more.items()}
+    return json.dumps({"type": "status", **fields, **rounded, "outputs_dropped": stats.sink_drops})
+
+
+class Encoded:
+    """One frame, as each kind of viewer gets it.
+
+    Parameters
+    ----------
+    frame : TagFrame
+        The frame.
+    labels : tuple of str
+        The model's tags.
+    """
+
+    def __init__(self, frame: TagFrame, labels: tuple[str, ...]) -> None:
+        self.time = frame.time
+        self._frame, self._labels = frame, labels
+        self._fields: dict[str, Any] | None = None
+        self._texts: dict[frozenset[str] | None, str] = {}
+
+    def text(self, wanted: frozenset[str] | None) -> str:
+        """The message with these fields."""
+        if wanted not in self._texts:
+            self._texts[wanted] = json.dumps({"type": "frame"} | self._chosen(wanted))
+        return self._texts[wanted]
+
+    def _chosen(self, wanted: frozenset[str] | None) -> dict[str, Any]:
+        if self._fields is None:
+            self._fields = frame_fields(self._frame, self._labels)
+            if self._frame.captured is not None:
+                captured, sent = unix_times(self._frame.captured)
+                self._fields |= {"captured": round(captured, 6), "sent": round(sent, 6)}
+        if wanted is None:
+            return self._fields
+        chosen = {name: value for name, value in self._fields.items() if name == "t" or name in wanted}
+        if "scores" in wanted:
+            chosen["scores"] = [round(float(score), 3) for score in self._frame.scores]
+        if "embedding" in wanted:
+            chosen["embedding"] = embedding_field(self._frame)
+        return chosen
+
+
+class Past:
+    """The last minutes, coarsely, for a page that comes late."""
+
+    def __init__(self) -> None:
+        self._columns: deque[tuple[float, list[int]]] = deque(maxlen=round(PAST_SECONDS / PAST_STEP))
+        self._due = 0.0
+
+    def add(self, frame: TagFrame) -> None:
+        """Take a frame, if it is time for one."""
+        if frame.time >= self._due:
+            self._due = frame.time + PAST_STEP
+            column = [round(100 * float(score)) for score in frame.scores]
+            self._columns.append((round(frame.time, 2), column))
+
+    def text(self) -> str:
+        """JSON: ``step`` (seconds), ``t``, and ``percent``, the scores of each time in percent."""
+        columns = tuple(self._columns)
+        told = {
+            "version": VERSION,
+            "step": PAST_STEP,
+            "t": [time for time, _ in columns],
+            "percent": [scores for _, scores in columns],
+        }
+        return json.dumps(told, separators=(",", ":"))

@@ -1,0 +1,246 @@
+"""The server by HTTP and WebSocket, as browsers, programs, monitors and strangers meet it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
+
+from streamtag.errors import SinkError
+from streamtag.results import State
+from streamtag.web import server as module
+from streamtag.web.sink import WebSink
+from tests.support.values import INFO, make_frame, make_stats
+from tests.support.waiting import wait_until
+
+SECONDS = 30.0
+
+
+@pytest.fixture
+def sink() -> Iterator[WebSink]:
+    sink = WebSink(port=0, allow=["https://hydra.ojack.xyz"])
+    sink.open(INFO)
+    yield sink
+    sink.close()
+
+
+def get(sink: WebSink, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", sink.port, timeout=SECONDS)
+    try:
+        connection.request("GET", path, headers=headers)
+        reply = connection.getresponse()
+        return reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read()
+    finally:
+        connection.close()
+
+
+def viewers(sink: WebSink) -> int:
+    assert sink._server is not None
+    return len(sink._server.hub.viewers)
+
+
+@contextlib.contextmanager
+def looking(sink: WebSink, query: str = "", origin: str | None = None) -> Iterator[ClientConnection]:
+    """A viewer who has been greeted, and so is one of the viewers."""
+    address = f"ws://127.0.0.1:{sink.port}/v1/stream{query}"
+    with connect(address, open_timeout=SECONDS, origin=None if origin is None else Origin(origin)) as viewer:
+        hello = received(viewer)
+        assert (hello["type"], hello["version"], hello["model"]) == ("hello", 1, INFO.model)
+        assert hello["labels"] == list(INFO.labels)
+        yield viewer
+
+
+def received(viewer: ClientConnection) -> dict[str, object]:
+    message: dict[str, object] = json.loads(viewer.recv(SECONDS))
+    return message
+
+
+def drain(viewer: ClientConnection) -> None:
+    while True:
+        received(viewer)
+
+
+def test_a_page_that_needs_nothing_from_elsewhere(sink: WebSink) -> None:
+    status, headers, body = get(sink, "/")
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    for path in ("/page.js", "/taggram.js", "/page.css", "/icon.svg"):
+        status, headers, part = get(sink, path)
+        assert status == 200
+        body += part
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    addresses = {word for word in body.split() if b"//" in word and b"http" in word}
+    assert all(b"www.w3.org" in word for word in addresses), "a namespace is no address to load from"
+
+
+def test_what_is_heard_is_streamed(sink: WebSink) -> None:
+    with looking(sink) as viewer:
+        frame = make_frame(3, gain_db=-3.5)
+        sink.frame(frame)
+        told = received(viewer)
+        assert told["type"] == "frame"
+        assert told["t"] == round(frame.time, 3)
+        assert told["top"] == [[tag, round(score, 4)] for tag, score in frame.top]
+        assert told["gain_db"] == -3.5
+        assert not {"scores", "embedding"} & set(told)
+        sink.status(make_stats(state=State.RECOVERING, trouble="unplugged"))
+        status = received(viewer)
+        assert (status["type"], status["state"]) == ("status", "recovering")
+        assert status["trouble"] == [f"{INFO.source}: unplugged"]
+
+
+def test_a_viewer_chooses_rate_and_fields(sink: WebSink) -> None:
+    with looking(sink, "?rate=10&fields=scores,embedding,level_dbfs") as viewer:
+        for index in range(100):
+            sink.frame(make_frame(index, time=index * 0.016))
+            if index in (0, 7, 13, 19, 25):
+                told = received(viewer)
+                assert set(told) == {"type", "t", "scores", "embedding", "level_dbfs"}
+                if index == 0:
+                    continue
+        scores = told["scores"]
+        assert isinstance(scores, list)
+        np.testing.assert_allclose(scores, make_frame().scores, atol=6e-4)
+
+
+@pytest.mark.parametrize("query", ["?rate=0", "?rate=fast", "?rate=nan", "?fields=", "?colour=red", "?" + "a=1&" * 9])
+def test_what_cannot_be_had_is_told(sink: WebSink, query: str) -> None:
+    with pytest.raises(InvalidStatus) as refused, looking(sink, query):
+        pass
+    assert refused.value.response.status_code == 400
+
+
+def test_one_who_never_reads_delays_nobody_and_costs_little(sink: WebSink) -> None:
+    with looking(sink, "?fields=scores,embedding") as stuck, looking(sink, "?fields=top") as viewer:
+        stuck.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        times: list[float] = []
+
+        def read() -> None:
+            with contextlib.suppress(ConnectionClosed, TimeoutError):
+                while len(times) < 1 or times[-1] < 4999 * 0.02:
+                    times.append(float(str(received(viewer)["t"])))
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        for index in range(5000):
+            sink.frame(make_frame(index, time=index * 0.02))
+        reader.join(SECONDS)
+        assert times[-1] == pytest.approx(4999 * 0.02, abs=1e-3), "the newest frame came"
+        assert b"streamtag_web_viewers 2" in get(sink, "/metrics")[2]
+
+
+def test_the_past_is_there_for_who_comes_late(sink: WebSink) -> None:
+    for index in range(100):
+        sink.frame(make_frame(index, time=index * 0.1))
+    wait_until(lambda: len(json.loads(get(sink, "/v1/past")[2])["t"]) == 34, "all of it")
+    past = json.loads(get(sink, "/v1/past")[2])
+    assert past["step"] == 0.25
+    assert {len(column) for column in past["percent"]} == {len(INFO.labels)}
+
+
+def test_health_and_metrics(sink: WebSink) -> None:
+    assert json.loads(get(sink, "/healthz")[2])["state"] == "starting"
+    for state, status in ((State.RUNNING, 200), (State.PAUSED, 200), (State.RECOVERING, 503), (State.FAILED, 503)):
+        sink.status(make_stats(state=state, samples_lost=12_345_678, sink_drops={'osc "a"': 3}))
+        wait_until(lambda: json.loads(get(sink, "/healthz")[2])["state"] == state.value, "the state")  # noqa: B023
+        assert get(sink, "/healthz")[0] == status
+    status, headers, body = get(sink, "/metrics")
+    assert headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = body.decode().splitlines()
+    assert "streamtag_samples_lost_total 12345678" in lines
+    assert 'streamtag_state{state="failed"} 1' in lines
+    assert 'streamtag_output_dropped_total{output="osc \\"a\\""} 3' in lines
+    names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(names) == len(set(names))
+    assert {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")} <= set(names)
+
+
+def test_strangers_are_turned_away(sink: WebSink) -> None:
+    for path in ("/", "/healthz", "/metrics", "/v1/past", "/v1/stream"):
+        assert get(sink, path, Host="evil.example")[0] == 403
+    with pytest.raises(InvalidStatus) as refused, looking(sink, origin="https://evil.example"):
+        pass
+    assert refused.value.response.status_code == 403
+    with looking(sink, origin="https://hydra.ojack.xyz"):
+        pass
+    assert get(sink, "/../server.py")[0] == 404
+    assert get(sink, "/v1/stream")[0] == 426
+
+
+def test_what_viewers_say_has_no_effect_and_has_an_end(sink: WebSink) -> None:
+    with looking(sink) as viewer:
+        for _ in range(3):
+            viewer.send("pause")
+        sink.frame(make_frame(1))
+        assert received(viewer)["type"] == "frame"
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(module.MOST_MESSAGES):
+                viewer.send("pause")
+        with pytest.raises(ConnectionClosed, match="viewers only look"):
+            drain(viewer)
+    with looking(sink) as viewer:
+        viewer.send("x" * (module.MOST_BYTES + 1))
+        with pytest.raises(ConnectionClosed, match="1009"):
+            drain(viewer)
+
+
+def test_so_many_may_look_at_a_time(sink: WebSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_VIEWERS", 2)
+    with looking(sink), looking(sink):
+        with pytest.raises(InvalidStatus) as refused, looking(sink):
+            pass
+        assert refused.value.response.status_code == 503
+    wait_until(lambda: not viewers(sink), "those who have left are forgotten")
+    with looking(sink):
+        pass
+
+
+def test_a_port_that_is_taken_is_named(sink: WebSink) -> None:
+    with pytest.raises(SinkError, match=rf"--web 127\.0\.0\.1:{sink.port}: another program listens there"):
+        WebSink(port=sink.port).open(INFO)
+    with pytest.raises(SinkError, match=r"--web 203\.0\.113\.1:8765"):
+        WebSink("203.0.113.1").open(INFO)
+
+
+def test_the_end_closes_connections_and_the_next_session_opens_again() -> None:
+    sink = WebSink(port=0)
+    for _ in range(2):
+        sink.open(INFO)
+        with looking(sink) as viewer:
+            sink.close()
+            with pytest.raises(ConnectionClosed):
+                received(viewer)
+        sink.frame(make_frame(1))  # after the end: nothing
+        assert not any(thread.name == "streamtag-web" for thread in threading.enumerate())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=400), st.booleans())
+def test_any_bytes_end_in_a_refusal(sink: WebSink, data: bytes, begun: bool) -> None:
+    with socket.create_connection(("127.0.0.1", sink.port), timeout=SECONDS) as stranger:
+        stranger.sendall((b"GET / HTTP/1.1\r\n" if begun else b"") + data + b"\r\n\r\n")
+        stranger.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            while stranger.recv(4096):
+                pass
+    assert get(sink, "/healthz")[0] == 200
+
+
+def test_equal_wishes_are_encoded_once() -> None:
+    from streamtag.web.messages import Encoded, parse_wish
+
+    encoded = Encoded(replace(make_frame(1)), INFO.labels)
+    one, other = (parse_wish(f"/v1/stream?fields={fields}").fields for fields in ("top,on", "on, top"))
+    assert encoded.text(one) is encoded.text(other)
