@@ -146,6 +146,7 @@ class Past:
     def __init__(self) -> None:
         self._columns: deque[tuple[float, list[int]]] = deque(maxlen=round(PAST_SECONDS / PAST_STEP))
         self._due = 0.0
+        self._text: str | None = None
 
     def add(self, frame: TagFrame) -> None:
         """Take a frame, if it is time for one."""
@@ -153,9 +154,15 @@ class Past:
             self._due = frame.time + PAST_STEP
             column = [round(100 * float(score)) for score in frame.scores]
             self._columns.append((round(frame.time, 2), column))
+            self._text = None
 
     def text(self) -> str:
-        """JSON: ``step`` (seconds), ``t``, and ``percent``, the scores of each time in percent."""
+        """JSON: ``step`` (seconds), ``t``, and ``percent``, the scores of each time in percent.
+
+        Encoding it takes milliseconds in which no other thread runs, so that is not done for each who asks.
+        """
+        if self._text is not None:
+            return self._text
         columns = tuple(self._columns)
         told = {
             "version": VERSION,
@@ -163,4 +170,5 @@ class Past:
             "t": [time for time, _ in columns],
             "percent": [scores for _, scores in columns],
         }
-        return json.dumps(told, separators=(",", ":"))
+        self._text = json.dumps(told, separators=(",", ":"))
+        return self._text

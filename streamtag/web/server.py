@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import http
 import json
 import logging
 import threading
+import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -26,20 +28,25 @@ from websockets.http11 import Request, Response
 
 from streamtag._system.threads import start_whole
 from streamtag.errors import OptionError, SinkError
-from streamtag.results import ENDED, State, Stats
-from streamtag.sinks.base import SessionInfo
+from streamtag.results import ENDED, State
 from streamtag.web.guard import host_allowed, origin_allowed, own_names
-from streamtag.web.messages import Encoded, Past, Wish, hello, parse_wish, status_message
+from streamtag.web.hub import Hub, Viewer
+from streamtag.web.messages import hello, parse_wish, status_message
 from streamtag.web.metrics import CONTENT_TYPE, metrics
 
 STREAM = "/v1/stream"
 MOST_VIEWERS = 64
+MOST_CONNECTIONS = 2 * MOST_VIEWERS
+"""Of any kind: a process may have 1024 files and sockets open, or 256, and the session needs some, too."""
+OPEN_SECONDS = 5.0
+"""Within which a connection has to say what it wants."""
 MOST_BYTES, MOST_MESSAGES = 1024, 100
 """Of a message from a viewer, and how many; what they say has no effect."""
 BUFFERED_BYTES = 1 << 15
 """What waits for a viewer in this process, besides what its socket takes."""
 PING_SECONDS = 15.0
 CLOSE_SECONDS = 1.0
+TROUBLE_SECONDS = 5.0
 PAGES = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
@@ -60,48 +67,14 @@ log.addHandler(logging.NullHandler())  # viewers that break off are no news
 log.propagate = False
 
 
-@dataclass(slots=True, eq=False)
-class _Viewer:
-    """One who looks at the stream."""
+class _Connection(ServerConnection):
+    """A connection, ended at once if there are too many."""
 
-    wish: Wish
-    changed: asyncio.Event
-    due: float = 0.0
-    status: str | None = None
-    frame: Encoded | None = None
-
-
-class Hub:
-    """What is known of the session, and who is told. On the server's thread, but for `closing`."""
-
-    def __init__(self) -> None:
-        self.info: SessionInfo | None = None
-        self.stats: Stats | None = None
-        self.past = Past()
-        self.viewers: set[_Viewer] = set()
-        self.conflated = 0
-
-    def publish(self, encoded: Encoded) -> None:
-        """Give a frame to all for whom it is time."""
-        for viewer in self.viewers:
-            if encoded.time < viewer.due - 1e-3:
-                continue
-            if viewer.frame is not None:
-                self.conflated += 1
-            kept = encoded.time - viewer.due < viewer.wish.interval
-            viewer.due = viewer.wish.interval + (viewer.due if kept else encoded.time)
-            viewer.frame = encoded
-            viewer.changed.set()
-
-    def tell(self, stats: Stats) -> None:
-        """Give the state to all."""
-        self.stats = stats
-        if self.info is None or not self.viewers:
-            return
-        text = status_message(stats, self.info)
-        for viewer in self.viewers:
-            viewer.status = text
-            viewer.changed.set()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count it."""
+        super().connection_made(transport)
+        if len(self.server.handler_tasks) > MOST_CONNECTIONS:
+            self.transport.abort()
 
 
 class WebServer:
@@ -125,8 +98,10 @@ class WebServer:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="streamtag-web", daemon=True)
         self._ready = threading.Event()
-        self._error: OSError | None = None
+        self._error: Exception | None = None
+        self._troubled: tuple[float, str] | None = None
         self._end: asyncio.Event | None = None
+        self.served: Server | None = None
 
     def start(self) -> None:
         """Listen.
@@ -140,6 +115,16 @@ class WebServer:
         self._ready.wait()
         if self._error is not None:
             raise SinkError(_refused(self.host, self.port, self._error)) from self._error
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong at present, or has been within the last seconds."""
+        if self._error is not None:
+            return f"has ended: {self._error}"
+        troubled = self._troubled
+        if troubled is None or time.monotonic() - troubled[0] > TROUBLE_SECONDS:
+            return None
+        return troubled[1]
 
     def call(self, work: object, *arguments: object) -> None:
         """Have something done on the server's thread; nothing once it has ended."""
@@ -159,18 +144,21 @@ class WebServer:
         try:
             with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
                 runner.run(self._serve())
-        except OSError as error:
+        except Exception as error:  # whatever a name, a port, a system is wrong with: said, and not by a traceback
             self._error = error
         finally:
             self._ready.set()
 
     async def _serve(self) -> None:
         self._end = asyncio.Event()
+        self.loop.set_exception_handler(self._note)
         server = await serve(
             self._view,
             self.host,
             self.port,
             process_request=self._answer,
+            create_connection=_Connection,
+            open_timeout=OPEN_SECONDS,
             compression=None,  # costs more processor than it saves network, for each viewer
             max_size=MOST_BYTES,
             write_limit=BUFFERED_BYTES,
@@ -180,17 +168,22 @@ class WebServer:
             logger=log,
             server_header=None,
         )
-        self.port = _port_of(server)
+        self.served, self.port = server, _port_of(server)
         self._ready.set()
         await self._end.wait()
         server.close()
         await asyncio.wait([asyncio.ensure_future(server.wait_closed())], timeout=2 * CLOSE_SECONDS)
 
+    def _note(self, _: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+        """What asyncio cannot raise to anybody, and else prints: no file is left for one more connection."""
+        error = told.get("exception")
+        self._troubled = time.monotonic(), f"a viewer is turned away: {error or told['message']}"
+
     async def _view(self, connection: ServerConnection) -> None:
         """Send one viewer what is new, until it leaves."""
         hub = self.hub
         assert connection.request is not None
-        viewer = _Viewer(parse_wish(connection.request.path), asyncio.Event())
+        viewer = Viewer(parse_wish(connection.request.path), asyncio.Event())
         hub.viewers.add(viewer)
         left = asyncio.ensure_future(_left(connection))
         left.add_done_callback(lambda _: viewer.changed.set())
@@ -222,7 +215,7 @@ class WebServer:
             return self._admit(request, host)
         if path in PAGES:
             name, kind = PAGES[path]
-            return _response(http.HTTPStatus.OK, kind, (files("streamtag.web") / "page" / name).read_bytes())
+            return _response(http.HTTPStatus.OK, kind, _page(name))
         if path == "/v1/past":
             return _response(http.HTTPStatus.OK, "application/json", self.hub.past.text().encode())
         if path == "/healthz":
@@ -267,6 +260,11 @@ async def _left(connection: ServerConnection) -> None:
                 await connection.close(CloseCode.POLICY_VIOLATION, "viewers only look")
 
 
+@functools.cache
+def _page(name: str) -> bytes:
+    return (files("streamtag.web") / "page" / name).read_bytes()
+
+
 def _port_of(server: Server) -> int:
     return int(next(iter(server.sockets)).getsockname()[1])
 
@@ -280,10 +278,13 @@ def _response(status: http.HTTPStatus, kind: str, body: bytes) -> Response:
     return Response(status.value, status.phrase, headers, body)
 
 
-def _refused(host: str, port: int, error: OSError) -> str:
-    reason = error.strerror or str(error)
-    if "in use" in f"{error}":
-        reason = "another program listens there; choose another port"
-    elif isinstance(error, PermissionError):
+def _refused(host: str, port: int, error: Exception) -> str:
+    if isinstance(error, PermissionError):
         reason = "only root may listen below 1024; choose another port"
+    elif isinstance(error, OSError) and "in use" in f"{error}":
+        reason = "another program listens there; choose another port"
+    elif isinstance(error, OSError):
+        reason = error.strerror or str(error)
+    else:  # UnicodeError, ValueError, OverflowError: of names that cannot be looked up, ports that cannot be
+        reason = f"cannot be listened on ({error}); give an address of this machine and a port up to 65535"
     return f"--web {host}:{port}: {reason}"

@@ -48,6 +48,11 @@ class WebSink(BaseSink):
         return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}/"
 
     @property
+    def trouble(self) -> str | None:
+        """What is wrong at present, in words; None if nothing is known to be."""
+        return None if self._server is None else self._server.trouble
+
+    @property
     def keeps_running(self) -> bool:
         """A session goes on for the sake of those who may look."""
         return True

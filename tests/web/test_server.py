@@ -51,6 +51,12 @@ def viewers(sink: WebSink) -> int:
     return len(sink._server.hub.viewers)
 
 
+def connections(sink: WebSink) -> int:
+    assert sink._server is not None
+    assert sink._server.served is not None
+    return len(sink._server.served.handler_tasks)
+
+
 @contextlib.contextmanager
 def looking(sink: WebSink, query: str = "", origin: str | None = None) -> Iterator[ClientConnection]:
     """A viewer who has been greeted, and so is one of the viewers."""
@@ -212,6 +218,51 @@ def test_a_port_that_is_taken_is_named(sink: WebSink) -> None:
         WebSink(port=sink.port).open(INFO)
     with pytest.raises(SinkError, match=r"--web 203\.0\.113\.1:8765"):
         WebSink("203.0.113.1").open(INFO)
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("a..b", 8765), ("x" * 70, 8765), ("127.0.0.1", 70_000), ("127.0.0.1\0", 1)]
+)
+def test_what_no_system_can_listen_on_is_told(host: str, port: int) -> None:
+    with pytest.raises(SinkError, match=r"--web .*: cannot be listened on .* an address of this machine"):
+        WebSink(host, port).open(INFO)
+
+
+def test_connections_that_say_nothing_leave_room_for_the_session(
+    sink: WebSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_CONNECTIONS", 8)
+    with looking(sink) as viewer, contextlib.ExitStack() as opened:
+        for _ in range(40):
+            opened.enter_context(socket.create_connection(("127.0.0.1", sink.port), timeout=SECONDS))
+        wait_until(lambda: connections(sink) <= 8, "those that are too many to be gone")
+        sink.frame(make_frame(1))
+        assert received(viewer)["type"] == "frame", "who looks already goes on looking"
+    wait_until(lambda: connections(sink) == 0, "the others to be gone")
+    with looking(sink):
+        pass
+
+
+def test_no_file_for_one_more_viewer_is_a_trouble_and_no_traceback(
+    sink: WebSink, capfd: pytest.CaptureFixture[str]
+) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    waiting = [socket.socket() for _ in range(2)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (waiting[-1].fileno() + 1, hard))
+        for each in waiting:
+            each.connect(("127.0.0.1", sink.port))
+        wait_until(lambda: sink.trouble, "the trouble")
+        assert sink.trouble is not None
+        assert "a viewer is turned away" in sink.trouble
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for each in waiting:
+            each.close()
+    wait_until(lambda: sink.trouble is None, "the end of it")
+    assert get(sink, "/healthz")[0] == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_the_end_closes_connections_and_the_next_session_opens_again() -> None:
