@@ -89,7 +89,7 @@ def _parts(wanted: TagSelection) -> Iterator[tuple[tuple[Key, ...], TagSelection
     for name in wanted.deny:
         yield ("tags", "deny"), TagSelection(allow=(name,))
     for old, new in wanted.rename.items():
-        yield ("tags", "rename", old), TagSelection(rename={old: new})
+        yield ("tags", "rename", old), TagSelection(allow=(old,), rename={old: new})
     whole = replace(wanted, thresholds={})
     yield ("tags",), whole
     for name, threshold in wanted.thresholds.items():
