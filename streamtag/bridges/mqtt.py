@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from streamtag._slugs import slugs
-from streamtag.bridges.broker import Broker, BrokerAddress, Login
+from streamtag.bridges.broker import Broker, BrokerAddress, Login, parse_broker
 from streamtag.bridges.home_assistant import DISCOVERY_PREFIX, discovery
 from streamtag.results import State, Stats, TagFrame
 from streamtag.sinks.base import BaseSink, SessionInfo, troubles
@@ -29,10 +29,10 @@ class MqttSink(BaseSink):
 
     Parameters
     ----------
-    address : BrokerAddress
-        Where the broker is, and what topics begin with.
+    address : str or BrokerAddress
+        Where the broker is, and what topics begin with: ``HOST[:PORT][/PREFIX]``.
     login : Login or None
-        Who logs in.
+        Who logs in; None: nobody (`find_login` of `streamtag.bridges.broker` looks in the environment).
     discovery : bool
         Whether Home Assistant is told which entities there are.
 
@@ -40,9 +40,12 @@ class MqttSink(BaseSink):
     ------
     MissingExtraError
         paho-mqtt is not installed.
+    OptionError
+        What is no such address.
     """
 
-    def __init__(self, address: BrokerAddress, login: Login | None = None, *, discovery: bool = False) -> None:
+    def __init__(self, address: str | BrokerAddress, login: Login | None = None, *, discovery: bool = False) -> None:
+        address = parse_broker(address) if isinstance(address, str) else address
         self.name = f"mqtt {address}"
         self._prefix = address.prefix
         self._discovery = discovery
