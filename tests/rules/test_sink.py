@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from streamtag.bridges.broker import parse_broker
 from streamtag.errors import OptionError
 from streamtag.results import State
 from streamtag.rules.reading import read_show
 from streamtag.rules.sink import RulesSink
 from streamtag.rules.tags import check_selection
+from streamtag.rules.ways import MqttAccess
 from tests.support.osc import Receiver
 from tests.support.program import Running
 from tests.support.shows import HEADED, heard
@@ -130,9 +132,9 @@ def test_the_examples_of_the_document_are_shows(path: Path, block: str) -> None:
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples" / "shows").glob("*.toml")), ids=lambda path: path.stem)
 def test_the_examples_are_shows_of_the_default_model(example: Path) -> None:
-    sink = RulesSink(example)
-    sink.open(HEADED)
-    sink.close()
+    sink = RulesSink(example, mqtt=MqttAccess(parse_broker("127.0.0.1:1")))
+    assert sink.show.rules
+    sink.check(LABELS, HEADED.heads)
 
 
 def test_what_holds_from_the_next_start_on_is_told(play: Play, path: Path, receiver: Receiver) -> None:
