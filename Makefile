@@ -17,7 +17,7 @@ demo: $(VENV)/demo-ready ## tag a clip live, on screen and over OSC to 127.0.0.1
 	$(BIN)/streamtag live --input demo --osc 127.0.0.1:9000 $(if $(PLAY),--play)
 
 test: $(VENV)/test-ready ## everything: linters, types, contracts, the whole suite
-	scripts/system-packages --optional $(SOUND) liblo-tools iproute2 chromium
+	scripts/system-packages --optional $(SOUND) liblo-tools iproute2 chromium mosquitto mosquitto-clients
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest -q -n 3 --dist worksteal || $(MAKE) --no-print-directory alone
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernels

@@ -1,3 +1,4 @@
+from .bridges.mqtt import MqttSink as MqttSink
 from .engine import Session as Session
 from .errors import AudioFileError as AudioFileError
 from .errors import CalibrationError as CalibrationError
@@ -29,6 +30,8 @@ from .results import State as State
 from .results import Stats as Stats
 from .results import TagFrame as TagFrame
 from .ringbuffer import RingBuffer as RingBuffer
+from .rules.default_midi import MidiSink as MidiSink
+from .rules.sink import RulesSink as RulesSink
 from .sinks.background import Background as Background
 from .sinks.base import BaseSink as BaseSink
 from .sinks.base import HeadInfo as HeadInfo
@@ -46,6 +49,7 @@ from .tagging.calibration import Calibration as Calibration
 from .tagging.calibration_file import load_calibration as load_calibration
 from .tagging.options import TaggingKeywords as TaggingKeywords
 from .tagging.options import TaggingOptions as TaggingOptions
+from .tagging.selection import TagSelection as TagSelection
 from .tagging.tagger import Tagger as Tagger
 from .web.sink import WebSink as WebSink
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _LATIN = {
     **dict(zip("абвгдезийклмнопрстуфхыэ", "abvgdezijklmnoprstufhye", strict=True)),
@@ -50,6 +50,15 @@ def slugs(labels: Iterable[str]) -> dict[str, str]:
         taken.add(made)
         found[label] = made
     return found
+
+
+def find_label(name: str, labels: Sequence[str]) -> int | None:
+    """Where a label is, by its name or by how OSC addresses have it, whatever the case; None if there is none such."""
+    if name in labels:
+        return labels.index(name)
+    spelled = {**{label.lower(): label for label in labels}, **{slug: label for label, slug in slugs(labels).items()}}
+    found = spelled.get(name.lower())
+    return None if found is None else labels.index(found)
 
 
 def _latin(letter: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 from rich.cells import cell_len
 from rich.console import Console
@@ -21,7 +23,11 @@ PIPED_WIDTH = 100
     '[bold]streamtag live --input "CABLE Output, WASAPI"[/bold] · '
     '[bold]streamtag live --input "Monitor of Built-in Audio"[/bold]'
 )
-def devices() -> None:
+def devices(
+    midi: Annotated[
+        bool, typer.Option("--midi", help="List MIDI outputs instead, as `live --midi` takes them.")
+    ] = False,
+) -> None:
     """List audio inputs, and what outputs play (monitors); say how to hear what this machine itself plays.
 
     An input is chosen by its index, name, part of a name, or NAME, HOST.
@@ -29,6 +35,9 @@ def devices() -> None:
     If several hosts have it, by the first of: WASAPI, Core Audio, JACK,
     PulseAudio, PipeWire, ALSA, DirectSound, MME, WDM-KS.
     """
+    if midi:
+        _list_midi()
+        return
     from streamtag.sources import listing
     from streamtag.sources.device import monitor_help
 
@@ -59,3 +68,15 @@ def devices() -> None:
         width = PIPED_WIDTH + max(cell_len(device.name) for device in found)
         Console(width=width, highlight=False).print(table)
     out.print(f"\n{monitor_help()}", markup=False)
+
+
+def _list_midi() -> None:
+    from streamtag.bridges.midi import midi_ports
+
+    found = midi_ports()
+    for port in found:
+        out.print(f"{port.name}  ({port.host})", markup=False)
+    if not found:
+        out.print(
+            "No MIDI output here. `live --midi virtual` makes one of its own where the system can (not on Windows)."
+        )

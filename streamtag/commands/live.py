@@ -17,6 +17,17 @@ from streamtag.commands.completion import complete_input
 from streamtag.commands.console import err, forget_stdout, note_stuck, preparing
 from streamtag.commands.jobs import stoppable
 from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model, named
+from streamtag.commands.shows import (
+    Config,
+    Midi,
+    Mqtt,
+    MqttDiscovery,
+    MqttLogin,
+    RulesOption,
+    check_names,
+    open_shows,
+    selection_of,
+)
 from streamtag.commands.signals import Terminated, defer_signals, ended_by
 from streamtag.dsp.params import LevelOption
 from streamtag.errors import OptionError
@@ -146,15 +157,12 @@ def live(
             metavar="[HOST:]PORT",
         ),
     ] = None,
-    rules: Annotated[
-        Path | None,
-        typer.Option(
-            help="Send what the rules of this file say to any OSC address: for receivers with addresses of their own "
-            "(Ableton Live, Resolume, VRChat ...). Read again when it changes. See docs/rules.md.",
-            metavar="SHOW.toml",
-            parser=named,
-        ),
-    ] = None,
+    rules: RulesOption = None,
+    config: Config = None,
+    midi: Midi = None,
+    mqtt: Mqtt = None,
+    mqtt_login: MqttLogin = None,
+    mqtt_discovery: MqttDiscovery = False,
     web: Annotated[
         str | None,
         typer.Option(
@@ -235,6 +243,8 @@ def live(
     if smooth is not None and react not in (None, "off"):
         raise OptionError(f"--smooth {smooth:g} is plain smoothing, and --react {react} is none: leave out either")
     react, smooth = react or ("normal" if smooth is None else "off"), 1.0 if smooth is None else smooth
+    show, of_show = open_shows(rules or config, midi, mqtt, mqtt_login, discovery=mqtt_discovery)
+    check_names(show, model, heads)
     options = TaggingOptions(
         model=model,
         hop=hop,
@@ -251,15 +261,13 @@ def live(
         level=level,
         calibration=_calibration(calibration, model, window, smooth, level, threshold),
         music=music or ("gate" if level == "auto" and window == 3 else "off"),
+        tags=selection_of(show),
     )
     saved = _saved(save_head or [], head or [], heads)
     chosen = parse_channels(channels)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
     others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
-    if rules is not None:
-        from streamtag.rules.sink import RulesSink
-
-        others.append(Background(RulesSink(rules)))
+    others += of_show
     others += _web(web, web_allow or [])
     screen, view = _screen(format, embeddings, rate, others)
     sinks: list[Sink] = [*others, screen]  # closed in this order: lights go off before a pipe is waited for

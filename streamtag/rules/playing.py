@@ -9,7 +9,7 @@ from streamtag.errors import OptionError
 from streamtag.results import State, Stats, TagFrame
 from streamtag.rules.messages import Argument, Form, Message, Said, as_text
 from streamtag.rules.show import Rule, Type
-from streamtag.rules.signals import SECTION, STATE, Heard, Signal, bind
+from streamtag.rules.signals import SECTION, STATE, Heard, Kind, Signal, bind
 from streamtag.rules.steady import Steady, Threshold
 from streamtag.sinks.base import SessionInfo
 
@@ -38,6 +38,7 @@ class Rules:
         self._state = State.STARTING.value
         self._time = 0.0
         self._frame: TagFrame | None = None
+        self._heard_since = False  # whether there was a frame since the last status
 
     @property
     def lacking(self) -> str | None:
@@ -49,7 +50,7 @@ class Rules:
 
     def step(self, frame: TagFrame) -> list[Message]:
         """What is to be sent at a frame."""
-        self._frame = frame
+        self._frame, self._heard_since = frame, True
         self._time = max(self._time, frame.time)
         return self._step(fresh=True)
 
@@ -59,7 +60,9 @@ class Rules:
         While the input is gone no frames come, and time goes on all the same.
         """
         self._state = stats.state.value
-        self._time = max(self._time, stats.seconds + stats.gap_seconds)
+        if not self._heard_since:  # else the next frame says how late it is: the same audio is to send the same
+            self._time = max(self._time, stats.seconds + stats.gap_seconds)
+        self._heard_since = False
         return self._step(fresh=False)
 
     def standing(self) -> list[Message]:
@@ -139,13 +142,19 @@ class _Playing:
         self._input: float | str = 0.0
         self._last: dict[Form, Message] = {}  # of each that follows what is heard
         self._pace = _Pace(rule.rate, hop)
+        # a number is not even looked at before it may be sent again, unless it is smoothed
+        self._switches = rule.switches
+        self._waits = signal.kind is Kind.NUMBER and not self._switches and not rule.smooth
+        self._followed: float | None = None
 
     def step(self, heard: Heard) -> Iterable[Message]:
         """What is to be sent now."""
+        if self._waits and not self._pace.is_due(heard.time):
+            return ()
         value = self._read(heard)
         if value is None:
             return ()
-        if self.rule.switches:
+        if self._switches:
             return self._switching(value, heard)
         if isinstance(value, str):
             return self._telling(value, heard.time)
@@ -212,15 +221,18 @@ class _Playing:
     # --- numbers and texts ----------------------------------------------------------------------------------------
 
     def _following(self, value: float, time: float) -> Iterable[Message]:
-        if not self._pace.is_due(time):
+        if (value == self._followed and self.rule.changes_only) or not self._pace.is_due(time):
             return ()
+        self._followed = value
         low, high = self.rule.source or self.signal.usual
         share = min(1.0, max(0.0, (value - low) / (high - low))) ** self.rule.curve
         said = self._said(share, value, time)
-        before = self._last.copy()
-        made = [self._made(form, said) for form in self.rule.send]
-        if self.rule.changes_only:
-            made = [message for form, message in zip(self.rule.send, made, strict=True) if message != before.get(form)]
+        made = []
+        for form in self.rule.send:
+            before = self._last.get(form)
+            message = self._made(form, said)
+            if message != before or not self.rule.changes_only:
+                made.append(message)
         if made:
             self._pace.sent(time)
         return made
@@ -251,7 +263,9 @@ class _Playing:
     def _said(self, share: float, heard: float | str, time: float) -> Said:
         rule = self.rule
         off, on = rule.target or (0.0, 1.0)
-        value = _typed(off + share * (on - off), rule.type or ("int" if rule.switches and not rule.target else "float"))
+        value = _typed(
+            off + share * (on - off), rule.type or ("int" if self._switches and not rule.target else "float")
+        )
         return Said(value, share, rule.target is not None, heard, self.signal.name, time)
 
 

@@ -6,13 +6,16 @@ import math
 from pathlib import Path
 from typing import Literal, get_args
 
+from streamtag._slugs import slug
 from streamtag.errors import OptionError
 from streamtag.osc.where import parse_destination
 from streamtag.rules.document import Document
 from streamtag.rules.messages import MIDI_LARGEST, Form, MidiForm, MqttForm, OscForm, Text
 from streamtag.rules.show import RATE, Rule, Show, Type
-from streamtag.rules.signals import SECTION, Kind, is_signal, kind_of, no_signal
+from streamtag.rules.signals import OF_TAGS, SECTION, Kind, is_signal, kind_of, no_signal
 from streamtag.rules.tables import Table, meant, shown
+from streamtag.rules.tags import read_selection
+from streamtag.tagging.selection import TagSelection
 
 MQTT_RATE = 1.0
 """The same of one that only speaks to an MQTT broker, whose receivers keep what they hear."""
@@ -22,7 +25,7 @@ SECTION_SECONDS = 0.1
 """How long the beginning of a section is on: a flash that a button takes for a press."""
 LONGEST_SECONDS = 3600.0
 
-TOP = ("host", "rule")
+TOP = ("host", "live", "tags", "rule")
 SWITCHING = ("above", "below", "is")
 RULE = (
     *("when", *SWITCHING, "hysteresis", "debounce", "hold", "smooth"),
@@ -60,7 +63,11 @@ def read_show(path: str | Path, *, midi: str | None = None, mqtt: bool = False) 
     top = Table(document, document.data)
     top.only(TOP, "a show")
     host = _host(top) if "host" in top else None
-    return Show(tuple(_Reader(table, host, midi, mqtt).rule() for table in top.tables("rule")), document)
+    live, tags = top.table("live"), top.table("tags")
+    selection = None if tags is None else read_selection(tags)
+    reader = _Reader(host, midi, mqtt, selection)
+    found = tuple(reader.rule(table) for table in top.tables("rule"))
+    return Show(found, live.data if live else {}, selection, document)
 
 
 def _host(table: Table) -> str:
@@ -73,15 +80,16 @@ def _host(table: Table) -> str:
 
 
 class _Reader:
-    """Reads one rule."""
+    """Reads rules, one after the other."""
 
-    def __init__(self, table: Table, host: str | None, midi: str | None, mqtt: bool) -> None:
-        self._table = table
+    def __init__(self, host: str | None, midi: str | None, mqtt: bool, tags: TagSelection | None) -> None:
         self._host, self._midi, self._mqtt = host, midi, mqtt
+        self._names = {slug(old): new for old, new in tags.rename.items()} if tags else {}
         self._kind = Kind.NUMBER
+        self._switches = False
 
-    def rule(self) -> Rule:
-        table = self._table
+    def rule(self, table: Table) -> Rule:
+        self._table = table
         table.only(RULE, "a rule")
         for key in ("when", "send"):
             if key not in table and not (key == "send" and "send_off" in table):
@@ -108,7 +116,7 @@ class _Reader:
         changes_only = table.switch("changes_only", True)
         hold = SECTION_SECONDS if when == SECTION else 0.0
         return Rule(
-            when=when,
+            when=self._renamed(when),
             send=send,
             send_off=self._send_off(),
             above=above,
@@ -146,7 +154,15 @@ class _Reader:
                 Kind.SWITCH: "it is on or off by itself; tag/NAME or head/HEAD/CLASS is the number behind it",
             }[kind]
             table.fail(wrong[0], f"{wrong[0]} does not go with {table.text('when')}: {expected}")
-        return table.number("above"), table.number("below"), table.texts("is")
+        texts = table.texts("is")
+        if table.text("when") == "top":
+            texts = tuple(self._names.get(slug(text), text) for text in texts)
+        return table.number("above"), table.number("below"), texts
+
+    def _renamed(self, when: str) -> str:
+        """A signal of a tag by what the tag is called in this show."""
+        first, _, name = when.partition("/")
+        return f"{first}/{self._names[slug(name)]}" if first in OF_TAGS and slug(name) in self._names else when
 
     def _check_mapping(self, source: tuple[float, float] | None) -> None:
         table = self._table
@@ -225,7 +241,7 @@ class _Reader:
         channel = table.whole("channel", 1, 1, 16)
         port = table.text("port") or self._midi
         if port is None:
-            table.fail(kind, "to which MIDI port? streamtag live sends rules over OSC only: osc = ADDRESS")
+            table.fail(kind, 'to which MIDI port? Give --midi PORT, midi = "PORT" under [live], or port = "PORT" here')
         if kind != "cc" and not self._switches:
             table.fail(kind, f"a {kind} is a matter of on and off: add above, below or is to the rule, or send a cc")
         constant = None
@@ -243,7 +259,7 @@ class _Reader:
         if set(topic) & set("#+\0") or topic.startswith("$") or len(topic.encode()) > 65535:
             table.fail("mqtt", f"mqtt = {topic!r}: expected a topic, without # and +, that begins with no $")
         if not self._mqtt:
-            table.fail("mqtt", "to which broker? streamtag live sends rules over OSC only: osc = ADDRESS")
+            table.fail("mqtt", 'to which broker? Give --mqtt HOST, or mqtt = "HOST" under [live]')
         payload = table.data.get("payload", "$value")
         if not isinstance(payload, str):
             table.fail("payload", f"payload = {shown(payload)}: expected a text in quotes")

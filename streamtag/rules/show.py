@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from streamtag.rules.document import Document
 from streamtag.rules.messages import Form
 from streamtag.rules.signals import Kind, kind_of
+from streamtag.tagging.selection import TagSelection
 
 RATE = 30.0
 """Messages a second of a rule, at the most: what a network, a DAW and an eye can follow."""
@@ -83,9 +85,15 @@ class Show:
     ----------
     rules : tuple of Rule
         In their order.
+    live : mapping of {str: object}
+        Options of `streamtag live`, yet to be checked.
+    tags : TagSelection or None
+        Which tags there are, and what they are called.
     document : Document or None
         The file.
     """
 
     rules: tuple[Rule, ...]
+    live: Mapping[str, Any] = field(default_factory=dict)
+    tags: TagSelection | None = None
     document: Document | None = field(default=None, compare=False)

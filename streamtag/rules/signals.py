@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from streamtag._slugs import slugs
+from streamtag._slugs import find_label, slugs
 from streamtag.errors import OptionError
 from streamtag.results import TagFrame
 from streamtag.rules.tables import meant
@@ -101,7 +101,8 @@ _PLAIN = {
     SECTION: Signal(SECTION, Kind.SWITCH, lambda frame: frame.section is not None, input=lambda frame: frame.section),
     STATE: Signal(STATE, Kind.TEXT, lambda frame: None),  # said by the session, and not by a frame
 }
-_OF_LABELS = ("tag", "cal", "on", "head")
+OF_TAGS = ("tag", "cal", "on")
+_OF_LABELS = (*OF_TAGS, "head")
 WHENS = ("tag/NAME", "on/NAME", "cal/NAME", "head/HEAD/CLASS", "head/HEAD/on/CLASS", "head/HEAD", *_PLAIN)
 
 
@@ -147,7 +148,7 @@ def bind(when: str, info: SessionInfo) -> Signal:
         if signal.kind is not kind_of(when):  # a stroke in a name
             raise OptionError(f"{when!r}: write the name as OSC addresses have it, with _ for what is no letter")
         return signal
-    place = _place(rest, info.labels)
+    place = find_label(rest, info.labels)
     if place is None:
         raise OptionError(f"no tag is called {rest!r}: {_meant(rest, info.labels)}")
     label = info.labels[place]
@@ -170,25 +171,16 @@ def _of_head(rest: str, heads: Sequence[HeadInfo]) -> Signal:
             if not rest.startswith(f"{name}/"):
                 continue
             wanted = rest.removeprefix(f"{name}/")
-            if (place := _place(wanted, head.labels)) is not None:
+            if (place := find_label(wanted, head.labels)) is not None:
                 return Signal(head.labels[place], Kind.NUMBER, partial(_probability, number, place))
             switch = wanted.removeprefix("on/")
-            if switch != wanted and (place := _place(switch, head.labels)) is not None:
+            if switch != wanted and (place := find_label(switch, head.labels)) is not None:
                 label = head.labels[place]
                 is_on = partial(_is_on, number, label)
                 return Signal(label, Kind.SWITCH, is_on, input=partial(_probability, number, place))
             raise OptionError(f"the head {head.name} has no class {switch!r}: {_meant(switch, head.labels)}")
     given = rest.partition("/")[0]
     raise OptionError(f"no head is called {given!r}: {_meant(given, names)}")
-
-
-def _place(name: str, labels: Sequence[str]) -> int | None:
-    """Where a label is, by its name or by how OSC addresses have it."""
-    if name in labels:
-        return labels.index(name)
-    spelled = {**{label.lower(): label for label in labels}, **{slug: label for label, slug in slugs(labels).items()}}
-    found = spelled.get(name) or spelled.get(name.lower())
-    return None if found is None else labels.index(found)
 
 
 def _meant(name: str, labels: Iterable[str]) -> str:

@@ -1,67 +1,63 @@
-"""A show file at work in a session: what its rules make of frames goes out over OSC, and a changed file takes over."""
+"""A show file at work in a session: what its rules make of frames is sent, and a changed file takes over."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from streamtag.errors import OptionError
-from streamtag.osc.destination import Destination
-from streamtag.osc.sink import message as osc_message
-from streamtag.osc.where import parse_destination
 from streamtag.results import Stats, TagFrame
-from streamtag.rules.messages import Message, OscForm, OscMessage
+from streamtag.rules.messages import Form, Message, MidiForm
 from streamtag.rules.playing import Rules, UnboundError
 from streamtag.rules.reading import read_show
-from streamtag.rules.show import Show
-from streamtag.sinks.base import BaseSink, SessionInfo
+from streamtag.rules.show import Rule, Show
+from streamtag.rules.tags import check_selection
+from streamtag.rules.ways import MqttAccess, Way, key_of, way_of
+from streamtag.sinks.base import BaseSink, HeadInfo, SessionInfo
 
 
-class RulesSink(BaseSink):
-    """Plays a show file: see docs/rules.md.
-
-    The file is looked at each second. When it has changed it is read again: rules that are as they were go on as they
-    stood, what the others had switched on is switched off. If the new one is wrong, the old one goes on, and `trouble`
-    says why.
+class Sender(BaseSink):
+    """Sends what rules make of frames, by whatever way each message goes.
 
     Parameters
     ----------
-    path : str or Path
-        The file.
+    rules : sequence of Rule
+        The rules.
+    mqtt : MqttAccess or None
+        The broker that they publish to.
 
     Raises
     ------
-    OptionError
-        What is wrong with it, with the line.
+    MissingExtraError
+        A rule needs a library that is not installed.
     """
 
     name = "rules"
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        self._changed = _stamp(self._path)
-        self._show = read_show(self._path)
-        self._wrong: str | None = None
+    def __init__(self, rules: Collection[Rule] = (), mqtt: MqttAccess | None = None) -> None:
+        self._mqtt = mqtt
+        self._given = tuple(rules)
         self._info: SessionInfo | None = None
         self._rules: Rules | None = None
-        self._destinations: dict[str, Destination] = {}
+        self._ways = self._new_ways(self._given, ())
         self._arrivals: dict[str, int] = {}
+        self._lost = 0  # by ways that are closed
 
     @property
     def drops(self) -> int:
         """Messages that were refused or could not be sent."""
-        return sum(destination.drops for destination in self._destinations.copy().values())
+        return self._lost + sum(way.drops for way in self._ways.copy().values())
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong at present: with the file, with a receiver, or with what a rule waits for in vain."""
-        for host, destination in self._destinations.copy().items():
-            if destination.trouble:
-                return f"{host} {destination.trouble}"
-        return self._wrong or (self._rules.lacking if self._rules is not None else None)
+        """What is wrong at present with a receiver, or what a rule waits for in vain."""
+        for key, way in self._ways.copy().items():
+            if trouble := way.trouble:
+                return f"{key}: {trouble}"
+        return self._rules.lacking if self._rules is not None else None
 
     def open(self, info: SessionInfo) -> None:
-        """Bind the rules to what the session has, and look their receivers up.
+        """Bind the rules to what the session has, and begin to look for their receivers.
 
         Parameters
         ----------
@@ -73,9 +69,10 @@ class RulesSink(BaseSink):
         OptionError
             A rule listens to a tag or head that the session does not have; with the line.
         """
-        self._info, self._wrong = info, None
-        self._rules = self._bound(self._show, info)
-        self._connect(self._show)
+        self._info = info
+        self._rules = self._bound(self._given)
+        self._ways = self._ways or self._new_ways(self._given, ())  # after a session before
+        self._open_ways(self._ways)
 
     def frame(self, frame: TagFrame) -> None:
         """Send what the rules make of a frame."""
@@ -83,70 +80,183 @@ class RulesSink(BaseSink):
             self._send(self._rules.step(frame))
 
     def status(self, stats: Stats) -> None:
-        """Send what has become of the state; look whether the file has changed."""
+        """Send what has become of the state, and see to the receivers."""
         if self._rules is None:
             return
-        self._reload()
+        for way in self._ways.values():
+            way.tend()
         self._send(self._rules.status(stats))
-        for host, destination in self._destinations.items():
-            if destination.arrivals != self._arrivals[host]:  # somebody has come late: how all stands
-                self._arrivals[host] = destination.arrivals
-                standing = [each for each in self._rules.standing() if isinstance(each, OscMessage)]
-                self._send(each for each in standing if each.host == host)
 
     def close(self) -> None:
-        """Switch off what is on."""
-        if self._rules is not None:
-            self._send(self._rules.release())
-        self._rules = None
-        for destination in self._destinations.values():
-            destination.close()
-        self._destinations = {}
+        """Switch off what is on, and close all ways."""
+        rules, self._rules = self._rules, None
+        if rules is not None:
+            self._send(rules.release())
+        for key in list(self._ways):
+            self._close_way(key)
 
-    def _reload(self) -> None:
+    def take(self, given: Collection[Rule]) -> None:
+        """Go on with other rules: those that are as they were stand as they stood, of the rest what is on goes off.
+
+        Parameters
+        ----------
+        given : sequence of Rule
+            The rules.
+
+        Raises
+        ------
+        OptionError
+            They cannot be used; then nothing has changed.
+        """
+        rules, new = self._bound(given), self._new_ways(given, self._ways)
+        if self._rules is not None:
+            self._send(rules.succeed(self._rules))
+        self._given, self._rules = tuple(given), rules
+        self._open_ways(new)
+        self._ways = {**self._ways, **new}
+        for key in set(self._ways) - _forms(given).keys():
+            self._close_way(key)
+
+    def _bound(self, given: Collection[Rule]) -> Rules:
+        assert self._info is not None
+        return Rules(tuple(given), self._info)
+
+    def _send(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self._ways[key_of(message)].send(message)
+        for key, way in self._ways.items():
+            if way.arrivals != self._arrivals[key]:  # somebody has come late: how all stands
+                self._arrivals[key] = way.arrivals
+                for message in self._rules.standing() if self._rules is not None else ():
+                    if key_of(message) == key:
+                        way.send(message)
+
+    def _new_ways(self, given: Collection[Rule], known: Collection[str]) -> dict[str, Way]:
+        """Ways to all that the rules send to, and that is not known."""
+        return {key: way_of(form, self._mqtt) for key, form in _forms(given).items() if key not in known}
+
+    def _open_ways(self, ways: Mapping[str, Way]) -> None:
+        for key, way in ways.items():
+            way.open()
+            self._arrivals[key] = way.arrivals
+
+    def _close_way(self, key: str) -> None:
+        way = self._ways.pop(key)
+        way.close()
+        self._lost += way.drops
+
+
+class RulesSink(Sender):
+    """Plays a show file: see docs/rules.md.
+
+    The file is looked at each second. When it has changed it is read again: rules that are as they were go on as they
+    stood, what the others had switched on is switched off. If the new one is wrong, the old one goes on, and `trouble`
+    says why.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    midi : str or None
+        The port of MIDI messages that name none.
+    mqtt : MqttAccess or None
+        The broker that rules publish to.
+
+    Attributes
+    ----------
+    show : Show
+        What the file says.
+
+    Raises
+    ------
+    OptionError
+        What is wrong with it, with the line.
+    """
+
+    def __init__(self, path: str | Path, *, midi: str | None = None, mqtt: MqttAccess | None = None) -> None:
+        self._path = Path(path)
+        self._changed = _stamp(self._path)
+        self._read: Callable[[], Show] = lambda: read_show(self._path, midi=midi, mqtt=mqtt is not None)
+        self.show = self._read()
+        self._wrong: str | None = None
+        self._later: str | None = None  # what of the file is for the next start
+        super().__init__(self.show.rules, mqtt)
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong at present: with the file, with a receiver, or with what a rule waits for in vain."""
+        return self._wrong or super().trouble or self._later
+
+    def open(self, info: SessionInfo) -> None:
+        """Bind the rules to what the session has, and begin to look for their receivers (see `Sender.open`)."""
+        self._wrong = None
+        super().open(info)
+
+    def status(self, stats: Stats) -> None:
+        """Look whether the file has changed; send what has become of the state."""
+        if self._rules is not None:
+            self._look()
+        super().status(stats)
+
+    def check(self, labels: Sequence[str], heads: tuple[HeadInfo, ...]) -> None:
+        """Refuse tags and heads that a session will not have, before there is one.
+
+        Parameters
+        ----------
+        labels : sequence of str
+            The model's tags.
+        heads : tuple of HeadInfo
+            The heads.
+
+        Raises
+        ------
+        OptionError
+            The show names another; with the line.
+        """
+        left = check_selection(self.show, labels)
+        self._placed(lambda: Rules(self.show.rules, SessionInfo("", left, 0, "", 0, 0.016, 3.0, "", heads)))
+
+    def uses_midi(self, port: str) -> bool:
+        """Whether a rule sends to this MIDI port."""
+        forms = _forms(self.show.rules).values()
+        return any(isinstance(form, MidiForm) and form.port == port for form in forms)
+
+    def _look(self) -> None:
         stamp = _stamp(self._path)
-        if stamp == self._changed or self._info is None or self._rules is None:
+        if stamp == self._changed:
             return
         self._changed = stamp
         try:
-            show = read_show(self._path)
-            rules = self._bound(show, self._info)
+            show = self._read()
+            self.take(show.rules)
         except OptionError as error:
             self._wrong = f"{error}; the rules stay as they were"
             return
-        self._send(rules.succeed(self._rules))
-        self._show, self._rules, self._wrong = show, rules, None
-        self._connect(show)
+        self._wrong = None
+        changed = [f"[{name}]" for name in ("live", "tags") if getattr(show, name) != getattr(self.show, name)]
+        self._later = f"{self._path}: what has changed in {' and '.join(changed)} holds from the next start on"
+        self._later = self._later if changed else None
 
-    def _bound(self, show: Show, info: SessionInfo) -> Rules:
+    def _bound(self, given: Collection[Rule]) -> Rules:
+        return self._placed(lambda: super(RulesSink, self)._bound(given))
+
+    def _placed(self, make: Callable[[], Rules]) -> Rules:
+        """Make rules; what they name in vain is told with the file."""
         try:
-            return Rules(show.rules, info)
+            return make()
         except UnboundError as error:
             raise OptionError(f"{self._path}:{error.line}: {error.reason}") from error
 
-    def _connect(self, show: Show) -> None:
-        """Look up the receivers that are new, and forget those that no rule names."""
-        forms = [form for rule in show.rules for form in (*rule.send, *rule.send_off)]
-        hosts = {form.host for form in forms if isinstance(form, OscForm)}
-        for host in set(self._destinations) - hosts:
-            self._destinations.pop(host).close()
-        for host in hosts - set(self._destinations):
-            destination = Destination(*parse_destination(host))
-            destination.open()
-            self._destinations[host], self._arrivals[host] = destination, destination.arrivals
 
-    def _send(self, messages: Iterable[Message]) -> None:
-        for each in messages:
-            assert isinstance(each, OscMessage), "read_show refuses others"
-            destination = self._destinations[each.host]
-            if destination.ready():
-                destination.send(osc_message(each.address, *each.arguments).dgram)
+def _forms(given: Collection[Rule]) -> dict[str, Form]:
+    """A message for each way that rules send by."""
+    return {key_of(form): form for rule in given for form in (*rule.send, *rule.send_off)}
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> tuple[int, int, int] | None:
     """Which state of a file it is; None where there is none."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size
+    return status.st_mtime_ns, status.st_size, status.st_ino

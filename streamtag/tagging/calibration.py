@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,10 @@ class Calibration(Value):
 
     def __repr__(self) -> str:
         return f"Calibration({self.model!r}: {self.facts.get('hours', 0):.1f} h of music)"
+
+    def only(self, columns: NDArray[np.intp]) -> Calibration:
+        """The same for some of the tags, by their numbers."""
+        return replace(self, quantiles=self.quantiles[:, columns])
 
     def calibrated(self, scores: Array) -> Array:
         """Where scores lie among those of the reference music.

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the command line starts without NumPy
     from streamtag.heads.head import PlainHead
     from streamtag.inference.base import Engine
     from streamtag.tagging.calibration import Calibration
+    from streamtag.tagging.selection import TagSelection
 
 ReactOption = Literal["off", "calm", "normal", "quick"]
 MusicOption = Literal["gate", "tell", "off"]
@@ -67,6 +68,8 @@ class TaggingOptions:
     music : {'gate', 'tell', 'off'}
         tell: frames have `music`, how likely it is that music is heard, of models that ship with a head for it. gate:
         tags rest, too, while that is unlikely; `raw`, the embedding and heads go on. off: neither.
+    tags : TagSelection or None
+        Which of the model's tags there are, what they are called, and where single ones switch; None: all as they are.
     centered : bool
         Frames as musicnn makes them of a file (see `MelStream`); then call `flush` at the end.
 
@@ -94,6 +97,7 @@ class TaggingOptions:
     level: LevelOption | None = None
     calibration: Calibration | Literal["auto"] | None = None
     music: MusicOption = "off"
+    tags: TagSelection | None = None
     centered: bool = False
 
     def __post_init__(self) -> None:
@@ -141,6 +145,7 @@ class TaggingKeywords(TypedDict, total=False):
     level: LevelOption | None
     calibration: Calibration | Literal["auto"] | None
     music: MusicOption
+    tags: TagSelection | None
     centered: bool
 
 

@@ -17,6 +17,7 @@ from streamtag.tagging.change import Change
 from streamtag.tagging.heads import PlayingHead
 from streamtag.tagging.music import MusicGate
 from streamtag.tagging.reaction import Pace
+from streamtag.tagging.selection import TagSelection, selected
 from streamtag.tagging.smoothing import NOTHING, Rolling, Switched, check_threshold, check_top
 from streamtag.tagging.space import EmbeddingFollower
 
@@ -75,6 +76,13 @@ class Scores:
         See `Rolling`; for the model's tags.
     follower : EmbeddingFollower or None
         Smooths the embedding; None leaves it as it is.
+    selection : TagSelection or None
+        Which of the model's tags there are.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        The tags, in the order of the scores.
     """
 
     def __init__(
@@ -91,15 +99,20 @@ class Scores:
         music_only: bool = False,
         steady: bool = False,
         follower: EmbeddingFollower | None = None,
+        selection: TagSelection | None = None,
     ) -> None:
         self._spec = spec
+        self._selected = None if selection is None else selected(selection, spec.labels)
+        self.labels = spec.labels if self._selected is None else self._selected.labels
+        if self._selected is not None and calibration is not None:
+            calibration = calibration.only(self._selected.columns)
         self._follower = follower or EmbeddingFollower(None, 0.0)
         self._calibration = calibration
         self._music = music
         self._music_only = music_only and music is not None
         check_threshold(head_threshold)
         self._heads = [PlayingHead(head, top=top, smooth=smooth, threshold=head_threshold) for head in heads]
-        self._rolling = Rolling(spec.labels, top=top, smooth=smooth, steady=steady)
+        self._rolling = Rolling(self.labels, top=top, smooth=smooth, steady=steady)
         self.set_threshold(threshold)
 
     @property
@@ -154,14 +167,28 @@ class Scores:
         OptionError
             See `check_threshold`.
         """
-        self.check_threshold(threshold)
+        of_one = {} if self._selected is None else self._selected.thresholds
+        for one in (threshold, *of_one.values()):
+            self.check_threshold(one)
+        scores = self._as_scores(threshold)
+        if of_one:
+            scores = np.broadcast_to(np.asarray(scores, np.float32), len(self.labels)).copy()
+            for number, one in of_one.items():
+                scores[number] = np.broadcast_to(self._as_scores(one), len(self.labels))[number]
+        self._rolling.threshold = scores
+
+    def _as_scores(self, threshold: float | str) -> float | Array:
+        """A threshold as a score, or as one for each tag."""
         level = place(threshold)
         if level is not None and self._calibration is not None:
             # what has never been heard in the reference is not on in silence
-            self._rolling.threshold = np.maximum(self._calibration.scores_at(level), np.float32(NOTHING))
-        else:
-            assert not isinstance(threshold, str)
-            self._rolling.threshold = threshold
+            return np.maximum(self._calibration.scores_at(level), np.float32(NOTHING))
+        assert not isinstance(threshold, str)
+        return threshold
+
+    def _chosen(self, raw: Array) -> Array:
+        """The model's scores of the tags that there are."""
+        return raw if self._selected is None else raw[self._selected.columns]
 
     def set_head_threshold(self, score: float) -> None:
         """Change the rolling probability at which a class of a head switches on.
@@ -209,6 +236,7 @@ class Scores:
         TagFrame
             The frame.
         """
+        raw = self._chosen(raw)
         heads = tuple(head.update(features, moment.since, pace) for head in self._heads)
         if self._music is not None:
             self._music.update(features, moment.since, pace)
@@ -222,7 +250,7 @@ class Scores:
     def _follow(self, raw: Array, since: float, pace: Pace | None) -> Switched:
         if pace is None or pace.short is None:
             return self._rolling.update(raw, since)
-        return self._rolling.update(pace.mixed(raw, pace.short.raw), since, pace.smooth, margin=pace.long)
+        return self._rolling.update(pace.mixed(raw, self._chosen(pace.short.raw)), since, pace.smooth, margin=pace.long)
 
     def rest(self, moment: Moment) -> TagFrame:
         """Let all scores fall, as nothing is heard (see `Rolling.rest`)."""
@@ -230,7 +258,7 @@ class Scores:
         if self._music is not None:
             self._music.rest(moment.since)
         switched = self._rolling.rest(moment.since)
-        raw, embedding = np.zeros(len(self._spec.labels), np.float32), np.zeros(self._spec.embedding_size, np.float32)
+        raw, embedding = np.zeros(len(self.labels), np.float32), np.zeros(self._spec.embedding_size, np.float32)
         return self._frame(moment, raw, embedding, switched, heads, gated=True)
 
     def _frame(
@@ -257,7 +285,7 @@ class Scores:
             scores=scores,
             top=self._rolling.best(),
             switched=switched,
-            on=frozenset(label for label, on in zip(self._spec.labels, self._rolling.on, strict=True) if on),
+            on=frozenset(label for label, on in zip(self.labels, self._rolling.on, strict=True) if on),
             embedding=embedding,
             level_dbfs=moment.level,
             heads=heads,

@@ -123,6 +123,7 @@ class Tagger:
             music_only=given.music == "gate",
             steady=reaction is not None,
             follower=EmbeddingFollower(shipped_coordinates(self.spec), given.embedding_smooth),
+            selection=given.tags,
         )
         self._centered = given.centered
         self._warm = False
@@ -136,7 +137,7 @@ class Tagger:
     @property
     def labels(self) -> tuple[str, ...]:
         """The tags, in the order of the scores."""
-        return self.spec.labels
+        return self._scores.labels
 
     @property
     def heads(self) -> tuple[PlainHead, ...]:

@@ -15,11 +15,12 @@ GOOD = '[[rule]]\nwhen = "tag/rock"\nsend = { osc = "/a" }\n'
 
 def test_a_show_without_anything_has_no_rules(tmp_path: Path) -> None:
     assert show(tmp_path, "").rules == ()
+    assert (show(tmp_path, "").live, show(tmp_path, "").tags) == ({}, None)
 
 
 def test_rules_know_their_lines(tmp_path: Path) -> None:
-    text = f"# a show\n\n{GOOD}\n{GOOD}"
-    assert [rule.line for rule in show(tmp_path, text).rules] == [4, 8]
+    text = f"# a show\n\n[live]\ngate = -50\n\n{GOOD}\n{GOOD}"
+    assert [rule.line for rule in show(tmp_path, text).rules] == [7, 11]
 
 
 def rule(line: str, send: str = '{ osc = "/a" }') -> str:
@@ -35,11 +36,13 @@ WRONG = [
     ('text = "', 2, "no TOML: "),
     (rule("", "{\n cc = 1 }"), 5, "what stands in { } has to be on one line"),
     # keys
-    ("[lights]", 2, "a show has no key 'lights'"),
+    ("[lvie]", 2, "a show has no key 'lvie': did you mean live?"),
     ("[[rules]]", 2, "a show has no key 'rules': did you mean rule?"),
+    ("[tags]\nalow = []", 3, "[tags] has no key 'alow': did you mean allow?"),
     (rule("hysterisis = 1"), 4, "a rule has no key 'hysterisis': did you mean hysteresis?"),
     (rule("", '{ osc = "/a", args = [] }'), 5, "an OSC message has no key 'args': did you mean arguments?"),
     (rule("", "{ cc = 1, velocity = 2 }"), 5, "a MIDI message with cc has no key 'velocity': expected one of"),
+    ("live = 3", 2, "live = 3: expected a table"),
     ("rule = [3]", 2, "rule = 3: expected a table"),
     # when
     ('[[rule]]\nsend = { osc = "/a" }', 2, "a rule without when"),

@@ -9,17 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from streamtag.bridges.broker import parse_broker
 from streamtag.errors import OptionError
 from streamtag.results import State
 from streamtag.rules.reading import read_show
 from streamtag.rules.sink import RulesSink
+from streamtag.rules.tags import check_selection
+from streamtag.rules.ways import MqttAccess
 from tests.support.osc import Receiver
 from tests.support.program import Running
 from tests.support.shows import HEADED, heard
-from tests.support.values import make_stats
+from tests.support.values import LABELS, make_stats
 
 ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"^```toml\n(.*?)^```$", (ROOT / "docs" / "rules.md").read_text(), re.MULTILINE | re.DOTALL)
+PAGES = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("rules.md", "midi.md", "mqtt.md"))
+BLOCKS = re.findall(r"^```toml\n(.*?)^```$", PAGES, re.MULTILINE | re.DOTALL)
 SWITCH = 'when = "tag/rock"\nabove = 0.5\nsend = {{ osc = "{0}" }}\n'
 Start = Callable[..., Running]
 Play = Callable[[str], RulesSink]
@@ -121,14 +125,33 @@ def test_a_tag_that_the_session_does_not_have_is_told_with_its_line(path: Path, 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_examples_of_the_document_are_shows(path: Path, block: str) -> None:
     path.write_text(block)
-    assert read_show(path).rules
+    show = read_show(path, midi="any", mqtt=True)
+    assert show.rules or show.tags
+    check_selection(show, LABELS)
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples" / "shows").glob("*.toml")), ids=lambda path: path.stem)
 def test_the_examples_are_shows_of_the_default_model(example: Path) -> None:
-    sink = RulesSink(example)
-    sink.open(HEADED)
-    sink.close()
+    sink = RulesSink(example, mqtt=MqttAccess(parse_broker("127.0.0.1:1")))
+    assert sink.show.rules
+    sink.check(LABELS, HEADED.heads)
+
+
+def test_what_holds_from_the_next_start_on_is_told(play: Play, path: Path, receiver: Receiver) -> None:
+    sink = play("[[rule]]\n" + SWITCH.format("/cue"))
+    write(path, receiver, "[tags]\ndeny = ['sexy']\n[[rule]]\n" + SWITCH.format("/cue"))
+    sink.status(make_stats())
+    assert sink.trouble == f"{path}: what has changed in [tags] holds from the next start on"
+    write(path, receiver, "[[rule]]\n" + SWITCH.format("/cue"))
+    sink.status(make_stats())
+    assert sink.trouble is None
+
+
+def test_rules_call_tags_by_their_old_names_and_by_their_new(path: Path, receiver: Receiver) -> None:
+    rename = "[tags]\nrename = { 'Hip-Hop' = 'rap' }\n"
+    for name in ("hip-hop", "Hip-Hop", "rap", "RAP"):
+        write(path, receiver, rename + SWITCH.format("/a").join(("[[rule]]\n", "")).replace("tag/rock", f"tag/{name}"))
+        RulesSink(path).check(LABELS, ())
 
 
 @pytest.mark.slow

@@ -101,8 +101,16 @@ class Jack:
             _ended(self.process)
         pytest.fail("jackd does not start")
 
-    def _start(self, home: Path, channels: int) -> None:
-        name = f"streamtag-{uuid4().hex[:8]}"
+    def start_again(self) -> None:
+        """Start it once more, under its name: JACK keeps the place of one that was killed until it has come again."""
+        home, name = Path(self.env["HOME"]), self.env["JACK_DEFAULT_SERVER"]
+        self._start(home, self._channels, name)
+        if not self._is_up():
+            pytest.fail("jackd does not start again")
+
+    def _start(self, home: Path, channels: int, name: str = "") -> None:
+        name = name or f"streamtag-{uuid4().hex[:8]}"
+        self._channels = channels
         self.env = {"JACK_DEFAULT_SERVER": name, "JACK_NO_AUDIO_RESERVATION": "1", "HOME": str(home)}
         driver = ["-d", "dummy", "-r", "48000", "-p", "1024", "-C", "2", "-P", str(channels)]
         self.process = subprocess.Popen(

@@ -1,0 +1,1 @@
+"""Ways to what speaks no OSC: MIDI ports, MQTT brokers."""
