@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,11 +11,11 @@ import typer
 
 from streamtag._compile.progress import KERNELS
 from streamtag._system.stderr import c_libraries_silent
-from streamtag._system.terminal import can_draw
 from streamtag.commands.completion import complete_input
 from streamtag.commands.console import err, forget_stdout, note_stuck, preparing
 from streamtag.commands.jobs import stoppable
 from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model, named
+from streamtag.commands.outputs import on_stdout, outputs
 from streamtag.commands.signals import Terminated, defer_signals, ended_by
 from streamtag.dsp.params import LevelOption
 from streamtag.errors import OptionError
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from streamtag.engine import Session
     from streamtag.heads.head import PlainHead
     from streamtag.sinks.base import Sink, Wrapper
-    from streamtag.sinks.terminal import TerminalView
     from streamtag.tagging.calibration import Calibration
 
 LOOK_SECONDS = 0.05
@@ -215,11 +213,8 @@ def live(
     from streamtag._system.ports import parse_listen
     from streamtag.heads.head import common_level
     from streamtag.osc.control import ControlPort
-    from streamtag.osc.sink import OscSink
-    from streamtag.osc.where import parse_destination
     from streamtag.sinks.background import Background
     from streamtag.sinks.notices import Notices
-    from streamtag.sinks.throttled import Throttled
 
     if embeddings and format != "json":
         raise OptionError("--embeddings are written in JSON lines: add --format json (over OSC they are always sent)")
@@ -255,13 +250,8 @@ def live(
     saved = _saved(save_head or [], head or [], heads)
     chosen = parse_channels(channels)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
-    others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
-    if rules is not None:
-        from streamtag.rules.sink import RulesSink
-
-        others.append(Background(RulesSink(rules)))
-    others += _web(web, web_allow or [])
-    screen, view = _screen(format, embeddings, rate, others)
+    others = outputs(osc or [], rate, rules, web, web_allow or [])
+    screen, view = on_stdout(format, embeddings, rate, others)
     sinks: list[Sink] = [*others, screen]  # closed in this order: lights go off before a pipe is waited for
     if view is None:  # else that shows what goes wrong
         sinks.append(Background(Notices(_say), count_drops=False))
@@ -287,40 +277,6 @@ def live(
     with stoppable(view):
         status = run_session(session, screen, duration)
     raise typer.Exit(status)
-
-
-def _web(listen: str | None, allow: list[str]) -> list[Sink]:
-    """What serves browsers, if it is asked for."""
-    if listen is None:
-        if allow:
-            raise OptionError("--web-allow is for the pages of --web: add --web PORT, for example --web 8765")
-        return []
-    from streamtag._system.ports import parse_listen
-    from streamtag.web.sink import WebSink
-
-    sink = WebSink(*parse_listen(listen, "--web", 8765), allow)
-    err.print(f"page: {sink.url}  (overlay: {sink.url}?overlay=1)", markup=False, highlight=False)
-    return [sink]
-
-
-def _screen(
-    format: str | None, embeddings: bool, rate: float, others: list[Sink]
-) -> tuple[Wrapper, TerminalView | None]:
-    """What shows the session on stdout, and the live view, if that is it."""
-    from streamtag.sinks.background import Background
-    from streamtag.sinks.lines import JsonLines, TextLines
-    from streamtag.sinks.throttled import Throttled
-
-    if format == "json":
-        return Throttled(Background(JsonLines(sys.stdout, embeddings=embeddings)), rate), None
-    if format == "text" or not can_draw(sys.stdout):
-        return Throttled(Background(TextLines(sys.stdout)), rate), None
-    from rich.console import Console
-
-    from streamtag.sinks.terminal import TerminalView
-
-    view = TerminalView(Console(highlight=False, force_terminal=True), others)
-    return Background(view, waiting=1, count_drops=False), view
 
 
 def _say(line: str) -> None:
