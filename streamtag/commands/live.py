@@ -15,7 +15,7 @@ from streamtag.commands.completion import complete_input
 from streamtag.commands.console import err, forget_stdout, note_stuck, preparing
 from streamtag.commands.jobs import stoppable
 from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model, named
-from streamtag.commands.outputs import on_stdout, outputs
+from streamtag.commands.outputs import Osc, Rate, Rules, Web, WebAllow, on_stdout, outputs, recording
 from streamtag.commands.signals import Terminated, defer_signals, ended_by
 from streamtag.dsp.params import LevelOption
 from streamtag.errors import OptionError
@@ -93,10 +93,7 @@ def live(
         float, typer.Option(help="Probability at which one of your own tags (--head) switches on, 0 to 1.")
     ] = HEAD_THRESHOLD,
     engine: EngineOption = "auto",
-    rate: Annotated[
-        float,
-        typer.Option(help="Results a second that are sent and printed, at the most.", metavar="HZ", callback=finite),
-    ] = 30.0,
+    rate: Rate = 30.0,
     gate: Annotated[
         str | None,
         typer.Option(
@@ -127,14 +124,7 @@ def live(
             "rest, too, while that is unlikely. Default: gate with --level auto and windows of 3 s."
         ),
     ] = None,
-    osc: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Send OSC there: a name or an address (IPv6 in brackets, a broadcast address, a multicast group) and "
-            "a port; repeatable.",
-            metavar="HOST:PORT",
-        ),
-    ] = None,
+    osc: Osc = None,
     osc_in: Annotated[
         str | None,
         typer.Option(
@@ -144,29 +134,15 @@ def live(
             metavar="[HOST:]PORT",
         ),
     ] = None,
-    rules: Annotated[
+    rules: Rules = None,
+    web: Web = None,
+    web_allow: WebAllow = None,
+    record: Annotated[
         Path | None,
         typer.Option(
-            help="Send what the rules of this file say to any OSC address: for receivers with addresses of their own "
-            "(Ableton Live, Resolume, VRChat ...). Read again when it changes. See docs/rules.md.",
-            metavar="SHOW.toml",
+            help="Keep what is sent in this file, for `streamtag replay`: a show is then programmed without the music.",
+            metavar="TAKE.npz",
             parser=named,
-        ),
-    ] = None,
-    web: Annotated[
-        str | None,
-        typer.Option(
-            help="Show a page there in any browser, an overlay for OBS (?overlay=1), and JSON (PORT: for this "
-            "machine only; 0.0.0.0:PORT: for its networks, too). See docs/web.md.",
-            metavar="[HOST:]PORT",
-        ),
-    ] = None,
-    web_allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Let pages from there open the stream of --web, for example https://hydra.ojack.xyz; null for pages "
-            "that are files; repeatable.",
-            metavar="ORIGIN",
         ),
     ] = None,
     callback: Annotated[
@@ -250,7 +226,7 @@ def live(
     saved = _saved(save_head or [], head or [], heads)
     chosen = parse_channels(channels)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
-    others = outputs(osc or [], rate, rules, web, web_allow or [])
+    others = [*outputs(osc or [], rate, rules, web, web_allow or []), *recording(record, rate)]
     screen, view = on_stdout(format, embeddings, rate, others)
     sinks: list[Sink] = [*others, screen]  # closed in this order: lights go off before a pipe is waited for
     if view is None:  # else that shows what goes wrong

@@ -5,15 +5,57 @@ from __future__ import annotations
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from streamtag._system.terminal import can_draw
 from streamtag.commands.console import err
+from streamtag.commands.options import finite, named
 from streamtag.errors import OptionError
 
 if TYPE_CHECKING:
     from streamtag.sinks.base import Sink, Wrapper
     from streamtag.sinks.terminal import TerminalView
+
+
+Osc = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Send OSC there: a name or an address (IPv6 in brackets, a broadcast address, a multicast group) and "
+        "a port; repeatable.",
+        metavar="HOST:PORT",
+    ),
+]
+Rate = Annotated[
+    float,
+    typer.Option(help="Results a second that are sent and printed, at the most.", metavar="HZ", callback=finite),
+]
+Rules = Annotated[
+    Path | None,
+    typer.Option(
+        help="Send what the rules of this file say to any OSC address: for receivers with addresses of their own "
+        "(Ableton Live, Resolume, VRChat ...). Read again when it changes. See docs/rules.md.",
+        metavar="SHOW.toml",
+        parser=named,
+    ),
+]
+Web = Annotated[
+    str | None,
+    typer.Option(
+        help="Show a page there in any browser, an overlay for OBS (?overlay=1), and JSON (PORT: for this "
+        "machine only; 0.0.0.0:PORT: for its networks, too). See docs/web.md.",
+        metavar="[HOST:]PORT",
+    ),
+]
+WebAllow = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Let pages from there open the stream of --web, for example https://hydra.ojack.xyz; null for pages "
+        "that are files; repeatable.",
+        metavar="ORIGIN",
+    ),
+]
 
 
 def outputs(osc: list[str], rate: float, rules: Path | None, web: str | None, web_allow: list[str]) -> list[Sink]:
@@ -52,6 +94,23 @@ def outputs(osc: list[str], rate: float, rules: Path | None, web: str | None, we
     elif web_allow:
         raise OptionError("--web-allow is for the pages of --web: add --web PORT, for example --web 8765")
     return sinks
+
+
+def recording(path: Path | None, rate: float) -> list[Sink]:
+    """What keeps a take, if one is asked for."""
+    if path is None:
+        return []
+    from streamtag.files.outputs import check_output
+    from streamtag.sinks.background import Background
+    from streamtag.sinks.throttled import Throttled
+    from streamtag.takes.sink import RecordSink
+
+    if path.suffix != ".npz":
+        raise OptionError(f"--record {path}: a take is .npz, so its name must end in that")
+    if path.exists():
+        raise OptionError(f"--record {path}: it is there already, and a take is never overwritten; give another name")
+    check_output(path)
+    return [Throttled(Background(RecordSink(path), waiting=1024), rate)]
 
 
 def on_stdout(
