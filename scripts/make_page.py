@@ -1,6 +1,6 @@
 """Make the picture of the page that the README shows: python scripts/make_page.py docs/page.png
 
-A real session plays the demo for a minute and a quarter, and a real browser looks at it. Needs chromium.
+A real session plays the demo for the three minutes that the page shows, and a real browser looks at it. Needs chromium.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.support.browser import start_browser
 from tests.support.ports import free_tcp_port
 
-SECONDS = 75
-SIZE = (1100, 860)
+SECONDS = 185
+SIZE = (1100, 1110)
 
 
 def main() -> None:

@@ -51,6 +51,7 @@ from .tagging.options import TaggingKeywords as TaggingKeywords
 from .tagging.options import TaggingOptions as TaggingOptions
 from .tagging.selection import TagSelection as TagSelection
 from .tagging.tagger import Tagger as Tagger
+from .takes.sink import RecordSink as RecordSink
 from .web.sink import WebSink as WebSink
 
 __version__: str

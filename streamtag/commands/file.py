@@ -30,6 +30,7 @@ app = typer.Typer()
 @app.command(
     epilog="Examples: [bold]streamtag file song.mp3 --save out.tags[/bold] · "
     "[bold]streamtag file ~/Music --format json > tags.jsonl[/bold] · "
+    "[bold]streamtag file song.mp3 --hop 0.5 --plot song.svg[/bold] · "
     "[bold]streamtag file set.flac --timeline --timeline-to set.svg[/bold] · "
     "[bold]streamtag file 'set/*.flac' --hop 0.5 --taggram set.npz --embeddings set-emb.npz[/bold]"
 )
@@ -62,6 +63,13 @@ def file(
     ] = None,
     embeddings: Annotated[
         Path | None, typer.Option(help="Write the embedding of every patch, as .npz.", metavar="FILE.npz")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the scores of every patch over time, as .svg or .png; of several files each, as FILE-song.svg.",
+            metavar="FILE.svg|png",
+        ),
     ] = None,
     head: Heads = None,
     level: Annotated[
@@ -140,6 +148,7 @@ def file(
         level=level,
         timeline=live,
         timeline_to=timeline_to,
+        plot=plot,
     )
     with preparing(model, KERNELS.get(spec.family, 0)):
         batch.prepare(paths)
@@ -161,7 +170,7 @@ def file(
                 failed += 1
                 err.print(f"streamtag: cannot write to stdout: {error.strerror}", style="red", markup=False)
                 forget_stdout()
-                if not (save or taggram or embeddings or timeline_to):
+                if not (save or taggram or embeddings or timeline_to or plot):
                     break
     finally:
         results.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,11 +11,11 @@ import typer
 
 from streamtag._compile.progress import KERNELS
 from streamtag._system.stderr import c_libraries_silent
-from streamtag._system.terminal import can_draw
 from streamtag.commands.completion import complete_input
 from streamtag.commands.console import err, forget_stdout, note_stuck, preparing
 from streamtag.commands.jobs import stoppable
 from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model, named
+from streamtag.commands.outputs import Osc, Rate, Web, WebAllow, on_stdout, outputs, recording
 from streamtag.commands.shows import (
     Config,
     Midi,
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from streamtag.engine import Session
     from streamtag.heads.head import PlainHead
     from streamtag.sinks.base import Sink, Wrapper
-    from streamtag.sinks.terminal import TerminalView
     from streamtag.tagging.calibration import Calibration
 
 LOOK_SECONDS = 0.05
@@ -106,10 +104,7 @@ def live(
         float, typer.Option(help="Probability at which one of your own tags (--head) switches on, 0 to 1.")
     ] = HEAD_THRESHOLD,
     engine: EngineOption = "auto",
-    rate: Annotated[
-        float,
-        typer.Option(help="Results a second that are sent and printed, at the most.", metavar="HZ", callback=finite),
-    ] = 30.0,
+    rate: Rate = 30.0,
     gate: Annotated[
         str | None,
         typer.Option(
@@ -140,14 +135,7 @@ def live(
             "rest, too, while that is unlikely. Default: gate with --level auto and windows of 3 s."
         ),
     ] = None,
-    osc: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Send OSC there: a name or an address (IPv6 in brackets, a broadcast address, a multicast group) and "
-            "a port; repeatable.",
-            metavar="HOST:PORT",
-        ),
-    ] = None,
+    osc: Osc = None,
     osc_in: Annotated[
         str | None,
         typer.Option(
@@ -163,20 +151,14 @@ def live(
     mqtt: Mqtt = None,
     mqtt_login: MqttLogin = None,
     mqtt_discovery: MqttDiscovery = False,
-    web: Annotated[
-        str | None,
+    web: Web = None,
+    web_allow: WebAllow = None,
+    record: Annotated[
+        Path | None,
         typer.Option(
-            help="Show a page there in any browser, an overlay for OBS (?overlay=1), and JSON (PORT: for this "
-            "machine only; 0.0.0.0:PORT: for its networks, too). See docs/web.md.",
-            metavar="[HOST:]PORT",
-        ),
-    ] = None,
-    web_allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Let pages from there open the stream of --web, for example https://hydra.ojack.xyz; null for pages "
-            "that are files; repeatable.",
-            metavar="ORIGIN",
+            help="Keep what is sent in this file, for `streamtag replay`: a show is then programmed without the music.",
+            metavar="TAKE.npz",
+            parser=named,
         ),
     ] = None,
     callback: Annotated[
@@ -223,11 +205,8 @@ def live(
     from streamtag._system.ports import parse_listen
     from streamtag.heads.head import common_level
     from streamtag.osc.control import ControlPort
-    from streamtag.osc.sink import OscSink
-    from streamtag.osc.where import parse_destination
     from streamtag.sinks.background import Background
     from streamtag.sinks.notices import Notices
-    from streamtag.sinks.throttled import Throttled
 
     if embeddings and format != "json":
         raise OptionError("--embeddings are written in JSON lines: add --format json (over OSC they are always sent)")
@@ -266,10 +245,8 @@ def live(
     saved = _saved(save_head or [], head or [], heads)
     chosen = parse_channels(channels)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
-    others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
-    others += of_show
-    others += _web(web, web_allow or [])
-    screen, view = _screen(format, embeddings, rate, others)
+    others = [*outputs(osc or [], rate, web, web_allow or []), *of_show, *recording(record, rate)]
+    screen, view = on_stdout(format, embeddings, rate, others)
     sinks: list[Sink] = [*others, screen]  # closed in this order: lights go off before a pipe is waited for
     if view is None:  # else that shows what goes wrong
         sinks.append(Background(Notices(_say), count_drops=False))
@@ -295,40 +272,6 @@ def live(
     with stoppable(view):
         status = run_session(session, screen, duration)
     raise typer.Exit(status)
-
-
-def _web(listen: str | None, allow: list[str]) -> list[Sink]:
-    """What serves browsers, if it is asked for."""
-    if listen is None:
-        if allow:
-            raise OptionError("--web-allow is for the pages of --web: add --web PORT, for example --web 8765")
-        return []
-    from streamtag._system.ports import parse_listen
-    from streamtag.web.sink import WebSink
-
-    sink = WebSink(*parse_listen(listen, "--web", 8765), allow)
-    err.print(f"page: {sink.url}  (overlay: {sink.url}?overlay=1)", markup=False, highlight=False)
-    return [sink]
-
-
-def _screen(
-    format: str | None, embeddings: bool, rate: float, others: list[Sink]
-) -> tuple[Wrapper, TerminalView | None]:
-    """What shows the session on stdout, and the live view, if that is it."""
-    from streamtag.sinks.background import Background
-    from streamtag.sinks.lines import JsonLines, TextLines
-    from streamtag.sinks.throttled import Throttled
-
-    if format == "json":
-        return Throttled(Background(JsonLines(sys.stdout, embeddings=embeddings)), rate), None
-    if format == "text" or not can_draw(sys.stdout):
-        return Throttled(Background(TextLines(sys.stdout)), rate), None
-    from rich.console import Console
-
-    from streamtag.sinks.terminal import TerminalView
-
-    view = TerminalView(Console(highlight=False, force_terminal=True), others)
-    return Background(view, waiting=1, count_drops=False), view
 
 
 def _say(line: str) -> None:

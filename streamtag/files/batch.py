@@ -22,6 +22,7 @@ from streamtag.errors import OptionError, SinkError, StreamtagError
 from streamtag.files.extract import saved_line
 from streamtag.files.offline import FileTagger, FileTags, Short
 from streamtag.files.outputs import check_outputs, replacing, writing
+from streamtag.files.picture import check_picture, picture_names, write_picture
 from streamtag.files.timeline import FileTimeline, check_format, timeline, write_timelines
 from streamtag.heads.head import PlainHead
 from streamtag.inference.base import Engine
@@ -107,6 +108,8 @@ class Batch:
         Also say when which tag holds, as a live session with these options would (see `timeline`).
     timeline_to : Path or None
         File that gets the timelines of all files, in the format that its ending says.
+    plot : Path or None
+        Picture of the taggram; with several files one of each, beside it (see `picture_names`).
     abandoned : bool
         Whether `run` was left before its end, and threads may still be at work.
     """
@@ -124,12 +127,14 @@ class Batch:
     level: LevelOption | None = None
     timeline: TaggingOptions | None = None
     timeline_to: Path | None = None
+    plot: Path | None = None
     _done: list[tuple[str, FileTags]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
         self._save: IO[str] | None = None
         self._told = False  # that lines cannot be saved
+        self._undrawn: SinkError | None = None  # the first picture that could not be written
         self.abandoned = False
 
     def prepare(self, paths: Sequence[str]) -> None:
@@ -149,12 +154,16 @@ class Batch:
                 raise OptionError(f"cannot write {target}: what is written is .npz, so the name must end in that")
         if self.timeline_to is not None:
             check_format(self.timeline_to)
+        if self.plot is not None:
+            check_picture(self.plot)
         self._found = find_audio(paths)
+        self._pictures = [] if self.plot is None else picture_names(self.plot, self._found)
         outputs = (
             ("--save", self.save),
             ("--taggram", self.taggram),
             ("--embeddings", self.embeddings),
             ("--timeline-to", self.timeline_to),
+            *(("--plot", picture) for picture in self._pictures[:1]),  # the others lie beside it
         )
         check_outputs(outputs, self._found, appended=("--save",))
         if self.save is not None:
@@ -189,10 +198,13 @@ class Batch:
         try:
             with Progress(*columns, console=console, transient=True, disable=not shown, redirect_stdout=shown) as bar:
                 task = bar.add_task("tagging", total=len(self._found))
-                for path, future in [(path, executor.submit(self._tag, path)) for path in self._found]:
+                submitted = [(path, executor.submit(self._tag, path)) for path in self._found]
+                for place, (path, future) in enumerate(submitted):
                     result = future.result()
                     if isinstance(result, FileTags):
                         self._keep(str(path), result, console)
+                        if self._pictures:
+                            self._draw(self._pictures[place], result)
                     yield str(path), result
                     bar.advance(task)
         except BaseException:
@@ -222,7 +234,7 @@ class Batch:
                 self._save.close()
             except OSError:  # it has been told
                 saved = False
-        failed: list[SinkError] = []
+        failed: list[SinkError] = [] if self._undrawn is None else [self._undrawn]
         if self.timeline_to is not None:
             try:
                 whole = [FileTimeline(name, tags.seconds, tags.timeline) for name, tags in self._done]
@@ -265,6 +277,12 @@ class Batch:
                 self._told = True
         if self.taggram is not None or self.embeddings is not None or self.timeline_to is not None:
             self._done.append((name, tags))
+
+    def _draw(self, target: Path, tags: FileTags) -> None:
+        try:
+            write_picture(target, tags)
+        except SinkError as error:  # said at the end: what else is written may be on another disk
+            self._undrawn = self._undrawn or error
 
     def _arrays(self, what: str) -> dict[str, Any]:
         """All files' patches, one after the other, with what each belongs to."""

@@ -229,7 +229,7 @@ def _rows(spans: Sequence[Span]) -> list[tuple[str | None, str]]:
 def _panel(one: FileTimeline, rows: Sequence[tuple[str | None, str]]) -> str:
     scale = WIDTH / max(one.seconds, 1.0)
     bottom = TOP + ROW * max(1, len(rows))
-    parts = [f'<text x="10" y="18" font-weight="600">{escape(_printable(one.name))}</text>']
+    parts = [f'<text x="10" y="18" font-weight="600">{escape(printable(one.name))}</text>']
     step = next((step for step in STEPS if step * scale >= 50), STEPS[-1])
     for mark in range(0, int(one.seconds) + 1, step):
         x = LEFT + mark * scale
@@ -238,19 +238,19 @@ def _panel(one: FileTimeline, rows: Sequence[tuple[str | None, str]]) -> str:
     for place, (head, tag) in enumerate(rows):
         y = TOP + ROW * place
         name = tag if head is None else f"{head}: {tag}"
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{escape(_printable(name))}</text>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{escape(printable(name))}</text>')
         for span in one.spans:
             if (span.head, span.tag) == (head, tag):
                 bar = f'x="{LEFT + span.start * scale:.1f}" width="{max(1.0, (span.end - span.start) * scale):.1f}"'
                 shade = f'fill="{MODELS if head is None else OWN}" fill-opacity="{0.25 + 0.75 * span.score:.2f}"'
-                said = escape(f"{_printable(name)} {span.score:.2f}, {clock(span.start)} to {clock(span.end)}")
+                said = escape(f"{printable(name)} {span.score:.2f}, {clock(span.start)} to {clock(span.end)}")
                 parts.append(f'<rect {bar} y="{y + 3}" height="{ROW - 6}" rx="2" {shade}><title>{said}</title></rect>')
     if not rows:
         parts.append(f'<text x="{LEFT}" y="{TOP + 14}" fill="#666">nothing holds anywhere</text>')
     return "".join(parts)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text that XML can hold: no control characters, and bytes that are no text by their numbers."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from tests.support.waiting import lacking
@@ -82,8 +83,10 @@ class Page:
         self.do("Emulation.setEmulatedMedia", features=[scheme])
 
     def open(self, url: str) -> None:
-        """Go there."""
-        self.do("Page.navigate", url=url)
+        """Go there, and wait until all of it is there: before that, a part of the page may be missing."""
+        went = self.do("Page.navigate", url=url)
+        assert "errorText" not in went, f"{url}: {went['errorText']}"
+        self.until("location.href !== 'about:blank' && document.readyState === 'complete'")
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression is, promises awaited."""
@@ -156,6 +159,14 @@ class Browser:
             self._process.kill()
             self._process.wait()
         shutil.rmtree(self._profile, ignore_errors=True)
+
+
+def accessibility_rules() -> str:
+    """The source of axe-core, or the test is skipped: it comes from npm, which not everybody has."""
+    found = Path(os.environ.get("AXE_CORE", "node_modules/axe-core")) / "axe.min.js"
+    if not found.is_file():
+        pytest.skip("axe-core is missing (npm install --no-save axe-core)")
+    return found.read_text()
 
 
 def start_browser() -> Browser:

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.browser import Browser, Page, start_browser
+from streamtag.results import State
+from streamtag.web.sink import WebSink
+from tests.support.browser import Browser, Page, accessibility_rules, start_browser
 from tests.support.ports import free_tcp_port
 from tests.support.program import Running
+from tests.support.values import INFO, make_frame, make_head, make_stats
 
 pytestmark = [pytest.mark.slow]
 
@@ -36,6 +39,65 @@ def shown(browser: Browser, url: str, width: int = 1100, height: int = 900, **pr
     page.shape(width, height, **preferences)
     page.open(url)
     return page
+
+
+@pytest.fixture
+def sink() -> Iterator[WebSink]:
+    sink = WebSink(port=0)
+    sink.open(INFO)
+    yield sink
+    sink.close()
+
+
+COLUMN = "[...document.getElementById('taggram').getContext('2d').getImageData({x}, 0, 1, 1).data]"
+GREY, NOTHING = [61, 67, 80, 255], [0, 0, 0, 0]
+
+
+def test_what_did_not_come_is_a_gap(browser: Browser, sink: WebSink) -> None:
+    for index in range(40):
+        sink.frame(make_frame(index, time=index * 0.25))
+    for index in range(40):
+        sink.frame(make_frame(index, time=40 + index * 0.25))
+    sink.status(make_stats(state=State.RECOVERING, trouble="unplugged", gaps=1, gap_seconds=30.0))
+    page = shown(browser, sink.url)
+    page.until(f"{COLUMN.format(x=719 - 60)}.join() === '{','.join(map(str, GREY))}'")
+    assert page.value(COLUMN.format(x=719 - 39 - 119)) == GREY, "30 s between what came at 9.75 s and at 40 s"
+    assert page.value(COLUMN.format(x=719)) not in (GREY, NOTHING)
+    assert page.value(COLUMN.format(x=719 - 39 - 122)) not in (GREY, NOTHING)
+    assert page.value(COLUMN.format(x=100)) == NOTHING
+    assert page.value("document.getElementById('state').textContent") == "recovering: Scarlett: unplugged"
+    assert page.value("document.getElementById('gaps').textContent") == "1 of 30.0 s in all"
+
+
+def test_an_overlay_shows_what_its_address_asks_for(browser: Browser, sink: WebSink) -> None:
+    page = shown(browser, f"{sink.url}?overlay=1&show=level,heads,tags&top=2&least=0.2&scores=1&at=top+right")
+    page.until("document.body.classList.contains('overlay')")
+    said = "[...document.querySelectorAll('#overlay li')].map((item) => item.textContent).join('|')"
+    for index in range(1000):
+        sink.frame(make_frame(index, time=index * 0.1, heads=(make_head(),)))
+        if page.value(said):
+            break
+    assert page.value(said) == "-18 dB|calm 80|rock 43|female vocalists 30"
+    assert page.value("document.getElementById('overlay').className") == "top right"
+
+
+@pytest.mark.parametrize("dark", [True, False])
+@pytest.mark.parametrize(("width", "height"), [(1100, 900), (390, 844)])
+def test_a_page_for_those_who_do_not_see_it(
+    browser: Browser, sink: WebSink, width: int, height: int, dark: bool
+) -> None:
+    rules = accessibility_rules()
+    page = shown(browser, sink.url, width, height, dark=dark)
+    page.until("document.getElementById('names').children.length")
+    for index in range(1000):
+        sink.frame(make_frame(index, time=index * 0.1, heads=(make_head(),), xyz=(0.1, 0.2, 0.3)))
+        if page.value("document.getElementById('bars').children.length"):
+            break
+    sink.status(make_stats(trouble="unplugged"))
+    page.until("document.getElementById('state').classList.contains('wrong')")
+    page.do("Runtime.evaluate", expression=rules)
+    found = "axe.run().then((all) => all.violations.map((each) => `${each.id}: ${each.nodes[0].html}`))"
+    assert page.value(found) == []
 
 
 def test_a_page_that_shows_what_is_heard_and_comes_back(browser: Browser, start: Start) -> None:

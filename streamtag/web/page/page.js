@@ -19,6 +19,7 @@ if (overlay) {
 }
 const count = Math.max(1, Math.min(20, Number(query.get("top")) || (overlay ? 3 : 50)));
 const least = Number(query.get("least")) || 0.1;
+const show = (query.get("show") ?? "tags").split(",");
 
 function tell(text, wrong = false) {
   if (at("state").textContent !== text) at("state").textContent = text;
@@ -36,8 +37,8 @@ function bar(item, tag, score, on) {
   item.classList.toggle("on", on);
 }
 
-function rows(list, items, show) {
-  while (list.children.length < items.length) list.append(document.createElement("li"));
+function rows(list, items, show, kind = "li") {
+  while (list.children.length < items.length) list.append(document.createElement(kind));
   while (list.children.length > items.length) list.lastChild.remove();
   items.forEach((item, i) => show(list.children[i], item));
 }
@@ -49,28 +50,44 @@ function showHello(hello) {
   at("heard").textContent = `${hello.source} · ${hello.model} · ${(1 / hello.hop).toFixed(1)} results a second`;
   taggram = new Taggram(at("taggram"), labels.length, PAST_SECONDS, STEP);
   rows(at("names"), labels, (item, label) => { item.textContent = label; });
-  at("span").textContent = `${PAST_SECONDS / 60} minutes, now at the right; grey: no sound came`;
+  at("span").textContent = "grey: no sound came";
+  const minutes = Array.from({ length: PAST_SECONDS / 60 }, (_, i) => `−${PAST_SECONDS / 60 - i} min`);
+  rows(at("axis"), [...minutes, "now"], (item, text) => { item.textContent = text; }, "span");
   fetch("/v1/past").then((reply) => reply.json()).then((past) => {
     past.t.forEach((time, i) => taggram.add(time, past.percent[i]));
   }).catch(() => {}); // only the past is missing then
 }
 
+// What the overlay writes: lines, and how strongly.
+function written(frame) {
+  const named = ([tag, score]) => (query.get("scores") === "1" ? `${tag} ${Math.round(100 * score)}` : tag);
+  const kinds = {
+    tags: () => frame.top.filter(([, score]) => score >= least).slice(0, count).map((each) => [named(each), each[1]]),
+    heads: () => Object.values(frame.heads ?? {}).filter((classes) => classes[0]?.[1] >= least)
+      .map((classes) => [named(classes[0]), classes[0][1]]),
+    level: () => [[`${frame.level_dbfs.toFixed(0)} dB`, 1]],
+  };
+  return show.flatMap((kind) => kinds[kind]?.() ?? []);
+}
+
 function showFrame(frame) {
   const on = new Set(frame.on);
   if (overlay) {
-    const shown = frame.top.filter(([, score]) => score >= least).slice(0, count);
-    rows(at("overlay"), shown, (item, [tag, score]) => {
-      item.textContent = query.get("scores") === "1" ? `${tag} ${Math.round(100 * score)}` : tag;
-      item.style.setProperty("--shown", Math.min(1, 0.35 + score));
+    rows(at("overlay"), written(frame), (item, [text, strength]) => {
+      item.textContent = text;
+      item.style.setProperty("--shown", Math.min(1, 0.35 + strength));
     });
     return;
   }
   rows(at("bars"), frame.top.slice(0, count), (item, [tag, score]) => bar(item, tag, score, on.has(tag)));
   if (!frame.top.length) rows(at("bars"), [["silence", 0]], (item, [tag, score]) => bar(item, tag, score, false));
-  at("level").textContent = `${frame.level_dbfs.toFixed(1)} dBFS${frame.gain_db === undefined ? "" : `, ${frame.gain_db > 0 ? "+" : ""}${frame.gain_db} dB`}`;
+  at("level").textContent = `${frame.level_dbfs.toFixed(1)} dBFS`;
+  at("gained").hidden = frame.gain_db === undefined;
+  if (frame.gain_db !== undefined) at("gain").textContent = `${frame.gain_db > 0 ? "+" : ""}${frame.gain_db.toFixed(1)} dB`;
   at("meter").value = frame.level_dbfs;
   at("music").hidden = frame.music === undefined;
   if (frame.music !== undefined) at("music").textContent = `music: ${Math.round(100 * frame.music)} %`;
+  at("map").hidden = !frame.xyz; // a model without coordinates of its own
   if (frame.xyz) trail.add(frame.xyz);
   if (taggram) taggram.add(frame.t, frame.scores.map((score) => Math.round(100 * score)));
   [...at("names").children].forEach((item, i) => item.classList.toggle("on", on.has(labels[i])));
@@ -95,14 +112,14 @@ function showStatus(status) {
   const wrong = status.trouble.length > 0;
   tell(wrong ? `${status.state}: ${status.trouble.join("; ")}` : status.state, wrong);
   if (overlay) return;
-  at("latency").textContent = `${status.latency_p50_ms.toFixed(0)} ms, 99 of 100 within ${status.latency_p99_ms.toFixed(0)}`;
+  at("latency").textContent = `${status.latency_p50_ms.toFixed(0)} ms, p99 ${status.latency_p99_ms.toFixed(0)} ms`;
   at("load").textContent = `${Math.round(100 * status.load)} %`;
   at("lost").textContent = `${status.samples_lost} samples, ${status.hops_skipped} results`;
   at("gaps").textContent = status.gaps ? `${status.gaps} of ${status.gap_seconds.toFixed(1)} s in all` : "none";
 }
 
 function connect() {
-  const fields = overlay ? "top,on" : "top,on,level_dbfs,gain_db,music,xyz,heads,heads_on,scores";
+  const fields = overlay ? "top,heads,level_dbfs" : "top,on,level_dbfs,gain_db,music,xyz,heads,heads_on,scores";
   const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/stream?rate=${overlay ? 10 : 20}&fields=${fields}`);
   const heard = () => {
     clearTimeout(silent);

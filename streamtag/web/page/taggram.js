@@ -18,9 +18,7 @@ export class Taggram {
     canvas.width = this.columns;
     canvas.height = rows;
     canvas.style.imageRendering = "pixelated";
-    this.context = canvas.getContext("2d", { alpha: false });
-    this.context.fillStyle = "#000";
-    this.context.fillRect(0, 0, this.columns, rows);
+    this.context = canvas.getContext("2d"); // what was not heard stays transparent, for black is 0
     this.time = null;
   }
 

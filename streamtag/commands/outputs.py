@@ -1,0 +1,140 @@
+"""Where `streamtag live` sends: sinks by their options."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamtag._system.terminal import can_draw
+from streamtag.commands.console import err
+from streamtag.commands.options import finite
+from streamtag.errors import OptionError
+
+if TYPE_CHECKING:
+    from streamtag.sinks.base import Sink, Wrapper
+    from streamtag.sinks.terminal import TerminalView
+
+
+Osc = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Send OSC there: a name or an address (IPv6 in brackets, a broadcast address, a multicast group) and "
+        "a port; repeatable.",
+        metavar="HOST:PORT",
+    ),
+]
+Rate = Annotated[
+    float,
+    typer.Option(help="Results a second that are sent and printed, at the most.", metavar="HZ", callback=finite),
+]
+Web = Annotated[
+    str | None,
+    typer.Option(
+        help="Show a page there in any browser, an overlay for OBS (?overlay=1), and JSON (PORT: for this "
+        "machine only; 0.0.0.0:PORT: for its networks, too). See docs/web.md.",
+        metavar="[HOST:]PORT",
+    ),
+]
+WebAllow = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Let pages from there open the stream of --web, for example https://hydra.ojack.xyz; null for pages "
+        "that are files; repeatable.",
+        metavar="ORIGIN",
+    ),
+]
+
+
+def outputs(osc: list[str], rate: float, web: str | None, web_allow: list[str]) -> list[Sink]:
+    """OSC and browsers.
+
+    Parameters
+    ----------
+    osc : list of str
+        ``HOST:PORT`` of each receiver.
+    rate : float
+        Results a second for each of these.
+    web : str or None
+        Where browsers are served.
+    web_allow : list of str
+        Origins of pages from elsewhere.
+
+    Returns
+    -------
+    list of Sink
+        In the order in which they are told.
+    """
+    from streamtag.osc.sink import OscSink
+    from streamtag.osc.where import parse_destination
+    from streamtag.sinks.throttled import Throttled
+
+    sinks: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc]
+    if web is not None:
+        sinks.append(_web(web, web_allow))
+    elif web_allow:
+        raise OptionError("--web-allow is for the pages of --web: add --web PORT, for example --web 8765")
+    return sinks
+
+
+def recording(path: Path | None, rate: float) -> list[Sink]:
+    """What keeps a take, if one is asked for."""
+    if path is None:
+        return []
+    from streamtag.files.outputs import check_output
+    from streamtag.sinks.background import Background
+    from streamtag.sinks.throttled import Throttled
+    from streamtag.takes.sink import RecordSink
+
+    if path.suffix != ".npz":
+        raise OptionError(f"--record {path}: a take is .npz, so its name must end in that")
+    if path.exists():
+        raise OptionError(f"--record {path}: it is there already, and a take is never overwritten; give another name")
+    check_output(path)
+    return [Throttled(Background(RecordSink(path), waiting=1024), rate)]
+
+
+def on_stdout(
+    format: str | None, embeddings: bool, rate: float, others: list[Sink]
+) -> tuple[Wrapper, TerminalView | None]:
+    """What shows the session on stdout, and the live view, if that is it."""
+    from streamtag.sinks.background import Background
+    from streamtag.sinks.lines import JsonLines, TextLines
+    from streamtag.sinks.throttled import Throttled
+
+    if format == "json":
+        return Throttled(Background(JsonLines(sys.stdout, embeddings=embeddings)), rate), None
+    if format == "text" or not can_draw(sys.stdout):
+        return Throttled(Background(TextLines(sys.stdout)), rate), None
+    from rich.console import Console
+
+    from streamtag.sinks.terminal import TerminalView
+
+    view = TerminalView(Console(highlight=False, force_terminal=True), others)
+    return Background(view, waiting=1, count_drops=False), view
+
+
+def _web(listen: str, allow: list[str]) -> Sink:
+    """What serves browsers; and where, in words."""
+    from streamtag._system.ports import parse_listen
+    from streamtag.web.sink import WebSink
+
+    sink = WebSink(*parse_listen(listen, "--web", 8765), allow)
+    err.print(f"page: {sink.url}  (overlay: {sink.url}?overlay=1)", markup=False, highlight=False)
+    if sink.host in ("0.0.0.0", "::"):
+        told = f"whoever is in the network sees what is heard, at http://{_address()}:{sink.port}/"
+        err.print(f"note: {told}", markup=False, highlight=False)
+    return sink
+
+
+def _address() -> str:
+    """The address by which others reach this machine, most likely."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # RFC 5737: nobody's. Nothing is sent, but a way there is looked for
+            return str(probe.getsockname()[0])
+        except OSError:  # there is no network
+            return socket.gethostname()
