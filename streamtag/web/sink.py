@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Callable, Collection
 
 from streamtag.results import Stats, TagFrame
 from streamtag.sinks.base import BaseSink, SessionInfo
 from streamtag.web.guard import parse_origin
-from streamtag.web.messages import Encoded
+from streamtag.web.hub import Hub
 from streamtag.web.server import WebServer
+
+MOST_WAITING = 64
+"""Frames that may wait for the server's thread, a second of them; after that the oldest is dropped and counted."""
 
 
 class WebSink(BaseSink):
@@ -39,7 +43,10 @@ class WebSink(BaseSink):
         self._asked = port
         self._allow = [parse_origin(origin) for origin in allow]
         self._server: WebServer | None = None
-        self._labels: tuple[str, ...] = ()
+        self._waiting: deque[Callable[[Hub], None]] = deque(maxlen=MOST_WAITING)
+        self._awake = False  # the server has been told that something waits
+        self._drops = 0
+        self._closed = False
 
     @property
     def url(self) -> str:
@@ -48,14 +55,24 @@ class WebSink(BaseSink):
         return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}/"
 
     @property
+    def drops(self) -> int:
+        """Frames that the server's thread, held up, did not come to. What slow viewers do without is in /metrics."""
+        return self._drops
+
+    @property
     def trouble(self) -> str | None:
         """What is wrong at present, in words; None if nothing is known to be."""
         return None if self._server is None else self._server.trouble
 
     @property
-    def keeps_running(self) -> bool:
-        """A session goes on for the sake of those who may look."""
-        return True
+    def first_error(self) -> BaseException | None:
+        """The first exception on the server's thread."""
+        return None if self._server is None else self._server.error
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the server's thread has not ended in time."""
+        return self._server is not None and self._closed and self._server.stuck
 
     def open(self, info: SessionInfo) -> None:
         """Listen.
@@ -70,30 +87,38 @@ class WebSink(BaseSink):
         SinkError
             The port cannot be had.
         """
-        self._labels = info.labels
-        server = WebServer(self.host, self._asked, self._allow)
-        server.hub.info = info
+        server = WebServer(self.host, self._asked, self._allow, info)
         server.start()
+        self._waiting.clear()
+        self._awake = self._closed = False
         self._server, self.port = server, server.port
 
     def frame(self, frame: TagFrame) -> None:
         """Hand a frame over."""
-        server = self._server
-        if server is not None:
-            server.call(_publish, server, Encoded(frame, self._labels), frame)
+        self._hand_over(lambda hub: hub.publish(frame))
 
     def status(self, stats: Stats) -> None:
         """Hand the counters over."""
-        if self._server is not None:
-            self._server.call(self._server.hub.tell, stats)
+        self._hand_over(lambda hub: hub.tell(stats))
 
     def close(self) -> None:
         """End all connections."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.stop()
+        if self._server is not None:
+            self._closed = True
+            self._server.stop()
 
+    def _hand_over(self, tell: Callable[[Hub], None]) -> None:
+        if self._server is None or self._closed:
+            return
+        self._drops += len(self._waiting) == MOST_WAITING
+        self._waiting.append(tell)
+        if not self._awake:
+            self._awake = True
+            self._server.call(self._take)
 
-def _publish(server: WebServer, encoded: Encoded, frame: TagFrame) -> None:
-    server.hub.past.add(frame)
-    server.hub.publish(encoded)
+    def _take(self) -> None:
+        """On the server's thread: all that waits."""
+        self._awake = False  # first, so that what comes from here on wakes it again
+        assert self._server is not None
+        while self._waiting:
+            self._waiting.popleft()(self._server.hub)
