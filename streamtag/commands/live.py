@@ -26,6 +26,7 @@ from streamtag.tagging.options import GATE_DBFS, HEAD_THRESHOLD, LIVE_MODEL, Mus
 if TYPE_CHECKING:
     from streamtag.engine import Session
     from streamtag.heads.head import PlainHead
+    from streamtag.osc.control import ControlPort
     from streamtag.sinks.base import Sink, Wrapper
     from streamtag.sinks.terminal import TerminalView
     from streamtag.tagging.calibration import Calibration
@@ -260,7 +261,7 @@ def live(
         from streamtag.rules.sink import RulesSink
 
         others.append(Background(RulesSink(rules)))
-    others += _web(web, web_allow or [])
+    others += _web(web, web_allow or [], control)
     screen, view = _screen(format, embeddings, rate, others)
     sinks: list[Sink] = [*others, screen]  # closed in this order: lights go off before a pipe is waited for
     if view is None:  # else that shows what goes wrong
@@ -289,7 +290,7 @@ def live(
     raise typer.Exit(status)
 
 
-def _web(listen: str | None, allow: list[str]) -> list[Sink]:
+def _web(listen: str | None, allow: list[str], control: ControlPort | None) -> list[Sink]:
     """What serves browsers, if it is asked for."""
     if listen is None:
         if allow:
@@ -298,7 +299,7 @@ def _web(listen: str | None, allow: list[str]) -> list[Sink]:
     from streamtag._system.ports import parse_listen
     from streamtag.web.sink import WebSink
 
-    sink = WebSink(*parse_listen(listen, "--web", 8765), allow)
+    sink = WebSink(*parse_listen(listen, "--web", 8765), allow, control=control)
     err.print(f"page: {sink.url}  (overlay: {sink.url}?overlay=1)", markup=False, highlight=False)
     return [sink]
 

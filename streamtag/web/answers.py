@@ -5,9 +5,10 @@ from __future__ import annotations
 import http
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
@@ -19,6 +20,7 @@ from streamtag.web.guard import host_allowed, origin_allowed, own_names
 from streamtag.web.hub import Hub
 from streamtag.web.messages import parse_wish
 from streamtag.web.metrics import CONTENT_TYPE, metrics
+from streamtag.web.oscquery import ROOT, answer
 
 STREAM = "/v1/stream"
 MOST_VIEWERS = 64
@@ -52,12 +54,18 @@ class Answers:
         What the server listens on.
     allow : collection of str
         Origins of other pages that may open the stream.
+
+    Attributes
+    ----------
+    about : mapping
+        What OSCQuery's HOST_INFO is, once the server listens.
     """
 
     def __init__(self, hub: Hub, host: str, allow: Collection[str]) -> None:
         self._hub = hub
         self._names = own_names(host)
         self._allow = frozenset(allow)
+        self.about: Mapping[str, Any] = {}
 
     def to(self, request: Request) -> Response | None:
         """What a request gets; None: it becomes a WebSocket."""
@@ -76,8 +84,10 @@ class Answers:
         host, path = hosts[0] if len(hosts) == 1 else None, urlsplit(request.path).path
         if not host_allowed(host, self._names):
             return _text(http.HTTPStatus.FORBIDDEN, f"not by the name {host!r}: use an address, or localhost\n")
-        if path == STREAM:
+        if path == STREAM or (path == "/" and _asks_to_upgrade(request)):
             return self._admitted(request, host)
+        if path == "/" and not _is_browser(request):
+            return self._described(request)
         if path in PAGES:
             return _response(http.HTTPStatus.OK, PAGES[path][1], _page(PAGES[path][0]))
         if path == "/v1/past":
@@ -86,8 +96,10 @@ class Answers:
             return self._health()
         if path == "/metrics":
             hub = self._hub
-            text = metrics(hub.stats, hub.info, len(hub.viewers), hub.conflated)
+            text = metrics(hub.stats, hub.info, hub.looking, hub.conflated)
             return _response(http.HTTPStatus.OK, CONTENT_TYPE, text.encode())
+        if path == ROOT or path.startswith(f"{ROOT}/"):
+            return self._described(request)
         return _text(http.HTTPStatus.NOT_FOUND, f"there is nothing at {path[:100]!r}\n")
 
     def _admitted(self, request: Request, host: str | None) -> Response | None:
@@ -95,15 +107,22 @@ class Answers:
         origin = origins[0] if len(origins) == 1 else None if not origins else "several"
         if not origin_allowed(origin, host, self._allow):
             return _text(http.HTTPStatus.FORBIDDEN, f"not for pages of {origin!r}: start with --web-allow {origin}\n")
-        if request.headers.get_all("Upgrade") != ["websocket"]:
+        if not _asks_to_upgrade(request):
             return _text(http.HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket: open it with ws://\n")
-        if len(self._hub.viewers) >= MOST_VIEWERS:
+        if self._hub.looking >= MOST_VIEWERS:
             return _text(http.HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_VIEWERS} look already\n")
         try:
-            parse_wish(request.path)
+            if urlsplit(request.path).path == STREAM:
+                parse_wish(request.path)
         except (OptionError, ValueError) as error:
             return _text(http.HTTPStatus.BAD_REQUEST, f"{error}\n")
         return None
+
+    def _described(self, request: Request) -> Response:
+        """OSC addresses, by OSCQuery."""
+        status, found = answer(request.path, self._hub.nodes, self._hub.heard, self.about)
+        body = b"" if found is None else json.dumps(found).encode()
+        return _response(http.HTTPStatus(status), "application/json", body)
 
     def _health(self) -> Response:
         """200 while it hears; 503 while it does not."""
@@ -115,6 +134,16 @@ class Answers:
         status = http.HTTPStatus.OK if good else http.HTTPStatus.SERVICE_UNAVAILABLE
         said = {"state": state.value, "trouble": trouble}
         return _response(status, "application/json", json.dumps(said).encode() + b"\n")
+
+
+def _asks_to_upgrade(request: Request) -> bool:
+    return [value.lower() for value in request.headers.get_all("Upgrade")] == ["websocket"]
+
+
+def _is_browser(request: Request) -> bool:
+    """Whether a page is wanted; programs that ask for OSC addresses accept anything, or do not say."""
+    asks_for_host = urlsplit(request.path).query.startswith("HOST_INFO")
+    return not asks_for_host and any("text/html" in value for value in request.headers.get_all("Accept"))
 
 
 @cache

@@ -14,30 +14,30 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.frames import CloseCode
 
 from streamtag._system.threads import start_whole
 from streamtag.errors import SinkError
+from streamtag.osc.nodes import nodes
 from streamtag.sinks.base import SessionInfo
-from streamtag.web.answers import Answers
+from streamtag.web.answers import STREAM, Answers
 from streamtag.web.connections import Connection
-from streamtag.web.hub import Hub, Viewer
-from streamtag.web.messages import hello, parse_wish
+from streamtag.web.hub import Hub
+from streamtag.web.oscquery import host_info
+from streamtag.web.viewing import listen, view
 
-MOST_BYTES, MOST_MESSAGES = 1024, 100
-"""Of a message from a viewer, and how many; what they say has no effect."""
+MOST_BYTES = 1024
+"""Of a message from a viewer."""
 BUFFERED_BYTES = 1 << 15
 """What waits for a viewer in this process, besides what its socket takes."""
 OPEN_SECONDS = 5.0
 """For a request to come in and its answer to be taken."""
 PING_SECONDS = 15.0
-STUCK_SECONDS = 30.0
-"""A viewer who takes nothing for so long is dropped. Pings do not find out: they wait behind what was not taken."""
 CLOSE_SECONDS = 1.0
 TROUBLE_SECONDS = 5.0
+Address = tuple[str, int]
 log = logging.getLogger("streamtag.web")
 log.addHandler(logging.NullHandler())  # viewers that break off are no news
 log.propagate = False
@@ -56,6 +56,8 @@ class WebServer:
         Origins of other pages that may open the stream.
     info : SessionInfo
         The session.
+    control : tuple of (str, int) or None
+        Where commands are heard, if they are.
 
     Attributes
     ----------
@@ -67,13 +69,16 @@ class WebServer:
         What listens.
     """
 
-    def __init__(self, host: str, port: int, allow: Collection[str], info: SessionInfo) -> None:
+    def __init__(
+        self, host: str, port: int, allow: Collection[str], info: SessionInfo, control: Address | None
+    ) -> None:
         self.host, self.port = host, port
-        self.hub = Hub(info)
+        self.hub = Hub(info, nodes(info, commands=control is not None))
         self.error: BaseException | None = None
         self.served: Server | None = None
         self._troubled: tuple[float, str] | None = None  # when, and how
         self._answers = Answers(self.hub, host, allow)
+        self._control = control
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="streamtag-web", daemon=True)
         self._ready = threading.Event()
@@ -141,7 +146,7 @@ class WebServer:
     async def _serve(self) -> None:
         self._end = asyncio.Event()
         server = await serve(
-            self._view,
+            self._serve_one,
             self.host,
             self.port,
             process_request=lambda _, request: self._answers.to(request),
@@ -157,43 +162,17 @@ class WebServer:
             create_connection=Connection,
         )
         self.served, self.port = server, _port_of(server)
+        self._answers.about = host_info(self.port, self._control)
         self._ready.set()
         await self._end.wait()
         server.close()
         await asyncio.wait([asyncio.ensure_future(server.wait_closed())], timeout=2 * CLOSE_SECONDS)
 
-    async def _view(self, connection: ServerConnection) -> None:
-        """Send one viewer what is new, until it leaves."""
-        hub = self.hub
+    async def _serve_one(self, connection: ServerConnection) -> None:
+        """The stream, or OSCQuery."""
         assert connection.request is not None
-        viewer = Viewer(parse_wish(connection.request.path))
-        hub.greet(viewer)
-        left = asyncio.ensure_future(_left(connection))
-        left.add_done_callback(lambda _: viewer.changed.set())
-        try:
-            await connection.send(hello(hub.info))
-            while not left.done():
-                await viewer.changed.wait()
-                async with asyncio.timeout(STUCK_SECONDS):
-                    for message in viewer.take():
-                        await connection.send(message)
-        except TimeoutError:
-            connection.transport.abort()
-        except ConnectionClosed:
-            pass
-        finally:
-            left.cancel()
-            hub.viewers.discard(viewer)
-
-
-async def _left(connection: ServerConnection) -> None:
-    """Wait until a viewer leaves. What it says is thrown away; one that says much is shown out."""
-    said = 0
-    with contextlib.suppress(ConnectionClosed):
-        async for _ in connection:
-            said += 1
-            if said > MOST_MESSAGES:
-                await connection.close(CloseCode.POLICY_VIOLATION, "viewers only look")
+        looks = view if urlsplit(connection.request.path).path == STREAM else listen
+        await looks(connection, self.hub)
 
 
 def _port_of(server: Server) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection
 
+from streamtag.osc.control import ControlPort
 from streamtag.results import Stats, TagFrame
 from streamtag.sinks.base import BaseSink, SessionInfo
 from streamtag.web.guard import parse_origin
@@ -29,6 +30,8 @@ class WebSink(BaseSink):
         Port; 0 for one that is free, which `port` then is.
     allow : collection of str
         Origins of pages from elsewhere that may open the stream, for example ``https://hydra.ojack.xyz``.
+    control : ControlPort or None
+        Where the session hears commands: OSCQuery then tells which there are.
 
     Raises
     ------
@@ -38,10 +41,18 @@ class WebSink(BaseSink):
 
     name = "web"
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 8765, allow: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8765,
+        allow: Collection[str] = (),
+        *,
+        control: ControlPort | None = None,
+    ) -> None:
         self.host, self.port = host, port
         self._asked = port
         self._allow = [parse_origin(origin) for origin in allow]
+        self._control = control
         self._server: WebServer | None = None
         self._waiting: deque[Callable[[Hub], None]] = deque(maxlen=MOST_WAITING)
         self._awake = False  # the server has been told that something waits
@@ -87,7 +98,8 @@ class WebSink(BaseSink):
         SinkError
             The port cannot be had.
         """
-        server = WebServer(self.host, self._asked, self._allow, info)
+        control = None if self._control is None else self._control.address
+        server = WebServer(self.host, self._asked, self._allow, info, control)
         server.start()
         self._waiting.clear()
         self._awake = self._closed = False
@@ -120,5 +132,9 @@ class WebSink(BaseSink):
         """On the server's thread: all that waits."""
         self._awake = False  # first, so that what comes from here on wakes it again
         assert self._server is not None
-        while self._waiting:
-            self._waiting.popleft()(self._server.hub)
+        try:
+            while self._waiting:
+                self._waiting.popleft()(self._server.hub)
+        except BaseException:  # what waits behind it does not wait for the next frame
+            self._server.call(self._take)
+            raise

@@ -20,7 +20,7 @@ from websockets.typing import Origin
 
 from streamtag.errors import SinkError
 from streamtag.results import State, TagFrame
-from streamtag.web import answers
+from streamtag.web import answers, viewing
 from streamtag.web import connections as bounds
 from streamtag.web import server as module
 from streamtag.web.sink import WebSink
@@ -87,7 +87,7 @@ def drain(viewer: ClientConnection) -> None:
 
 
 def test_a_page_that_needs_nothing_from_elsewhere(sink: WebSink) -> None:
-    status, headers, body = get(sink, "/")
+    status, headers, body = get(sink, "/", Accept="text/html,*/*")
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     for path in ("/page.js", "/taggram.js", "/page.css", "/icon.svg"):
         status, headers, part = get(sink, path)
@@ -156,7 +156,7 @@ def test_one_who_never_reads_delays_nobody_and_costs_little(sink: WebSink) -> No
 
 
 def test_one_who_takes_nothing_is_dropped_and_makes_room(sink: WebSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STUCK_SECONDS", 0.5)
+    monkeypatch.setattr(viewing, "STUCK_SECONDS", 0.5)
     monkeypatch.setattr(module, "BUFFERED_BYTES", 1024)
     with socket.create_connection(("127.0.0.1", sink.port), timeout=SECONDS) as stuck:
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -257,7 +257,7 @@ def test_what_viewers_say_has_no_effect_and_has_an_end(sink: WebSink) -> None:
         sink.frame(make_frame(1))
         assert received(viewer)["type"] == "frame"
         with contextlib.suppress(ConnectionClosed):
-            for _ in range(module.MOST_MESSAGES):
+            for _ in range(viewing.MOST_MESSAGES):
                 viewer.send("pause")
         with pytest.raises(ConnectionClosed, match="viewers only look"):
             drain(viewer)
