@@ -23,7 +23,8 @@ from streamtag.web.metrics import CONTENT_TYPE, metrics
 from streamtag.web.oscquery import ROOT, answer
 
 STREAM = "/v1/stream"
-MOST_VIEWERS = 64
+MOST_VIEWERS, MOST_LISTENERS = 64, 16
+"""Of the stream; of single OSC addresses, each of which is a message of its own."""
 SILENT_SECONDS = 5.0
 """The state is told each second; a session that has not for so long does not live."""
 PAGES = {
@@ -109,8 +110,11 @@ class Answers:
             return _text(http.HTTPStatus.FORBIDDEN, f"not for pages of {origin!r}: start with --web-allow {origin}\n")
         if not _asks_to_upgrade(request):
             return _text(http.HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket: open it with ws://\n")
-        if self._hub.looking >= MOST_VIEWERS:
-            return _text(http.HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_VIEWERS} look already\n")
+        now, most = len(self._hub.viewers), MOST_VIEWERS
+        if urlsplit(request.path).path != STREAM:
+            now, most = len(self._hub.listeners), MOST_LISTENERS
+        if now >= most:
+            return _text(http.HTTPStatus.SERVICE_UNAVAILABLE, f"{most} look already\n")
         try:
             if urlsplit(request.path).path == STREAM:
                 parse_wish(request.path)
@@ -120,7 +124,7 @@ class Answers:
 
     def _described(self, request: Request) -> Response:
         """OSC addresses, by OSCQuery."""
-        status, found = answer(request.path, self._hub.nodes, self._hub.heard, self.about)
+        status, found = answer(request.path, self._hub.messages.nodes, self._hub.heard, self.about)
         body = b"" if found is None else json.dumps(found).encode()
         return _response(http.HTTPStatus(status), "application/json", body)
 

@@ -10,7 +10,7 @@ from streamtag.osc.nodes import Heard, Node
 from streamtag.results import Stats, TagFrame
 from streamtag.sinks.base import SessionInfo
 from streamtag.web.messages import Encoded, Past, Wish, status_message
-from streamtag.web.oscquery import Subscriptions
+from streamtag.web.oscquery import Messages, Subscriptions
 
 
 class Viewer:
@@ -93,6 +93,8 @@ class Hub:
 
     Attributes
     ----------
+    messages : Messages
+        What is heard as OSC.
     stats : Stats or None
         Its counters, as last told.
     frame : TagFrame or None
@@ -111,7 +113,7 @@ class Hub:
 
     def __init__(self, info: SessionInfo, nodes: Mapping[str, Node]) -> None:
         self.info = info
-        self.nodes = nodes
+        self.messages = Messages(nodes)
         self.stats: Stats | None = None
         self.frame: TagFrame | None = None
         self.told = time.monotonic()

@@ -129,8 +129,8 @@ def _types(arguments: Arguments | None) -> str:
     return "".join(kinds[type(argument)] for argument in arguments or ())
 
 
-class Subscriptions:
-    """What one client listens to, and what it was last told.
+class Messages:
+    """OSC messages of what was last heard, each made once for all who listen to it.
 
     Parameters
     ----------
@@ -139,7 +139,36 @@ class Subscriptions:
     """
 
     def __init__(self, nodes: Mapping[str, Node]) -> None:
-        self._nodes = nodes
+        self.nodes = nodes
+        self._heard = Heard(None, None)
+        self._made: dict[str, tuple[Arguments, bytes] | None] = {}
+
+    def of(self, address: str, heard: Heard) -> tuple[Arguments, bytes] | None:
+        """The arguments at an address, rounded, and the message; None where there are none."""
+        if heard.frame is not self._heard.frame or heard.stats is not self._heard.stats:
+            self._heard, self._made = heard, {}
+        if address not in self._made:
+            node = self.nodes[address]
+            value = node.value(heard)
+            if value is None:
+                self._made[address] = None
+            else:
+                rounded = tuple(round(part, DIGITS) if isinstance(part, float) else part for part in value)
+                self._made[address] = rounded, packet(node, value)
+        return self._made[address]
+
+
+class Subscriptions:
+    """What one client listens to, and what it was last told.
+
+    Parameters
+    ----------
+    messages : Messages
+        Of all addresses.
+    """
+
+    def __init__(self, messages: Messages) -> None:
+        self._messages = messages
         self._told: dict[str, Arguments | None] = {}
 
     def __len__(self) -> int:
@@ -156,7 +185,7 @@ class Subscriptions:
         if command not in ("LISTEN", "IGNORE") or not isinstance(address, str):
             return False
         self._told.pop(address, None)
-        node = self._nodes.get(address)
+        node = self._messages.nodes.get(address)
         if command == "LISTEN" and node is not None and node.access & READ:
             self._told[address] = None
         return True
@@ -165,12 +194,8 @@ class Subscriptions:
         """OSC messages of all that has changed."""
         packets = []
         for address, before in self._told.items():
-            node = self._nodes[address]
-            value = node.value(heard)
-            if value is None:
-                continue
-            rounded = tuple(round(part, DIGITS) if isinstance(part, float) else part for part in value)
-            if rounded != before:
-                self._told[address] = rounded
-                packets.append(packet(node, value))
+            made = self._messages.of(address, heard)
+            if made is not None and made[0] != before:
+                self._told[address] = made[0]
+                packets.append(made[1])
         return packets

@@ -48,7 +48,7 @@ async def view(connection: ServerConnection, hub: Hub) -> None:
 
 async def listen(connection: ServerConnection, hub: Hub) -> None:
     """Send one client of OSCQuery the addresses that it listens to, as they change."""
-    subscriptions = Subscriptions(hub.nodes)
+    subscriptions = Subscriptions(hub.messages)
     hub.listeners.add(subscriptions)
     left = asyncio.ensure_future(_left(connection, _commands(subscriptions)))
     try:

@@ -19,8 +19,8 @@ from websockets.typing import Origin
 from streamtag.osc.control import ControlPort
 from streamtag.osc.nodes import Heard, nodes
 from streamtag.sinks.base import HeadInfo
-from streamtag.web import viewing
-from streamtag.web.oscquery import Subscriptions, answer
+from streamtag.web import answers, viewing
+from streamtag.web.oscquery import Messages, Subscriptions, answer
 from streamtag.web.sink import WebSink
 from tests.support.osc import Message, parsed
 from tests.support.sessions import few
@@ -161,6 +161,16 @@ def test_a_flood_of_commands_ends_the_connection(sink: WebSink, monkeypatch: pyt
             client.recv(SECONDS)
 
 
+def test_so_many_may_listen_at_a_time(sink: WebSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "MOST_LISTENERS", 1)
+    sink.status(make_stats())
+    with listening(sink, "/streamtag/level") as client:
+        told(client)
+        with pytest.raises(InvalidStatus) as refused:
+            connect(f"ws://127.0.0.1:{sink.port}/", open_timeout=SECONDS)
+        assert refused.value.response.status_code == 503
+
+
 def test_a_strangers_page_may_not_listen(sink: WebSink) -> None:
     with pytest.raises(InvalidStatus) as refused:
         connect(f"ws://127.0.0.1:{sink.port}/", origin=Origin("https://evil.example"), open_timeout=SECONDS)
@@ -178,7 +188,7 @@ def test_any_target_gets_an_answer(path: str, query: str) -> None:
 @few
 @given(st.text(max_size=200) | st.from_regex(r'\{"COMMAND": ?"(LISTEN|IGNORE)", ?"DATA": ?.{0,40}\}'))
 def test_any_command_leaves_no_more_than_there_is(text: str) -> None:
-    subscriptions = Subscriptions(NODES)
+    subscriptions = Subscriptions(Messages(NODES))
     subscriptions.command(text)
     assert len(subscriptions) <= 1
     subscriptions.due(HEARD)
