@@ -134,8 +134,8 @@ def live(
         list[str] | None,
         typer.Option(
             help="Send OSC there: a name or an address (IPv6 in brackets, a broadcast address, a multicast group) and "
-            "a port; repeatable.",
-            metavar="HOST:PORT",
+            "a port; or the name that a receiver announces (see `streamtag receivers`); repeatable.",
+            metavar="HOST:PORT|NAME",
         ),
     ] = None,
     osc_in: Annotated[
@@ -170,6 +170,14 @@ def live(
             help="Let pages from there open the stream of --web, for example https://hydra.ojack.xyz; null for pages "
             "that are files; repeatable.",
             metavar="ORIGIN",
+        ),
+    ] = None,
+    announce: Annotated[
+        bool | None,
+        typer.Option(
+            "--announce/--no-announce",
+            help="Let programs in the network find the ports of --web and --osc-in by themselves (mDNS); not those for "
+            "this machine only. Default: where the extra `discover` is installed.",
         ),
     ] = None,
     callback: Annotated[
@@ -217,7 +225,7 @@ def live(
     from streamtag.heads.head import common_level
     from streamtag.osc.control import ControlPort
     from streamtag.osc.sink import OscSink
-    from streamtag.osc.where import parse_destination
+    from streamtag.osc.where import parse_receiver
     from streamtag.sinks.background import Background
     from streamtag.sinks.notices import Notices
     from streamtag.sinks.throttled import Throttled
@@ -256,12 +264,12 @@ def live(
     saved = _saved(save_head or [], head or [], heads)
     chosen = parse_channels(channels)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
-    others: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc or []]
+    others: list[Sink] = [Throttled(OscSink(*parse_receiver(text)), rate) for text in osc or []]
     if rules is not None:
         from streamtag.rules.sink import RulesSink
 
         others.append(Background(RulesSink(rules)))
-    others += _web(web, web_allow or [], control)
+    others += _web(web, web_allow or [], control, announce)
     screen, view = _screen(format, embeddings, rate, others)
     sinks: list[Sink] = [*others, screen]  # closed in this order: lights go off before a pipe is waited for
     if view is None:  # else that shows what goes wrong
@@ -290,16 +298,24 @@ def live(
     raise typer.Exit(status)
 
 
-def _web(listen: str | None, allow: list[str], control: ControlPort | None) -> list[Sink]:
+def _web(listen: str | None, allow: list[str], control: ControlPort | None, announce: bool | None) -> list[Sink]:
     """What serves browsers, if it is asked for."""
     if listen is None:
         if allow:
             raise OptionError("--web-allow is for the pages of --web: add --web PORT, for example --web 8765")
+        if announce:
+            raise OptionError("--announce is for the port of --web: add --web 0.0.0.0:PORT, for example 0.0.0.0:8765")
         return []
     from streamtag._system.ports import parse_listen
+    from streamtag.discovery.network import is_installed
     from streamtag.web.sink import WebSink
 
-    sink = WebSink(*parse_listen(listen, "--web", 8765), allow, control=control)
+    sink = WebSink(
+        *parse_listen(listen, "--web", 8765),
+        allow,
+        control=control,
+        announce=is_installed() if announce is None else announce,
+    )
     err.print(f"page: {sink.url}  (overlay: {sink.url}?overlay=1)", markup=False, highlight=False)
     return [sink]
 

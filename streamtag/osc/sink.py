@@ -16,7 +16,9 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from streamtag._system.encoding import writable
+from streamtag._system.terminal import on_one_line
 from streamtag.osc.addresses import Addresses
+from streamtag.osc.announced import AnnouncedDestination
 from streamtag.osc.destination import Destination
 from streamtag.osc.where import check_destination
 from streamtag.results import Stats, TagFrame
@@ -159,8 +161,9 @@ class OscSink:
     ----------
     host : str
         Where to; a name is looked up in the background, again and again (see `Destination`).
-    port : int
-        Which port there.
+    port : int or None
+        Which port there. None: `host` is the name under which a receiver announces itself in this network (needs the
+        extra `discover`); it is followed when its address changes.
     embeddings : bool
         Whether /streamtag/embedding is sent.
 
@@ -170,10 +173,15 @@ class OscSink:
         What cannot be a host or a port.
     """
 
-    def __init__(self, host: str, port: int, *, embeddings: bool = True) -> None:
-        check_destination(host, port)
-        self.name = f"osc {f'[{host}]' if ':' in host else host}:{port}"
-        self._destination = Destination(host, port)
+    def __init__(self, host: str, port: int | None, *, embeddings: bool = True) -> None:
+        self._destination: Destination | AnnouncedDestination
+        if port is None:
+            self.name = f"osc {on_one_line(host)}"
+            self._destination = AnnouncedDestination(host)
+        else:
+            check_destination(host, port)
+            self.name = f"osc {f'[{host}]' if ':' in host else host}:{port}"
+            self._destination = Destination(host, port)
         self._with_embeddings = embeddings
         self._addresses = Addresses()
         self._switches = _Switches(self._addresses)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection
 
+from streamtag.discovery.announcing import Announcement, Service
+from streamtag.discovery.network import OSC, OSCQUERY, require
 from streamtag.osc.control import ControlPort
 from streamtag.results import Stats, TagFrame
 from streamtag.sinks.base import BaseSink, SessionInfo
@@ -32,11 +34,16 @@ class WebSink(BaseSink):
         Origins of pages from elsewhere that may open the stream, for example ``https://hydra.ojack.xyz``.
     control : ControlPort or None
         Where the session hears commands: OSCQuery then tells which there are.
+    announce : bool
+        Announce the page's port, and that of `control`, in the networks of this machine (needs the extra `discover`).
+        What only this machine reaches is not announced.
 
     Raises
     ------
     OptionError
         What is no origin.
+    MissingExtraError
+        To be announced without the extra `discover`.
     """
 
     name = "web"
@@ -48,11 +55,16 @@ class WebSink(BaseSink):
         allow: Collection[str] = (),
         *,
         control: ControlPort | None = None,
+        announce: bool = False,
     ) -> None:
+        if announce:
+            require("to be announced in the network")
         self.host, self.port = host, port
         self._asked = port
         self._allow = [parse_origin(origin) for origin in allow]
         self._control = control
+        self._announce = announce
+        self._announcement: Announcement | None = None
         self._server: WebServer | None = None
         self._waiting: deque[Callable[[Hub], None]] = deque(maxlen=MOST_WAITING)
         self._awake = False  # the server has been told that something waits
@@ -73,7 +85,8 @@ class WebSink(BaseSink):
     @property
     def trouble(self) -> str | None:
         """What is wrong at present, in words; None if nothing is known to be."""
-        return None if self._server is None else self._server.trouble
+        told = (told.trouble for told in (self._server, self._announcement) if told is not None)
+        return next(filter(None, told), None)
 
     @property
     def first_error(self) -> BaseException | None:
@@ -104,6 +117,12 @@ class WebSink(BaseSink):
         self._waiting.clear()
         self._awake = self._closed = False
         self._server, self.port = server, server.port
+        if self._announce:
+            services = [Service(OSCQUERY, self.host, self.port)]
+            if control is not None:
+                services.append(Service(OSC, *control))
+            self._announcement = Announcement(services)
+            self._announcement.open()
 
     def frame(self, frame: TagFrame) -> None:
         """Hand a frame over."""
@@ -117,6 +136,8 @@ class WebSink(BaseSink):
         """End all connections."""
         if self._server is not None:
             self._closed = True
+            if self._announcement is not None:
+                self._announcement.close()
             self._server.stop()
 
     def _hand_over(self, tell: Callable[[Hub], None]) -> None:
