@@ -12,7 +12,20 @@ import typer
 from streamtag import __version__
 from streamtag._system.encoding import never_fail_to_encode
 from streamtag._system.stderr import keep_stderr_for_python
-from streamtag.commands import calibrate, devices, doctor, evaluate, features, file, learn, live, models, replay, train
+from streamtag.commands import (
+    calibrate,
+    devices,
+    doctor,
+    evaluate,
+    features,
+    file,
+    learn,
+    live,
+    models,
+    receivers,
+    replay,
+    train,
+)
 from streamtag.commands.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, err, leave
 from streamtag.commands.jobs import stoppable
 from streamtag.commands.limits import heed_limits, plainly
@@ -42,7 +55,7 @@ def _root(
         heed_limits()
 
 
-for command in (live, file, replay, learn, features, evaluate, calibrate, devices, doctor):
+for command in (live, file, replay, learn, features, evaluate, calibrate, devices, receivers, doctor):
     app.add_typer(command.app)
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")

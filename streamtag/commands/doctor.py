@@ -15,7 +15,7 @@ from streamtag._compile.progress import listening
 from streamtag._system.stderr import c_libraries_silent
 
 app = typer.Typer()
-EXTRAS = ("tensorflow", "keras", "pyarrow", "python-rtmidi", "paho-mqtt")
+EXTRAS = ("tensorflow", "keras", "pyarrow", "pillow", "python-rtmidi", "paho-mqtt", "zeroconf")
 SOUND_VARIABLES = ("PULSE_SERVER", "PULSE_SOURCE", "PIPEWIRE_REMOTE", "XDG_RUNTIME_DIR", "JACK_DEFAULT_SERVER")
 OWN_VARIABLES = ("STREAMTAG_MODELS", "STREAMTAG_CACHE", "NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "KERAS_BACKEND")
 

@@ -15,7 +15,7 @@ from streamtag.commands.completion import complete_input
 from streamtag.commands.console import err, forget_stdout, note_stuck, preparing
 from streamtag.commands.jobs import stoppable
 from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model, named
-from streamtag.commands.outputs import Osc, Rate, Web, WebAllow, on_stdout, outputs, recording
+from streamtag.commands.outputs import Announce, Osc, Rate, Web, WebAllow, on_stdout, outputs, recording
 from streamtag.commands.shows import (
     Config,
     Midi,
@@ -161,6 +161,7 @@ def live(
             parser=named,
         ),
     ] = None,
+    announce: Announce = None,
     callback: Annotated[
         Literal["auto", "native", "python"],
         typer.Option(
@@ -245,7 +246,7 @@ def live(
     saved = _saved(save_head or [], head or [], heads)
     chosen = parse_channels(channels)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
-    others = [*outputs(osc or [], rate, web, web_allow or []), *of_show, *recording(record, rate)]
+    others = [*outputs(osc or [], rate, web, web_allow or [], control, announce), *of_show, *recording(record, rate)]
     screen, view = on_stdout(format, embeddings, rate, others)
     sinks: list[Sink] = [*others, screen]  # closed in this order: lights go off before a pipe is waited for
     if view is None:  # else that shows what goes wrong

@@ -15,6 +15,7 @@ from streamtag.commands.options import finite
 from streamtag.errors import OptionError
 
 if TYPE_CHECKING:
+    from streamtag.osc.control import ControlPort
     from streamtag.sinks.base import Sink, Wrapper
     from streamtag.sinks.terminal import TerminalView
 
@@ -23,8 +24,8 @@ Osc = Annotated[
     list[str] | None,
     typer.Option(
         help="Send OSC there: a name or an address (IPv6 in brackets, a broadcast address, a multicast group) and "
-        "a port; repeatable.",
-        metavar="HOST:PORT",
+        "a port; or the name that a receiver announces (see `streamtag receivers`); repeatable.",
+        metavar="HOST:PORT|NAME",
     ),
 ]
 Rate = Annotated[
@@ -47,21 +48,40 @@ WebAllow = Annotated[
         metavar="ORIGIN",
     ),
 ]
+Announce = Annotated[
+    bool | None,
+    typer.Option(
+        "--announce/--no-announce",
+        help="Let programs in the network find the ports of --web and --osc-in by themselves (mDNS); not those for "
+        "this machine only. Default: where the extra `discover` is installed.",
+    ),
+]
 
 
-def outputs(osc: list[str], rate: float, web: str | None, web_allow: list[str]) -> list[Sink]:
+def outputs(
+    osc: list[str],
+    rate: float,
+    web: str | None,
+    web_allow: list[str],
+    control: ControlPort | None = None,
+    announce: bool | None = None,
+) -> list[Sink]:
     """OSC and browsers.
 
     Parameters
     ----------
     osc : list of str
-        ``HOST:PORT`` of each receiver.
+        ``HOST:PORT`` of each receiver, or the name that it announces.
     rate : float
         Results a second for each of these.
     web : str or None
         Where browsers are served.
     web_allow : list of str
         Origins of pages from elsewhere.
+    control : ControlPort or None
+        Where commands are heard: those who find the page's port are told of it.
+    announce : bool or None
+        Whether the page's port is announced; None where that can be.
 
     Returns
     -------
@@ -69,14 +89,16 @@ def outputs(osc: list[str], rate: float, web: str | None, web_allow: list[str]) 
         In the order in which they are told.
     """
     from streamtag.osc.sink import OscSink
-    from streamtag.osc.where import parse_destination
+    from streamtag.osc.where import parse_receiver
     from streamtag.sinks.throttled import Throttled
 
-    sinks: list[Sink] = [Throttled(OscSink(*parse_destination(text)), rate) for text in osc]
+    sinks: list[Sink] = [Throttled(OscSink(*parse_receiver(text)), rate) for text in osc]
     if web is not None:
-        sinks.append(_web(web, web_allow))
+        sinks.append(_web(web, web_allow, control, announce))
     elif web_allow:
         raise OptionError("--web-allow is for the pages of --web: add --web PORT, for example --web 8765")
+    elif announce:
+        raise OptionError("--announce is for the port of --web: add --web 0.0.0.0:PORT, for example 0.0.0.0:8765")
     return sinks
 
 
@@ -117,12 +139,18 @@ def on_stdout(
     return Background(view, waiting=1, count_drops=False), view
 
 
-def _web(listen: str, allow: list[str]) -> Sink:
+def _web(listen: str, allow: list[str], control: ControlPort | None, announce: bool | None) -> Sink:
     """What serves browsers; and where, in words."""
     from streamtag._system.ports import parse_listen
+    from streamtag.discovery.network import is_installed
     from streamtag.web.sink import WebSink
 
-    sink = WebSink(*parse_listen(listen, "--web", 8765), allow)
+    sink = WebSink(
+        *parse_listen(listen, "--web", 8765),
+        allow,
+        control=control,
+        announce=is_installed() if announce is None else announce,
+    )
     err.print(f"page: {sink.url}  (overlay: {sink.url}?overlay=1)", markup=False, highlight=False)
     if sink.host in ("0.0.0.0", "::"):
         told = f"whoever is in the network sees what is heard, at http://{_address()}:{sink.port}/"

@@ -11,7 +11,7 @@ import typer
 from streamtag.commands.console import err, forget_stdout, note_stuck
 from streamtag.commands.jobs import stoppable
 from streamtag.commands.options import finite, named
-from streamtag.commands.outputs import Osc, Rate, Web, WebAllow, on_stdout, outputs
+from streamtag.commands.outputs import Announce, Osc, Rate, Web, WebAllow, on_stdout, outputs
 from streamtag.commands.shows import Midi, Mqtt, MqttDiscovery, MqttLogin, RulesOption, open_shows
 from streamtag.commands.signals import Terminated, defer_signals, ended_by
 from streamtag.errors import OptionError
@@ -39,6 +39,7 @@ def replay(
     mqtt_discovery: MqttDiscovery = False,
     web: Web = None,
     web_allow: WebAllow = None,
+    announce: Announce = None,
     start: Annotated[
         float, typer.Option("--from", help="Begin there.", metavar="SECONDS", min=0, callback=finite)
     ] = 0.0,
@@ -58,7 +59,7 @@ def replay(
     show, of_show = open_shows(rules, midi, mqtt, mqtt_login, discovery=mqtt_discovery)
     if show is not None:
         show.check(opened.info.labels, opened.info.heads)
-    others = [*outputs(osc or [], rate, web, web_allow or []), *of_show]
+    others = [*outputs(osc or [], rate, web, web_allow or [], None, announce), *of_show]
     screen, view = on_stdout(format, False, rate, others)
     playing = Replay(opened, [*others, screen], start=start, loop=loop)
     try:

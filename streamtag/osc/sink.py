@@ -15,12 +15,14 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from streamtag._slugs import slugs
 from streamtag._system.encoding import writable
+from streamtag._system.terminal import on_one_line
+from streamtag.osc.addresses import Addresses
+from streamtag.osc.announced import AnnouncedDestination
 from streamtag.osc.destination import Destination
 from streamtag.osc.where import check_destination
 from streamtag.results import Stats, TagFrame
-from streamtag.sinks.base import HeadInfo, SessionInfo, troubles
+from streamtag.sinks.base import SessionInfo, troubles
 from streamtag.sinks.wallclock import unix_times
 
 LARGEST_DATAGRAM = 1472
@@ -108,37 +110,10 @@ class _EmbeddingDatagrams:
             yield datagram
 
 
-class _Addresses:
-    """Addresses of the model's tags (group "") and of the classes of heads (group: its name), each of its own."""
-
-    def __init__(self, labels: Iterable[str] = (), heads: Iterable[HeadInfo] = ()) -> None:
-        groups = {"": labels, **{head.name: head.labels for head in heads}}
-        self._slugs = {group: slugs(labels) for group, labels in groups.items()}
-        made = {name: f"/{slug}" for name, slug in slugs(name for name in groups if name).items()}
-        self._prefixes = {"": "/streamtag"} | {name: f"/streamtag/head{slug}" for name, slug in made.items()}
-        self._active = {"": "/streamtag/active"} | {name: f"/streamtag/active{slug}" for name, slug in made.items()}
-
-    def scores(self, group: str) -> list[str]:
-        prefix = self._prefixes[group] if group else "/streamtag/tag"
-        return [f"{prefix}/{slug}" for slug in self._slugs[group].values()]
-
-    def calibrated(self) -> list[str]:
-        return [f"/streamtag/cal/{slug}" for slug in self._slugs[""].values()]
-
-    def best(self, group: str) -> str:
-        return self._prefixes[group] if group else "/streamtag/top"
-
-    def switch(self, group: str, label: str) -> str:
-        return f"{self._prefixes[group]}/on/{self._slugs[group][label]}"
-
-    def active(self, group: str) -> str:
-        return self._active[group]
-
-
 class _Switches:
     """What is on, in the order in which it was switched on: for a receiver that comes late, and for the end."""
 
-    def __init__(self, addresses: _Addresses) -> None:
+    def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
         self._groups: dict[str, dict[str, bool]] = {"": {}}  # tags; then heads by name
 
@@ -186,8 +161,9 @@ class OscSink:
     ----------
     host : str
         Where to; a name is looked up in the background, again and again (see `Destination`).
-    port : int
-        Which port there.
+    port : int or None
+        Which port there. None: `host` is the name under which a receiver announces itself in this network (needs the
+        extra `discover`); it is followed when its address changes.
     embeddings : bool
         Whether /streamtag/embedding is sent.
 
@@ -197,12 +173,17 @@ class OscSink:
         What cannot be a host or a port.
     """
 
-    def __init__(self, host: str, port: int, *, embeddings: bool = True) -> None:
-        check_destination(host, port)
-        self.name = f"osc {f'[{host}]' if ':' in host else host}:{port}"
-        self._destination = Destination(host, port)
+    def __init__(self, host: str, port: int | None, *, embeddings: bool = True) -> None:
+        self._destination: Destination | AnnouncedDestination
+        if port is None:
+            self.name = f"osc {on_one_line(host)}"
+            self._destination = AnnouncedDestination(host)
+        else:
+            check_destination(host, port)
+            self.name = f"osc {f'[{host}]' if ':' in host else host}:{port}"
+            self._destination = Destination(host, port)
         self._with_embeddings = embeddings
-        self._addresses = _Addresses()
+        self._addresses = Addresses()
         self._switches = _Switches(self._addresses)
         self._arrivals = 0  # of the destination, when all switches were last sent
 
@@ -224,7 +205,7 @@ class OscSink:
         self._destination.open()
         self._arrivals = self._destination.arrivals
         self._info = info
-        self._addresses = _Addresses(info.labels, info.heads)
+        self._addresses = Addresses(info.labels, info.heads)
         self._switches = _Switches(self._addresses)
         self._tags = _ScoreDatagrams(self._addresses.scores(""))
         self._calibrated = _ScoreDatagrams(self._addresses.calibrated())
@@ -239,7 +220,7 @@ class OscSink:
             return
         messages = [
             message("/streamtag/frame", frame.index, frame.time, frame.latency_ms, frame.level_dbfs),
-            message("/streamtag/seconds", *_exact(frame.time)),
+            message("/streamtag/seconds", *exact(frame.time)),
             *_times(frame),
             *([] if frame.gain_db is None else [message("/streamtag/gain", frame.gain_db)]),
             *([] if frame.music is None else [message("/streamtag/music", frame.music)]),
@@ -311,10 +292,10 @@ class OscSink:
 def _times(frame: TagFrame) -> Iterator[OscMessage]:
     """When the frame was captured and when it is sent, where there is a clock. A float32 would be off by a minute."""
     if frame.captured is not None:
-        yield message("/streamtag/time", *(part for moment in unix_times(frame.captured) for part in _exact(moment)))
+        yield message("/streamtag/time", *(part for moment in unix_times(frame.captured) for part in exact(moment)))
 
 
-def _exact(seconds: float) -> tuple[int, int]:
+def exact(seconds: float) -> tuple[int, int]:
     """Seconds as two integers, whole ones and microseconds: a float32 is exact to the hundredth for a day."""
     return divmod(round(1e6 * seconds), 1_000_000)
 

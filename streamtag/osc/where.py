@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from streamtag.errors import OptionError
+from streamtag.discovery.network import is_installed
+from streamtag.errors import MissingExtraError, OptionError
 
 EXPECTED = "expected HOST:PORT, for example 127.0.0.1:9000"
 LARGEST_PORT = 65535
@@ -30,6 +31,31 @@ def parse_destination(text: str) -> tuple[str, int]:
     if wrong:
         raise OptionError(f"the OSC destination {text!r}: {wrong}")
     return host, port
+
+
+def parse_receiver(text: str) -> tuple[str, int | None]:
+    """``HOST:PORT`` to host and port; a name that cannot be meant as either to itself and None.
+
+    Raises
+    ------
+    OptionError
+        What looks like an address, and is none.
+    MissingExtraError
+        A name, without the extra `discover`.
+    """
+    name = text.strip()
+    if not _may_be_name(name):
+        return parse_destination(text)
+    if not is_installed():
+        what = f"the OSC destination {text!r}: {_remedy(name)}. To send to a receiver by its name"
+        raise MissingExtraError(what, "discover")
+    return name, None
+
+
+def _may_be_name(text: str) -> bool:
+    """Whether a text can only be the name of a receiver: nothing in it separates a host from a port."""
+    looks_like_address = text.isdecimal() or re.search(r"[:/@*;,\\]", text) or re.fullmatch(r"[0-9.]*|\[.*\]", text)
+    return not looks_like_address and text.lower() != "localhost" and not text.lower().endswith(".local")
 
 
 def check_destination(host: str, port: int) -> None:

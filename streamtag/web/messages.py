@@ -113,62 +113,71 @@ class Encoded:
     """
 
     def __init__(self, frame: TagFrame, labels: tuple[str, ...]) -> None:
-        self.time = frame.time
-        self._frame, self._labels = frame, labels
+        self.frame = frame
+        self._labels = labels
         self._fields: dict[str, Any] | None = None
-        self._texts: dict[frozenset[str] | None, str] = {}
+        self._texts: dict[tuple[frozenset[str] | None, float | None, float | None], str] = {}
 
-    def text(self, wanted: frozenset[str] | None) -> str:
-        """The message with these fields."""
-        if wanted not in self._texts:
-            self._texts[wanted] = json.dumps({"type": "frame"} | self._chosen(wanted))
-        return self._texts[wanted]
+    def text(self, wanted: frozenset[str] | None, change: float | None = None, section: float | None = None) -> str:
+        """The message with these fields.
 
-    def _chosen(self, wanted: frozenset[str] | None) -> dict[str, Any]:
+        Parameters
+        ----------
+        wanted : frozenset of str or None
+            See `Wish`.
+        change, section : float or None
+            Those of frames that were left out, if they are to go with this one.
+
+        Returns
+        -------
+        str
+            JSON.
+        """
+        key = (wanted, change, section)
+        if key not in self._texts:
+            self._texts[key] = json.dumps({"type": "frame"} | self._chosen(wanted, change, section))
+        return self._texts[key]
+
+    def _chosen(self, wanted: frozenset[str] | None, change: float | None, section: float | None) -> dict[str, Any]:
         if self._fields is None:
-            self._fields = frame_fields(self._frame, self._labels)
-            if self._frame.captured is not None:
-                captured, sent = unix_times(self._frame.captured)
+            self._fields = frame_fields(self.frame, self._labels)
+            if self.frame.captured is not None:
+                captured, sent = unix_times(self.frame.captured)
                 self._fields |= {"captured": round(captured, 6), "sent": round(sent, 6)}
+        fields = self._fields.copy()
+        if change is not None:
+            fields["change"] = round(change, 3)
+        if section is not None:
+            fields["section"] = round(section, 2)
         if wanted is None:
-            return self._fields
-        chosen = {name: value for name, value in self._fields.items() if name == "t" or name in wanted}
+            return fields
+        chosen = {name: value for name, value in fields.items() if name == "t" or name in wanted}
         if "scores" in wanted:
-            chosen["scores"] = [round(float(score), 3) for score in self._frame.scores]
+            chosen["scores"] = [round(float(score), 3) for score in self.frame.scores]
         if "embedding" in wanted:
-            chosen["embedding"] = embedding_field(self._frame)
+            chosen["embedding"] = embedding_field(self.frame)
         return chosen
 
 
 class Past:
-    """The last minutes, coarsely, for a page that comes late."""
+    """The last minutes, coarsely, for a page that comes late.
+
+    Each column is written once, when it comes: to write all of them at each request would hold Python's lock for 10 ms.
+    """
 
     def __init__(self) -> None:
-        self._columns: deque[tuple[float, list[int]]] = deque(maxlen=round(PAST_SECONDS / PAST_STEP))
+        self._columns: deque[tuple[str, str]] = deque(maxlen=round(PAST_SECONDS / PAST_STEP))
         self._due = 0.0
-        self._text: str | None = None
 
     def add(self, frame: TagFrame) -> None:
         """Take a frame, if it is time for one."""
         if frame.time >= self._due:
             self._due = frame.time + PAST_STEP
-            column = [round(100 * float(score)) for score in frame.scores]
-            self._columns.append((round(frame.time, 2), column))
-            self._text = None
+            percent = [round(100 * score) for score in frame.scores.tolist()]
+            self._columns.append((f"{frame.time:.2f}", json.dumps(percent, separators=(",", ":"))))
 
     def text(self) -> str:
-        """JSON: ``step`` (seconds), ``t``, and ``percent``, the scores of each time in percent.
-
-        Encoding it takes milliseconds in which no other thread runs, so that is not done for each who asks.
-        """
-        if self._text is not None:
-            return self._text
-        columns = tuple(self._columns)
-        told = {
-            "version": VERSION,
-            "step": PAST_STEP,
-            "t": [time for time, _ in columns],
-            "percent": [scores for _, scores in columns],
-        }
-        self._text = json.dumps(told, separators=(",", ":"))
-        return self._text
+        """JSON: ``step`` (seconds), ``t``, and ``percent``, the scores of each time in percent."""
+        times = ",".join(time for time, _ in self._columns)
+        percent = ",".join(scores for _, scores in self._columns)
+        return f'{{"version":{VERSION},"step":{PAST_STEP},"t":[{times}],"percent":[{percent}]}}'

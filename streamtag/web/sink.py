@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Callable, Collection
 
+from streamtag.discovery.announcing import Announcement, Service
+from streamtag.discovery.network import OSC, OSCQUERY, require
+from streamtag.osc.control import ControlPort
 from streamtag.results import Stats, TagFrame
 from streamtag.sinks.base import BaseSink, SessionInfo
 from streamtag.web.guard import parse_origin
-from streamtag.web.messages import Encoded
+from streamtag.web.hub import Hub
 from streamtag.web.server import WebServer
+
+MOST_WAITING = 64
+"""Frames that may wait for the server's thread, a second of them; after that the oldest is dropped and counted."""
 
 
 class WebSink(BaseSink):
@@ -25,21 +32,44 @@ class WebSink(BaseSink):
         Port; 0 for one that is free, which `port` then is.
     allow : collection of str
         Origins of pages from elsewhere that may open the stream, for example ``https://hydra.ojack.xyz``.
+    control : ControlPort or None
+        Where the session hears commands: OSCQuery then tells which there are.
+    announce : bool
+        Announce the page's port, and that of `control`, in the networks of this machine (needs the extra `discover`).
+        What only this machine reaches is not announced.
 
     Raises
     ------
     OptionError
         What is no origin.
+    MissingExtraError
+        To be announced without the extra `discover`.
     """
 
     name = "web"
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 8765, allow: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8765,
+        allow: Collection[str] = (),
+        *,
+        control: ControlPort | None = None,
+        announce: bool = False,
+    ) -> None:
+        if announce:
+            require("to be announced in the network")
         self.host, self.port = host, port
         self._asked = port
         self._allow = [parse_origin(origin) for origin in allow]
+        self._control = control
+        self._announce = announce
+        self._announcement: Announcement | None = None
         self._server: WebServer | None = None
-        self._labels: tuple[str, ...] = ()
+        self._waiting: deque[Callable[[Hub], None]] = deque(maxlen=MOST_WAITING)
+        self._awake = False  # the server has been told that something waits
+        self._drops = 0
+        self._closed = False
 
     @property
     def url(self) -> str:
@@ -48,14 +78,25 @@ class WebSink(BaseSink):
         return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}/"
 
     @property
-    def trouble(self) -> str | None:
-        """What is wrong at present, in words; None if nothing is known to be."""
-        return None if self._server is None else self._server.trouble
+    def drops(self) -> int:
+        """Frames that the server's thread, held up, did not come to. What slow viewers do without is in /metrics."""
+        return self._drops
 
     @property
-    def keeps_running(self) -> bool:
-        """A session goes on for the sake of those who may look."""
-        return True
+    def trouble(self) -> str | None:
+        """What is wrong at present, in words; None if nothing is known to be."""
+        told = (told.trouble for told in (self._server, self._announcement) if told is not None)
+        return next(filter(None, told), None)
+
+    @property
+    def first_error(self) -> BaseException | None:
+        """The first exception on the server's thread."""
+        return None if self._server is None else self._server.error
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the server's thread has not ended in time."""
+        return self._server is not None and self._closed and self._server.stuck
 
     def open(self, info: SessionInfo) -> None:
         """Listen.
@@ -70,30 +111,51 @@ class WebSink(BaseSink):
         SinkError
             The port cannot be had.
         """
-        self._labels = info.labels
-        server = WebServer(self.host, self._asked, self._allow)
-        server.hub.info = info
+        control = None if self._control is None else self._control.address
+        server = WebServer(self.host, self._asked, self._allow, info, control)
         server.start()
+        self._waiting.clear()
+        self._awake = self._closed = False
         self._server, self.port = server, server.port
+        if self._announce:
+            services = [Service(OSCQUERY, self.host, self.port)]
+            if control is not None:
+                services.append(Service(OSC, *control))
+            self._announcement = Announcement(services)
+            self._announcement.open()
 
     def frame(self, frame: TagFrame) -> None:
         """Hand a frame over."""
-        server = self._server
-        if server is not None:
-            server.call(_publish, server, Encoded(frame, self._labels), frame)
+        self._hand_over(lambda hub: hub.publish(frame))
 
     def status(self, stats: Stats) -> None:
         """Hand the counters over."""
-        if self._server is not None:
-            self._server.call(self._server.hub.tell, stats)
+        self._hand_over(lambda hub: hub.tell(stats))
 
     def close(self) -> None:
         """End all connections."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.stop()
+        if self._server is not None:
+            self._closed = True
+            if self._announcement is not None:
+                self._announcement.close()
+            self._server.stop()
 
+    def _hand_over(self, tell: Callable[[Hub], None]) -> None:
+        if self._server is None or self._closed:
+            return
+        self._drops += len(self._waiting) == MOST_WAITING
+        self._waiting.append(tell)
+        if not self._awake:
+            self._awake = True
+            self._server.call(self._take)
 
-def _publish(server: WebServer, encoded: Encoded, frame: TagFrame) -> None:
-    server.hub.past.add(frame)
-    server.hub.publish(encoded)
+    def _take(self) -> None:
+        """On the server's thread: all that waits."""
+        self._awake = False  # first, so that what comes from here on wakes it again
+        assert self._server is not None
+        try:
+            while self._waiting:
+                self._waiting.popleft()(self._server.hub)
+        except BaseException:  # what waits behind it does not wait for the next frame
+            self._server.call(self._take)
+            raise

@@ -21,59 +21,11 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from streamtag._system.ports import parse_listen
-from streamtag.dsp.params import hop_frames
 from streamtag.errors import OptionError, StreamtagError
 from streamtag.osc.control import LARGEST_PACKET, LONGEST_REASON, RATE, ControlPort, messages
-from streamtag.tagging import calibration
-from streamtag.tagging.smoothing import Rolling
+from tests.support.controls import Recorder
 from tests.support.ports import free_udp_port
 from tests.support.waiting import lacking, wait_until
-
-
-class Recorder:
-    """Notes what is asked, and refuses what a session refuses."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str | float, ...]] = []
-
-    def pause(self) -> None:
-        self.calls.append(("pause",))
-
-    def resume(self) -> None:
-        self.calls.append(("resume",))
-
-    def reset(self) -> None:
-        self.calls.append(("reset",))
-
-    def set_hop(self, seconds: float) -> None:
-        assert isinstance(seconds, float)
-        hop_frames(seconds)
-        self.calls.append(("hop", round(seconds, 6)))
-
-    def set_top(self, count: int) -> None:
-        assert isinstance(count, int)
-        Rolling(["rock"], top=count)
-        self.calls.append(("top", count))
-
-    def set_threshold(self, threshold: float | str) -> None:
-        if (level := calibration.place(threshold)) is not None:
-            self.calls.append(("threshold", f"{level:g} of its scale"))
-            return
-        assert isinstance(threshold, float)
-        Rolling(["rock"], threshold=threshold)
-        self.calls.append(("threshold", round(threshold, 6)))
-
-    def set_head_threshold(self, score: float) -> None:
-        assert isinstance(score, float)
-        Rolling(["drop"], threshold=score)
-        self.calls.append(("head threshold", round(score, 6)))
-
-    def correct(self, label: str, seconds: float = 3.0) -> None:
-        assert isinstance(label, str)
-        assert isinstance(seconds, float)
-        if label != "drop":
-            raise OptionError(f"no class {label[:40]!r} (cues: drop)")
-        self.calls.append(("correct", label, round(seconds, 6)))
 
 
 class Desk:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from streamtag.osc import destination
+from streamtag.osc.destination import Destination
 from streamtag.osc.sink import OscSink
 from tests.support.osc import Receiver
 from tests.support.ports import free_udp_port
@@ -87,6 +88,7 @@ def test_a_name_that_cannot_be_resolved_is_told_and_counted(host: str) -> None:
     sink.open(INFO)
 
     def answered() -> bool:
+        assert isinstance(sink._destination, Destination)
         sink._destination._advance()
         return sink.trouble is not None and sink.trouble.startswith("cannot be resolved: ")
 
@@ -237,6 +239,7 @@ def test_an_address_is_never_looked_up_again(receiver: Receiver, monkeypatch: py
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up"))
     for index in range(5):
         sink.frame(make_frame(index))
+        assert isinstance(sink._destination, Destination)
         assert sink._destination._lookup is None
     sink.close()
 

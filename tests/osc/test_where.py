@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 
-from streamtag.errors import OptionError
+from streamtag.errors import MissingExtraError, OptionError
 from streamtag.osc.sink import OscSink
-from streamtag.osc.where import parse_destination
+from streamtag.osc.where import parse_destination, parse_receiver
 
 
 @pytest.mark.parametrize(
@@ -91,3 +92,31 @@ def test_a_sink_refuses_what_can_be_no_destination(host: Any, port: Any, said: s
     with pytest.raises(OptionError) as caught:
         OscSink(host, port)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["TouchOSC", "TouchOSC on Ann's iPad", " [TouchOSC] iPad ", "Lights 2", "v1.3 (desk)", "Bühne"]
+)
+def test_what_can_only_be_a_name_is_a_receiver_that_announces_itself(name: str) -> None:
+    pytest.importorskip("zeroconf")
+    assert parse_receiver(name) == (name.strip(), None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "9000", "localhost", "desk.local", "192.168.1", "localhost:", "a:9000,b:9000", "[::1]", "udp://show", "a/b"],
+)
+def test_what_may_be_meant_as_an_address_is_none(text: str) -> None:
+    with pytest.raises(OptionError, match="HOST:PORT"):
+        parse_receiver(text)
+    assert parse_receiver("desk.local:9000") == ("desk.local", 9000)
+
+
+def test_a_name_without_the_extra_says_how_to_get_it_and_what_an_address_looks_like(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "zeroconf", None)
+    with pytest.raises(MissingExtraError, match=r"for example TouchOSC:9000.*pip install 'streamtag\[discover\]'"):
+        parse_receiver("TouchOSC")
+    with pytest.raises(MissingExtraError, match="a receiver by its name"):
+        OscSink("TouchOSC", None)

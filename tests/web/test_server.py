@@ -19,7 +19,9 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from streamtag.errors import SinkError
-from streamtag.results import State
+from streamtag.results import State, TagFrame
+from streamtag.web import answers, viewing
+from streamtag.web import connections as bounds
 from streamtag.web import server as module
 from streamtag.web.sink import WebSink
 from tests.support.values import INFO, make_frame, make_stats
@@ -44,6 +46,12 @@ def get(sink: WebSink, path: str, **headers: str) -> tuple[int, dict[str, str], 
         return reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read()
     finally:
         connection.close()
+
+
+def give(sink: WebSink, frame: TagFrame) -> None:
+    """A frame, once the one before was taken."""
+    wait_until(lambda: not sink._waiting, "the frame before to be taken")
+    sink.frame(frame)
 
 
 def viewers(sink: WebSink) -> int:
@@ -79,7 +87,7 @@ def drain(viewer: ClientConnection) -> None:
 
 
 def test_a_page_that_needs_nothing_from_elsewhere(sink: WebSink) -> None:
-    status, headers, body = get(sink, "/")
+    status, headers, body = get(sink, "/", Accept="text/html,*/*")
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     for path in ("/page.js", "/taggram.js", "/page.css", "/icon.svg"):
         status, headers, part = get(sink, path)
@@ -110,7 +118,7 @@ def test_what_is_heard_is_streamed(sink: WebSink) -> None:
 def test_a_viewer_chooses_rate_and_fields(sink: WebSink) -> None:
     with looking(sink, "?rate=10&fields=scores,embedding,level_dbfs") as viewer:
         for index in range(100):
-            sink.frame(make_frame(index, time=index * 0.016))
+            give(sink, make_frame(index, time=index * 0.016))
             if index in (0, 7, 13, 19, 25):
                 told = received(viewer)
                 assert set(told) == {"type", "t", "scores", "embedding", "level_dbfs"}
@@ -129,7 +137,7 @@ def test_what_cannot_be_had_is_told(sink: WebSink, query: str) -> None:
 
 
 def test_one_who_never_reads_delays_nobody_and_costs_little(sink: WebSink) -> None:
-    with looking(sink, "?fields=scores,embedding") as stuck, looking(sink, "?fields=top") as viewer:
+    with looking(sink, "?fields=scores,embedding") as stuck, looking(sink, "?fields=top&rate=62.5") as viewer:
         stuck.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         times: list[float] = []
 
@@ -147,9 +155,38 @@ def test_one_who_never_reads_delays_nobody_and_costs_little(sink: WebSink) -> No
         assert b"streamtag_web_viewers 2" in get(sink, "/metrics")[2]
 
 
+def test_one_who_takes_nothing_is_dropped_and_makes_room(sink: WebSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewing, "STUCK_SECONDS", 0.5)
+    monkeypatch.setattr(module, "BUFFERED_BYTES", 1024)
+    with socket.create_connection(("127.0.0.1", sink.port), timeout=SECONDS) as stuck:
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        path = "/v1/stream?fields=scores,embedding&rate=62.5"
+        stuck.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{upgrade}{key}\r\n".encode())
+        wait_until(lambda: viewers(sink) == 1, "the viewer")
+        indices = iter(range(10**6))
+
+        def dropped() -> bool:
+            index = next(indices)
+            sink.frame(make_frame(index, time=index * 0.02))
+            return viewers(sink) == 0
+
+        wait_until(dropped, "the viewer to be dropped")
+
+
+def test_what_happened_between_two_frames_goes_with_the_second(sink: WebSink) -> None:
+    with looking(sink, "?rate=2&fields=change,section") as viewer:
+        sink.frame(make_frame(0, time=0.0, change=0.1))
+        assert received(viewer)["change"] == 0.1
+        for index, change in enumerate((0.9, 0.2, 0.3, 0.1), 1):
+            sink.frame(make_frame(index, time=index * 0.125, change=change, section=2.25 if index == 2 else None))
+        assert received(viewer) == {"type": "frame", "t": 0.5, "change": 0.9, "section": 2.25}
+
+
 def test_the_past_is_there_for_who_comes_late(sink: WebSink) -> None:
     for index in range(100):
-        sink.frame(make_frame(index, time=index * 0.1))
+        give(sink, make_frame(index, time=index * 0.1))
     wait_until(lambda: len(json.loads(get(sink, "/v1/past")[2])["t"]) == 34, "all of it")
     past = json.loads(get(sink, "/v1/past")[2])
     assert past["step"] == 0.25
@@ -173,6 +210,15 @@ def test_health_and_metrics(sink: WebSink) -> None:
     assert {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")} <= set(names)
 
 
+def test_a_session_that_tells_nothing_any_more_is_not_healthy(sink: WebSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink.status(make_stats())
+    wait_until(lambda: json.loads(get(sink, "/healthz")[2])["state"] == "running", "the state")
+    monkeypatch.setattr(answers, "SILENT_SECONDS", 0.0)
+    status, _, body = get(sink, "/healthz")
+    assert status == 503
+    assert "has told nothing for" in json.loads(body)["trouble"]
+
+
 def test_strangers_are_turned_away(sink: WebSink) -> None:
     for path in ("/", "/healthz", "/metrics", "/v1/past", "/v1/stream"):
         assert get(sink, path, Host="evil.example")[0] == 403
@@ -185,6 +231,25 @@ def test_strangers_are_turned_away(sink: WebSink) -> None:
     assert get(sink, "/v1/stream")[0] == 426
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_nothing_but_get(sink: WebSink, method: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", sink.port, timeout=SECONDS)
+    connection.request(method, "/")
+    assert connection.getresponse().status == 405
+    connection.close()
+
+
+def test_an_error_of_ours_is_told_and_the_next_frame_comes(sink: WebSink) -> None:
+    with looking(sink, "?fields=level_dbfs") as viewer:
+        sink.frame(make_frame(1, scores=None))
+        sink.frame(make_frame(2))
+        wait_until(lambda: sink.trouble, "the trouble")
+        assert sink.trouble is not None
+        assert sink.trouble.startswith("fails: AttributeError")
+        assert received(viewer)["t"] == round(make_frame(2).time, 3)
+        assert isinstance(sink.first_error, AttributeError)
+
+
 def test_what_viewers_say_has_no_effect_and_has_an_end(sink: WebSink) -> None:
     with looking(sink) as viewer:
         for _ in range(3):
@@ -192,7 +257,7 @@ def test_what_viewers_say_has_no_effect_and_has_an_end(sink: WebSink) -> None:
         sink.frame(make_frame(1))
         assert received(viewer)["type"] == "frame"
         with contextlib.suppress(ConnectionClosed):
-            for _ in range(module.MOST_MESSAGES):
+            for _ in range(viewing.MOST_MESSAGES):
                 viewer.send("pause")
         with pytest.raises(ConnectionClosed, match="viewers only look"):
             drain(viewer)
@@ -203,7 +268,7 @@ def test_what_viewers_say_has_no_effect_and_has_an_end(sink: WebSink) -> None:
 
 
 def test_so_many_may_look_at_a_time(sink: WebSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_VIEWERS", 2)
+    monkeypatch.setattr(answers, "MOST_VIEWERS", 2)
     with looking(sink), looking(sink):
         with pytest.raises(InvalidStatus) as refused, looking(sink):
             pass
@@ -231,7 +296,7 @@ def test_what_no_system_can_listen_on_is_told(host: str, port: int) -> None:
 def test_connections_that_say_nothing_leave_room_for_the_session(
     sink: WebSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_CONNECTIONS", 8)
+    monkeypatch.setattr(bounds, "MOST_CONNECTIONS", 8)
     with looking(sink) as viewer, contextlib.ExitStack() as opened:
         for _ in range(40):
             opened.enter_context(socket.create_connection(("127.0.0.1", sink.port), timeout=SECONDS))

@@ -1,0 +1,121 @@
+"""Being found: services of this session are announced while it lives, in the background."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from streamtag._system.threads import start_whole
+from streamtag.discovery.network import address_for_others
+
+if TYPE_CHECKING:
+    from zeroconf import ServiceInfo
+
+CLOSE_SECONDS = 2.0
+LONGEST_NAME = 63
+"""Bytes of a part of a name in DNS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is announced.
+
+    Attributes
+    ----------
+    kind : str
+        Its type, for example ``_oscjson._tcp.local.``.
+    host : str
+        What it listens on.
+    port : int
+        Where.
+    """
+
+    kind: str
+    host: str
+    port: int
+
+
+class Announcement:
+    """Announces services from `open` to `close`; what only this machine reaches is not announced.
+
+    On one interface with one address: 127.0.0.1 on a network leads others to themselves, and a service with several
+    addresses is taken for several. Probing whether the name is free takes a second and a half, so all of this is on a
+    thread of its own. What goes wrong is told in `trouble`, and ends nothing.
+
+    Parameters
+    ----------
+    services : sequence of Service
+        All under the name ``streamtag on MACHINE``.
+
+    Attributes
+    ----------
+    trouble : str or None
+        Why they are not announced, in words.
+    names : tuple of str
+        Under which they are announced by now.
+    """
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        self.trouble: str | None = None
+        self.names: tuple[str, ...] = ()
+        self._services = services
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="streamtag-announce", daemon=True)
+
+    def open(self) -> None:
+        """Begin, in the background."""
+        start_whole(self._thread)
+
+    def close(self) -> None:
+        """Say that the services are gone; that takes a third of a second, and is waited for up to two."""
+        self._closing.set()
+        if self._thread.ident is not None:
+            self._thread.join(CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        by_address: dict[str, list[Service]] = {}
+        for service in self._services:
+            address = address_for_others(service.host)
+            if address is not None:
+                by_address.setdefault(address, []).append(service)
+        try:
+            self._announce(by_address)
+        except Exception as error:  # of sockets, of names, of the library
+            self.trouble = f"is not announced: {str(error) or type(error).__name__}"
+
+    def _announce(self, by_address: dict[str, list[Service]]) -> None:
+        from zeroconf import IPVersion, Zeroconf
+
+        if not by_address:
+            return
+        with ExitStack() as opened:
+            for address, services in by_address.items():
+                network = opened.enter_context(Zeroconf(interfaces=[address], ip_version=IPVersion.V4Only))
+                for service in services:
+                    if self._closing.is_set():
+                        return
+                    info = _info(service, address)
+                    network.register_service(info, allow_name_change=True)
+                    self.names += (info.name.removesuffix(f".{service.kind}"),)
+            self._closing.wait()
+
+
+def _info(service: Service, address: str) -> ServiceInfo:
+    from zeroconf import ServiceInfo
+
+    machine = socket.gethostname().partition(".")[0] or "this machine"
+    name = f"streamtag on {machine}".encode()[:LONGEST_NAME].decode("utf-8", "ignore")
+    # a name of its own: that of the machine is the system's to announce (Avahi, Bonjour)
+    server = f"streamtag-{machine}".encode("ascii", "ignore")[:LONGEST_NAME].decode() + ".local."
+    return ServiceInfo(
+        service.kind,
+        f"{name}.{service.kind}",
+        port=service.port,
+        addresses=[socket.inet_aton(address)],
+        properties={"txtvers": "1"},
+        server=server,
+    )
