@@ -17,6 +17,7 @@ from platformdirs import user_cache_path
 
 from streamtag.sources.opening import demo_clip
 from streamtag.tagging.tagger import Tagger
+from tests.support.other_servers import forget_earlier_jacks
 from tests.support.ports import free_udp_port
 from tests.support.program import START_SECONDS, WITH_SIGNALS, LiveRun, Running
 from tests.support.sound_server import PROGRAMS, SoundServer
@@ -128,6 +129,7 @@ def sound_system(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Sound
         lacking("the PortAudio library is missing (package libportaudio2)")
 
     def begin() -> SoundServer:
+        forget_earlier_jacks()  # which PortAudio asks, too
         server = SoundServer(tmp_path_factory.mktemp("sound") / "run")
         server.start()
         return server

@@ -161,7 +161,8 @@ class DeviceSource:
         start_whole(self._thread)
         if not self._opened.wait(portaudio.ANSWER_SECONDS):
             raise DeviceError(
-                f"{self.name!r} does not open: the sound system has not answered for {portaudio.ANSWER_SECONDS:g} s"
+                f"{self.name!r} does not open: the sound system has not answered for {portaudio.ANSWER_SECONDS:g} s."
+                f"{portaudio.remains_of_jack()}"
             )
         if self.error is not None:
             raise self.error

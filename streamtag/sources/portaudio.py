@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, TypeVar
 
 from streamtag._system.terminal import on_one_line
@@ -89,7 +90,19 @@ def call(function: Callable[[], Result], seconds: float = ANSWER_SECONDS) -> Res
         future.cancel()
         raise DeviceError(
             f"the sound system has not answered for {seconds:g} s: is the sound server stopped or overloaded?"
+            f"{remains_of_jack()}"
         ) from None
+
+
+def remains_of_jack(memory: Path = Path("/dev/shm")) -> str:
+    """What to do about files that a JACK server left behind: they can keep every later client of JACK waiting for ever.
+
+    Its clients share a Berkeley DB of properties there. Whoever is killed while it is made leaves half of one, in whose
+    opening all others wait for the rest; and PortAudio and ALSA ask JACK at each start.
+    """
+    if not hasattr(os, "getuid") or not (left := memory / f"jack_db-{os.getuid()}").exists():
+        return ""
+    return f" If no JACK server is running, what an earlier one left behind may be why: remove {left}"
 
 
 def begin(function: Callable[[], Result]) -> Future[Result]:

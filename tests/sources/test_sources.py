@@ -344,6 +344,14 @@ def test_a_sound_system_that_hangs_is_said_to_and_what_has_not_begun_never_runs(
     assert ran == []
 
 
+def test_what_jack_left_behind_is_named(tmp_path: Path) -> None:
+    """A half-made Berkeley DB of JACK's, in whose opening every client of JACK waits for ever."""
+    assert portaudio.remains_of_jack(tmp_path) == ""
+    left = tmp_path / f"jack_db-{os.getuid()}"
+    left.mkdir()
+    assert portaudio.remains_of_jack(tmp_path).endswith(f"may be why: remove {left}")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_fork_of_a_process_that_uses_portaudio_is_told() -> None:

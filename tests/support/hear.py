@@ -31,13 +31,14 @@ def write_tones(path: Path, channels: int, rate: int = 48_000, seconds: float = 
 def tones_in(samples: np.ndarray, rate: int, count: int) -> dict[int, float]:
     """Amplitudes of the tones that are there, by the number of the channel whose tone it is.
 
-    Medians over parts of the sound: on a busy machine a sound server leaves a gap now and then.
+    Medians over the third of the sound's parts that is most like tones: on a busy machine a sound server leaves gaps.
     """
     size = rate // 10
     parts = samples[: len(samples) // size * size].reshape(-1, size)
     spectra = np.abs(np.fft.rfft(parts * np.hanning(size), axis=1)) * 4 / size
-    spectrum = np.median(spectra, axis=0)
     bins = [round(STEP_HZ * (number + 1) * size / rate) for number in range(count)]
+    tonal = (spectra[:, bins] ** 2).sum(axis=1) / ((spectra**2).sum(axis=1) + 1e-12)
+    spectrum = np.median(spectra[np.argsort(tonal)[-len(parts) // 3 :]], axis=0)
     found = {number + 1: float(spectrum[place]) for number, place in enumerate(bins)}
     return {number: round(amplitude, 4) for number, amplitude in found.items() if amplitude > AMPLITUDE / 1000}
 

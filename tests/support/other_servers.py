@@ -84,6 +84,12 @@ def pipewire() -> Iterator[dict[str, str]]:
             _ended(process)
 
 
+def forget_earlier_jacks() -> None:
+    """Remove the properties of JACK's clients where no server runs: half-made ones keep every client waiting."""
+    if subprocess.run(["pgrep", "-x", "-u", str(os.getuid()), "jackd"], capture_output=True).returncode:
+        shutil.rmtree(f"/dev/shm/jack_db-{os.getuid()}", ignore_errors=True)
+
+
 class Jack:
     """A JACK server with a dummy driver.
 
@@ -94,6 +100,7 @@ class Jack:
     """
 
     def __init__(self, home: Path, channels: int) -> None:
+        forget_earlier_jacks()
         for _ in range(3):  # one that starts while another does may not find its place in their common memory
             self._start(home, channels)
             if self._is_up():
@@ -164,3 +171,4 @@ def jack(channels: int = 4) -> Iterator[Jack]:
             yield server
         finally:
             _ended(server.process)
+            forget_earlier_jacks()

@@ -134,9 +134,9 @@ class Show:
 
     @staticmethod
     def offsets(frames: list[Frame], group: int = 10) -> np.ndarray:
-        """Seconds between frames' own time and when they came: the least of each ten, for a busy machine is late."""
-        late = [frame.came - frame.time for frame in frames]
-        return np.array([min(late[start : start + group]) for start in range(0, len(late), group)])
+        """Seconds between frames' own time and when they came: the least of each group, for a busy machine is late."""
+        late = np.array([frame.came - frame.time for frame in frames])
+        return np.array([part.min() for part in np.array_split(late, max(1, len(late) // group))])
 
     def tell(self, address: str, *arguments: str | int | float) -> None:
         """Send a command to the control port."""
