@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag._compile.jit import jit
+from streamtag._compile.simd import INSTRUCTION_SET, LANES, REGS, ROWS, fma, load_row, store_rows, zeros
 from streamtag.dsp.params import N_MELS
 from streamtag.inference.networks.catalogue import load_weights
 from streamtag.inference.networks.specs import ModelSpec
@@ -32,7 +33,6 @@ from streamtag.inference.sliding.musicnn import predictor as sliding_predictor
 from streamtag.inference.sliding.musicnn.geometry import TAPS
 from streamtag.inference.sliding.musicnn.predictor import SlidingPredictor
 from streamtag.inference.sliding.musicnn.prepared import BINS, Prepared, prepare
-from streamtag.inference.sliding.simd import INSTRUCTION_SET, LANES, REGS, ROWS, fma, load_row, store_rows, zeros
 
 WINDOW = 187
 HOPS = (1, 8, 16, 187)

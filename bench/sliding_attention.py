@@ -15,6 +15,7 @@ import numpy as np
 
 from bench import sliding
 from bench.sliding import WINDOW, log_mel
+from streamtag._compile.simd import INSTRUCTION_SET
 from streamtag.inference.networks.architectures import find_architecture
 from streamtag.inference.networks.network import Network
 from streamtag.inference.networks.specs import ModelSpec
@@ -23,7 +24,6 @@ from streamtag.inference.sliding.attention.geometry import LAYERS, TAPS
 from streamtag.inference.sliding.attention.predictor import WeightedPredictor
 from streamtag.inference.sliding.attention.prepared import prepare_weighted
 from streamtag.inference.sliding.musicnn.geometry import TAPS as MIDEND_TAPS
-from streamtag.inference.sliding.simd import INSTRUCTION_SET
 from tests.support.own_models import random_weights
 
 HOPS = (1, 8, 16, WINDOW)

@@ -23,6 +23,7 @@ PACKAGE = Path(__file__).parents[1]
 _SOURCES = (
     "_compile/jit.py",
     "_compile/cache.py",
+    "_compile/simd.py",
     "dsp",
     "realtime",
     "inference/sliding",

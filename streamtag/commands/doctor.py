@@ -61,7 +61,7 @@ def _versions() -> Iterator[str]:
 def _processor() -> Iterator[str]:
     from llvmlite import binding
 
-    from streamtag.inference.sliding import simd
+    from streamtag._compile import simd
 
     yield f"{binding.get_host_cpu_name()}, {os.cpu_count()} processors"
     yield (

@@ -18,11 +18,6 @@ from streamtag.dsp.params import MAX_SAMPLE
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-# What is where in the state of `resample`: the position as integers, and resampy's clock in float64.
-INDEX, PHASE, STEP, PHASE_STEP, PHASES = range(5)
-TIME, INCREMENT, ORIGIN = range(3)
-# A sum may be reordered into vector lanes: the same lanes in the same order for each output, whatever the chunk.
-REORDERED_SUM = {"reassoc", "contract", "nsz"}
 
 
 @kernel("int64(Array(float32, 2, 'C', readonly=True), float32[::1])")  # np.frombuffer gives what cannot be written to
@@ -40,57 +35,6 @@ def mix_down(block: F32, mono: F32) -> int:
                 replaced += 1
         mono[i] = total / np.float32(channels)
     return replaced
-
-
-@kernel(
-    "int64(float32[::1], int64, float32[:, ::1], int64, int64[::1], float64[::1], float32[::1])",
-    fastmath=REORDERED_SUM,
-)
-def resample(x: F32, end: int, taps: F32, left: int, position: I64, clock: F64, y: F32) -> int:
-    """Polyphase resampling: outputs while their right-most sample lies before `end`.
-
-    Parameters
-    ----------
-    x : ndarray of float32
-        Input; only x[:end] is valid.
-    end : int
-        Index in x before which the right-most sample of an output lies.
-    taps : ndarray of float32, shape (phases + 1, width)
-        Row `phases` serves positions that resampy's rounding puts just below a sample.
-    left : int
-        Taps before the sample at the position.
-    position : ndarray of int64
-        INDEX in x, PHASE, samples a STEP, phases a step, PHASES; advanced.
-    clock : ndarray of float64
-        Resampy's TIME register, its INCREMENT, and the ORIGIN: index in x of the stream's sample 0; advanced.
-    y : ndarray of float32
-        Outputs, filled from 0.
-
-    Returns
-    -------
-    int
-        Number of outputs written.
-    """
-    width = taps.shape[1]
-    phases = position[PHASES]
-    written = 0
-    while written < y.size and position[INDEX] - left + width <= end:
-        row = position[PHASE]
-        if row == 0 and clock[TIME] < position[INDEX] - clock[ORIGIN]:  # whole numbers on the right: nothing is rounded
-            row = phases
-        first = position[INDEX] - left
-        total = np.float32(0)
-        for k in range(width):
-            total += taps[row, k] * x[first + k]
-        y[written] = total
-        written += 1
-        position[INDEX] += position[STEP]
-        position[PHASE] += position[PHASE_STEP]
-        if position[PHASE] >= phases:
-            position[PHASE] -= phases
-            position[INDEX] += 1
-        clock[TIME] += clock[INCREMENT]
-    return written
 
 
 @kernel("void(float32[::1], int64, float64[::1], float64[:, ::1])")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import gcd
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,9 @@ FULL_SCALE: dict[type[np.generic], tuple[int, int]] = {
     np.int32: (0, 2**31),
 }
 """Zero and full scale of the integer types that samples come in."""
+
+if TYPE_CHECKING:
+    from streamtag.dsp.polyphase import Bank
 
 Array = NDArray[np.float32]
 
@@ -58,6 +62,7 @@ def _wing(fraction: float, scale: float, table: NDArray[np.float64]) -> NDArray[
     return coefficients
 
 
+@lru_cache(maxsize=4)
 def polyphase(rate: int) -> tuple[Array, int]:
     """Coefficients for every phase from `rate` to 16 kHz.
 
@@ -81,6 +86,7 @@ def polyphase(rate: int) -> tuple[Array, int]:
         centre = left - below
         taps[row, centre - len(before) + 1 : centre + 1] = before[::-1]
         taps[row, centre + 1 : centre + 1 + len(after)] = after
+    taps.flags.writeable = False  # it is shared
     return taps, left
 
 
@@ -107,8 +113,7 @@ class Resampler:
             )
         self.rate = rate
         divisor = gcd(rate, SAMPLE_RATE)
-        self._phases, step = SAMPLE_RATE // divisor, rate // divisor
-        self._steps = divmod(step, self._phases)
+        self._phases, self._step = SAMPLE_RATE // divisor, rate // divisor
         self._taps, self._left = (np.ones((1, 1), np.float32), 0) if rate == SAMPLE_RATE else polyphase(rate)
         self.reset()
 
@@ -120,7 +125,7 @@ class Resampler:
     def reset(self) -> None:
         """Start a new stream."""
         self._history: Array = np.zeros(self._left, np.float32)
-        self._position = np.array([self._left, 0, *self._steps, self._phases], np.int64)
+        self._begin = self._next = 0  # of a period: the first sample that it needs, in the history; the next output
         self._clock = np.array([0.0, 1.0 / (SAMPLE_RATE / self.rate), self._left], np.float64)
         self.samples_in = 0
         self.samples_out = 0
@@ -160,17 +165,34 @@ class Resampler:
         return rest
 
     def _advance(self, x: Array) -> Array:
-        from streamtag.dsp.kernels import INDEX, ORIGIN, resample
+        from streamtag.dsp.polyphase import ORIGIN, resample, round_down
 
-        buffer = np.concatenate((self._history, x))
-        y = np.empty(len(buffer) * self._phases // (self._steps[0] * self._phases + self._steps[1]) + 2, np.float32)
-        written = resample(buffer, len(buffer), self._taps, self._left, self._position, self._clock, y)
-        # keep what the next output still needs, and count positions from there
-        gone = min(max(0, int(self._position[INDEX]) - self._left), len(buffer))
-        self._history = buffer[gone:]
-        self._position[INDEX] -= gone
+        bank = bank_for(self.rate)
+        end = len(self._history) + len(x)
+        buffer = np.concatenate((self._history, x, np.zeros(bank.tiles.shape[1], np.float32)))
+        # output n needs samples from begin + n * step / phases, rounded down, on
+        most = (end - self._taps.shape[1] - self._begin) * self._phases + self._phases - 1
+        first, last = self._next, max(self._next, most // self._step + 1)
+        y = np.empty(-(-last // bank.outputs) * bank.outputs, np.float32)
+        resample(buffer, self._begin, bank.step, bank.tiles, bank.starts, first, last, y)
+        whole = (self._step, self._phases, self._taps[-1], self._left)
+        round_down(buffer, self._begin, *whole, first, last, self._clock, y)
+        # keep what the next output's tile needs, and count from there
+        periods, self._next = divmod(last, bank.outputs)
+        self._begin += periods * bank.step
+        gone = min(self._begin + int(bank.starts[self._next // bank.tiles.shape[2]]), end)
+        self._history = buffer[gone:end].copy()
+        self._begin -= gone
         self._clock[ORIGIN] -= gone
-        return y[:written]
+        return y[first:last]
+
+
+@lru_cache(maxsize=4)
+def bank_for(rate: int) -> Bank:
+    """The coefficients from `rate` to 16 kHz, as the kernels want them."""
+    from streamtag.dsp.polyphase import make_bank
+
+    return make_bank(polyphase(rate)[0][:-1], rate // gcd(rate, SAMPLE_RATE))
 
 
 @lru_cache(maxsize=8)

@@ -27,23 +27,23 @@ def mix_down(block):
     return total / np.float32(block.shape[1]), int(np.sum(~good))
 
 
-def resample(x, end, taps, left, position, register, room):
-    """Polyphase outputs while they need nothing from `end` on: (outputs, position, register), the last two new."""
-    width = taps.shape[1]
-    index, phase, step, phase_step, phases = (int(value) for value in position)
-    time, increment, origin = (float(value) for value in register)
-    outputs: list[float] = []
-    while len(outputs) < room and index - left + width <= end:
-        rounded_down = phase == 0 and time < index - origin
-        row = taps[phases if rounded_down else phase]
-        outputs.append(np.dot(row.astype(np.float64), x[index - left : index - left + width].astype(np.float64)))
-        index, phase = divmod((index + step) * phases + phase + phase_step, phases)
+def resample(x, at, taps, step, first, last):
+    """Polyphase outputs from `first` on and before `last`; output 0 begins at x[at]. float64."""
+    phases, width = taps.shape
+    places = [(at + n * step // phases, n * step % phases) for n in range(first, last)]
+    return np.array([x[place : place + width].astype(np.float64) @ taps[phase] for place, phase in places])
+
+
+def round_down(x, at, step, phases, below, left, first, last, clock, y):
+    """`y` with those outputs that resampy's clock puts just below a whole position, and the clock after it."""
+    time, increment, origin = (float(value) for value in clock)
+    y = y.astype(np.float64)
+    for n in range(first, last):
+        place, phase = divmod(n * step, phases)
+        if phase == 0 and time < at + place + left - origin:
+            y[n] = x[at + place : at + place + len(below)].astype(np.float64) @ below
         time += increment
-    return (
-        np.array(outputs, np.float64),
-        np.array([index, phase, step, phase_step, phases]),
-        np.array([time, increment, origin]),
-    )
+    return y, np.array([time, increment, origin])
 
 
 def window_frames(y, hop, window, frames):

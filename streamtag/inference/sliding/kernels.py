@@ -17,8 +17,7 @@ from typing import cast
 import numpy as np
 
 from streamtag._compile.jit import jit
-from streamtag.inference.sliding.arena import Floats
-from streamtag.inference.sliding.simd import (
+from streamtag._compile.simd import (
     LANES,
     PANEL,
     REGS,
@@ -32,6 +31,7 @@ from streamtag.inference.sliding.simd import (
     store_rows,
     zeros,
 )
+from streamtag.inference.sliding.arena import Floats
 
 
 def not_literal(number: int) -> int:

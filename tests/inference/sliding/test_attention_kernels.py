@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from streamtag._compile import simd
 from streamtag._compile.jit import jit
-from streamtag.inference.sliding import simd
 from streamtag.inference.sliding.arena import Arena, Floats
 from streamtag.inference.sliding.attention import convolution, geometry, layout
 from streamtag.inference.sliding.attention.prepared import Weighing

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamtag._compile import simd
 from streamtag.inference.networks.weights import Weights
-from streamtag.inference.sliding import kernels, simd
+from streamtag.inference.sliding import kernels
 from streamtag.inference.sliding.arena import Arena
 from streamtag.inference.sliding.musicnn import layout, prepared, temporal, timbral
 from streamtag.inference.sliding.musicnn.layout import Block, make_shape

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamtag.inference.sliding.simd import PANEL
+from streamtag._compile.simd import PANEL
 from streamtag.inference.sliding.vgg.kernels import STEM_WIDTH, add_tap, pool, product, raise_to, stem
 from streamtag.inference.sliding.vgg.prepared import Stem
 from tests.support import naive_vgg

@@ -10,15 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from streamtag._compile.jit import jit
-from streamtag.inference.sliding.arena import Floats
-from streamtag.inference.sliding.attention.convolution import features
-from streamtag.inference.sliding.attention.geometry import LAYERS
-from streamtag.inference.sliding.attention.layout import Attention
-from streamtag.inference.sliding.attention.prepared import Weighing
-from streamtag.inference.sliding.kernels import ZERO
-from streamtag.inference.sliding.musicnn.geometry import REACH
-from streamtag.inference.sliding.musicnn.layout import Rooms, Shape
-from streamtag.inference.sliding.simd import (
+from streamtag._compile.simd import (
     PANEL,
     REGS,
     add,
@@ -33,6 +25,14 @@ from streamtag.inference.sliding.simd import (
     subtract,
     zeros,
 )
+from streamtag.inference.sliding.arena import Floats
+from streamtag.inference.sliding.attention.convolution import features
+from streamtag.inference.sliding.attention.geometry import LAYERS
+from streamtag.inference.sliding.attention.layout import Attention
+from streamtag.inference.sliding.attention.prepared import Weighing
+from streamtag.inference.sliding.kernels import ZERO
+from streamtag.inference.sliding.musicnn.geometry import REACH
+from streamtag.inference.sliding.musicnn.layout import Rooms, Shape
 
 BLOCK = 64
 """Rows that are summed up before their sum is added: a window may be minutes long."""

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from streamtag._compile.simd import PANEL, SLICE
 from streamtag.dsp.params import N_MELS
 from streamtag.inference.networks.specs import TEMPORAL_FILTERS, WEIGHTED, FrontEnd, ModelSpec
 from streamtag.inference.sliding.arena import Arena, Integers
 from streamtag.inference.sliding.musicnn import geometry
 from streamtag.inference.sliding.musicnn.geometry import REACH, TEMPORAL
 from streamtag.inference.sliding.musicnn.prepared import BINS, SPECTRUM, front_end_channels, group_widths
-from streamtag.inference.sliding.simd import PANEL, SLICE
 
 COLUMNS = 3
 """Timbral columns whose products are summed side by side: the edge of a window has three."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streamtag._compile.jit import jit
+from streamtag._compile.simd import PANEL
 from streamtag.inference.sliding.arena import Floats, Integers
 from streamtag.inference.sliding.kernels import (
     LOWEST,
@@ -27,7 +28,6 @@ from streamtag.inference.sliding.kernels import (
 )
 from streamtag.inference.sliding.musicnn.geometry import REACH, TAPS, Level
 from streamtag.inference.sliding.musicnn.prepared import Places
-from streamtag.inference.sliding.simd import PANEL
 
 if TYPE_CHECKING:
     from streamtag.inference.sliding.musicnn.layout import Block, Rooms, Shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from streamtag._compile.simd import PANEL
 from streamtag.dsp.params import N_MELS, PATCH_FRAMES
 from streamtag.inference.base import Prediction
 from streamtag.inference.networks.specs import ModelSpec
@@ -11,7 +12,6 @@ from streamtag.inference.sliding.arena import Arena, Floats
 from streamtag.inference.sliding.musicnn.infer import infer
 from streamtag.inference.sliding.musicnn.layout import Block, make_rooms, make_shape, pool_order
 from streamtag.inference.sliding.musicnn.prepared import Prepared
-from streamtag.inference.sliding.simd import PANEL
 from streamtag.inference.sliding.stream import FrameStream
 
 BLOCK_FRAMES = 32

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from streamtag._compile.simd import PANEL, SLICE
 from streamtag.dsp.params import N_MELS
 from streamtag.errors import OptionError
 from streamtag.inference.networks.playable import as_published
@@ -24,7 +25,6 @@ from streamtag.inference.networks.tensors import Double, TensorReader, alive
 from streamtag.inference.networks.weights import Weights
 from streamtag.inference.sliding.arena import Arena, Floats
 from streamtag.inference.sliding.musicnn.geometry import TAPS
-from streamtag.inference.sliding.simd import PANEL, SLICE
 
 BINS = N_MELS // 2 + 1
 """Bins of the DFT over the mel bands."""

@@ -18,14 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from streamtag._compile.jit import jit
-from streamtag.dsp.params import N_MELS
-from streamtag.inference.networks.specs import TEMPORAL_FILTERS
-from streamtag.inference.sliding.arena import Floats
-from streamtag.inference.sliding.kernels import ONE, activate, copy_rows, not_literal
-from streamtag.inference.sliding.musicnn.geometry import TEMPORAL
-from streamtag.inference.sliding.musicnn.layout import FILTERS, RUNNING, Block, Branch, Rooms, Shape
-from streamtag.inference.sliding.musicnn.prepared import Places
-from streamtag.inference.sliding.simd import (
+from streamtag._compile.simd import (
     PANEL,
     REGS,
     ROWS,
@@ -38,6 +31,13 @@ from streamtag.inference.sliding.simd import (
     store_rows,
     zeros,
 )
+from streamtag.dsp.params import N_MELS
+from streamtag.inference.networks.specs import TEMPORAL_FILTERS
+from streamtag.inference.sliding.arena import Floats
+from streamtag.inference.sliding.kernels import ONE, activate, copy_rows, not_literal
+from streamtag.inference.sliding.musicnn.geometry import TEMPORAL
+from streamtag.inference.sliding.musicnn.layout import FILTERS, RUNNING, Block, Branch, Rooms, Shape
+from streamtag.inference.sliding.musicnn.prepared import Places
 
 WIDTH = not_literal(TEMPORAL_FILTERS)
 

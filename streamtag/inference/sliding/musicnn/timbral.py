@@ -10,14 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from streamtag._compile.jit import jit
-from streamtag.dsp.params import N_MELS
-from streamtag.inference.networks.specs import TIMBRAL_BANDS
-from streamtag.inference.sliding.arena import Floats, Integers
-from streamtag.inference.sliding.kernels import ZERO, activate, copy_rows, matmul, mirror, not_literal
-from streamtag.inference.sliding.musicnn.geometry import REACH, TAPS
-from streamtag.inference.sliding.musicnn.layout import COLUMNS, STRIP, Block, Rooms, Shape
-from streamtag.inference.sliding.musicnn.prepared import BINS, SPECTRUM, Places
-from streamtag.inference.sliding.simd import (
+from streamtag._compile.simd import (
     BANDS,
     LANES,
     SLICE,
@@ -35,6 +28,13 @@ from streamtag.inference.sliding.simd import (
     store_spread,
     zeros,
 )
+from streamtag.dsp.params import N_MELS
+from streamtag.inference.networks.specs import TIMBRAL_BANDS
+from streamtag.inference.sliding.arena import Floats, Integers
+from streamtag.inference.sliding.kernels import ZERO, activate, copy_rows, matmul, mirror, not_literal
+from streamtag.inference.sliding.musicnn.geometry import REACH, TAPS
+from streamtag.inference.sliding.musicnn.layout import COLUMNS, STRIP, Block, Rooms, Shape
+from streamtag.inference.sliding.musicnn.prepared import BINS, SPECTRUM, Places
 
 OUTPUTS = tuple((N_MELS - bands + 2) // 2 for bands in TIMBRAL_BANDS)
 """Outputs of each branch's inverse transform: half of its places in frequency (see `spectral_filters`)."""

@@ -16,9 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streamtag._compile.jit import jit
-from streamtag.inference.sliding.arena import Floats
-from streamtag.inference.sliding.kernels import ZERO, not_literal
-from streamtag.inference.sliding.simd import (
+from streamtag._compile.simd import (
     PANEL,
     REGS,
     ROWS,
@@ -32,6 +30,8 @@ from streamtag.inference.sliding.simd import (
     store_rows,
     zeros,
 )
+from streamtag.inference.sliding.arena import Floats
+from streamtag.inference.sliding.kernels import ZERO, not_literal
 from streamtag.inference.sliding.vgg.geometry import CHANNELS, LAST_POOL, STEM_FRAMES
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from streamtag._compile.simd import PANEL
 from streamtag.errors import OptionError
 from streamtag.inference.networks.playable import widened
 from streamtag.inference.networks.specs import ModelSpec
 from streamtag.inference.networks.tensors import Double, TensorReader, alive
 from streamtag.inference.networks.weights import Weights
 from streamtag.inference.sliding.arena import Floats
-from streamtag.inference.sliding.simd import PANEL
 from streamtag.inference.sliding.vgg.geometry import CHANNELS, NEEDED
 
 

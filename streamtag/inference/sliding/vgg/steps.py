@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamtag._compile.jit import jit
+from streamtag._compile.simd import PANEL, REGS, load_row, lowest, store_rows
 from streamtag.inference.sliding.arena import Floats, Integers
 from streamtag.inference.sliding.kernels import ONE, ZERO, not_literal
-from streamtag.inference.sliding.simd import PANEL, REGS, load_row, lowest, store_rows
 from streamtag.inference.sliding.vgg.geometry import CHANNELS, LAST_POOL, Layer
 from streamtag.inference.sliding.vgg.kernels import ROW, activate, add_tap, pool, product, raise_to, stem
 

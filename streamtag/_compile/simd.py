@@ -22,8 +22,8 @@ from llvmlite import binding, ir
 from numba.core import types
 from numba.extending import intrinsic, models, register_model
 
+from streamtag._compile import tiles
 from streamtag._compile.jit import CONFIG
-from streamtag.inference.sliding import tiles
 
 
 class Tiles(NamedTuple):
