@@ -1,4 +1,4 @@
-"""Files through FFmpeg. The only importer of PyAV."""
+"""Files through FFmpeg, packet by packet."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import av
-import numpy as np
-from av.audio.plane import AudioPlane
-from numpy.typing import NDArray
 
 from streamtag.decoding.drm import ENCRYPTED, encryption
+from streamtag.decoding.frames import Gathered, as_block
 from streamtag.decoding.part import Part
 from streamtag.decoding.reader import Array, AudioReader, RefusedError
 from streamtag.decoding.tags import tag_length
@@ -33,7 +31,6 @@ _WITHOUT_CHECKSUMS = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "truehd", "mpe
 """Containers in which damage may look like a frame of another rate or channel count."""
 _UNREADABLE_TITLES: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Titles that are not UTF-8 must not refuse a file. PyAV 19 lets them pass by itself, and has the option no more."""
-_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
 
 class _Input:
@@ -118,6 +115,7 @@ class FFmpegReader(AudioReader):
 
     def _decode(self) -> Generator[Array]:
         uniform: Uniform | None = None
+        gathered = Gathered(self._round)
         shape: tuple[int, int] | None = None  # rate and channels, at present
         stray: list[tuple[tuple[int, int], Array]] = []
         read = barren = self._damaged = 0
@@ -125,7 +123,7 @@ class FFmpegReader(AudioReader):
         cut = False
         tags_end = 0  # of those between frames
         for packet in self._packets():
-            if not read:
+            if uniform is None:
                 position = packet.pos
             cut = packet.is_corrupt if packet.size else cut
             try:
@@ -148,27 +146,29 @@ class FFmpegReader(AudioReader):
                 if stray and found != stray[-1][0]:
                     self._damaged += len(stray)
                     stray.clear()
-                if found != shape:
-                    stray.append((found, self._samples(frame)))
+                if found == shape:
+                    parts = [(shape, block) for block in gathered.push(frame)]
+                else:
+                    stray.append((found, as_block(frame, self._round)))
                     if len(stray) <= self._patience:
                         continue
+                    parts = [*((shape, block) for block in gathered.drain()), *stray]
                     shape = found
-                samples = [waiting for _, waiting in stray] or [self._samples(frame)]
-                stray.clear()
+                    stray.clear()
                 barren = 0
-                for part in samples:
-                    piece = uniform.push(part, found[0])
+                for (rate, _), block in parts:
+                    piece = uniform.push(block, rate)
                     read += len(piece)
                     yield piece
             if barren > BARREN_PACKETS:
                 break
-        if uniform is None:
+        if uniform is None or shape is None:
             if self._damaged:
                 raise RefusedError(f"nothing in it can be decoded (damaged packets: {self._damaged})", plain=True)
             return
-        piece = uniform.flush()
-        read += len(piece)
-        yield piece
+        for piece in (*(uniform.push(block, shape[0]) for block in gathered.drain()), uniform.flush()):
+            read += len(piece)
+            yield piece
         self._damaged += len(stray)
         if self._damaged:
             self._add_note(f"damaged: {self._damaged} of its packets could not be decoded")
@@ -199,22 +199,6 @@ class FFmpegReader(AudioReader):
             return False
         frame = 1_152 if xing[1][0] & 0x18 == 0x18 else 576
         return abs(int.from_bytes(xing[2]) * frame / self.samplerate - self.duration) < 2 * PADDING
-
-    def _samples(self, frame: Any) -> Array:
-        # Not frame.to_ndarray(): with 8 or more planes, PyAV 18 reads behind the last one, and crashes.
-        channels = frame.layout.nb_channels
-        planes: list[Any] = [AudioPlane(frame, n) for n in range(channels if frame.format.is_planar else 1)]
-        dtype = _TYPES[frame.format.name.removesuffix("p")]
-        count = frame.samples * channels // len(planes)
-        data: NDArray[Any] = np.stack([np.frombuffer(plane, dtype, count) for plane in planes], axis=-1)
-        data = data.reshape(-1, channels)
-        if data.dtype.kind == "f" and self._round:
-            data = np.clip(np.rint(data * 2**15), -(2**15), 2**15 - 1) / 2**15
-        elif data.dtype.kind == "u":
-            data = (data.astype(np.float32) - 128) / 128
-        elif data.dtype.kind == "i":
-            data = data / 2.0 ** (8 * data.dtype.itemsize - 1)
-        return np.ascontiguousarray(data, dtype=np.float32)
 
     def close(self) -> None:
         super().close()

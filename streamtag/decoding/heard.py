@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamtag.dsp.params import MAX_SAMPLE
-
 SILENT = 1e-4
 """-80 dBFS: a swing that is less is silence to the models."""
 CANCELLED = 1e-2
@@ -32,17 +30,18 @@ class Heard:
 
     def hear(self, samples: np.ndarray) -> None:
         """Take a block, float32 (n, channels)."""
+        from streamtag.dsp.kernels import extremes
+
+        if not samples.size:
+            return
         self._any = True
-        numbers = np.abs(samples) <= MAX_SAMPLE
-        if not numbers.all():
+        least, most = np.empty((2, samples.shape[1] + 1), np.float32)
+        none = extremes(np.ascontiguousarray(samples), least, most)
+        if none:
             self._beyond = self._beyond or bool(np.isinf(samples).any())
-            if not numbers.any():
+            if none == samples.size:
                 return
-            samples = np.where(numbers, samples, np.float32(0))  # as they are heard
-        least, most = samples.min(axis=0), samples.max(axis=0)
-        self.peak = max(self.peak, float(-least.min()), float(most.max()))
-        mean = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
-        least, most = np.append(least, mean.min()), np.append(most, mean.max())
+        self.peak = max(self.peak, float(-least[:-1].min()), float(most[:-1].max()))
         self._least = least if self._least is None else np.minimum(self._least, least)
         self._most = most if self._most is None else np.maximum(self._most, most)
 

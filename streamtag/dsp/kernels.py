@@ -37,6 +37,45 @@ def mix_down(block: F32, mono: F32) -> int:
     return replaced
 
 
+@kernel("int64(Array(float32, 2, 'C', readonly=True), float32[::1], float32[::1])")
+def extremes(block: F32, least: F32, most: F32) -> int:
+    """Least and greatest of each channel and, last, of their mean; what is no sample counts as 0. Returns how many."""
+    samples, channels = block.shape
+    none = 0
+    for c in range(channels + 1):
+        least[c], most[c] = np.inf, -np.inf
+    for i in range(samples):
+        total = np.float32(0)
+        for c in range(channels):
+            value = np.float32(block[i, c])
+            if not abs(value) <= MAX_SAMPLE:  # NaN, too
+                value = np.float32(0)
+                none += 1
+            total += value
+            if value < least[c]:
+                least[c] = value
+            if value > most[c]:
+                most[c] = value
+        mean = total / np.float32(channels)
+        if mean < least[channels]:
+            least[channels] = mean
+        if mean > most[channels]:
+            most[channels] = mean
+    return none
+
+
+@kernel("void(Array(float32, 1, 'C', readonly=True), float32[:, ::1], int64)")
+def round_to_16_bits(plane: F32, out: F32, channel: int) -> None:
+    """One channel, to the nearest of the 65,536 numbers that 16 bits hold; NaN stays."""
+    for i in range(plane.size):
+        value = np.rint(plane[i] * np.float32(2**15))
+        if value > np.float32(2**15 - 1):
+            value = np.float32(2**15 - 1)
+        if value < np.float32(-(2**15)):
+            value = np.float32(-(2**15))
+        out[i, channel] = value / np.float32(2**15)
+
+
 @kernel("void(float32[::1], int64, float64[::1], float64[:, ::1])")
 def window_frames(y: F32, hop: int, window: F64, windowed: F64) -> None:
     """Frames of y, `hop` samples apart, times the window: windowed[f] = y[f * hop:][:n_fft] * window."""

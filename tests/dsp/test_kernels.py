@@ -59,6 +59,32 @@ def test_mix_down_replaces_what_is_no_sample(row, mean, replaced):
     assert mono[0] == np.float32(mean)
 
 
+# --- what was decoded -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 2, 8])
+@pytest.mark.parametrize("bad", [None, NAN, INF, -3e38])
+def test_extremes_is_its_twin(channels, bad):
+    block = noise(65, channels)
+    if bad is not None:
+        block[::7, 0] = bad
+    block.flags.writeable = False
+    least, most = np.empty((2, channels + 1), np.float32)
+    none = kernels.extremes(block, least, most)
+    expected_least, expected_most, count = naive.extremes(block)
+    np.testing.assert_array_equal((least, most), (expected_least, expected_most))
+    assert none == count
+
+
+def test_round_to_16_bits_is_its_twin():
+    plane = np.concatenate((noise(1000), [NAN, INF, -INF, 1, -1, 0.99999, 0.5 / 2**15, 1.5 / 2**15])).astype(np.float32)
+    out = np.full((len(plane), 3), 9, np.float32)
+    plane.flags.writeable = False
+    kernels.round_to_16_bits(plane, out, 1)
+    np.testing.assert_array_equal(out[:, 1], naive.round_to_16_bits(plane))
+    assert np.all(out[:, [0, 2]] == 9)
+
+
 # --- frames -----------------------------------------------------------------------------------------------------------
 
 

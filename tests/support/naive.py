@@ -27,6 +27,20 @@ def mix_down(block):
     return total / np.float32(block.shape[1]), int(np.sum(~good))
 
 
+def extremes(block):
+    """Least and greatest of each channel and of their mean, what is no sample taken as 0, and how many were none."""
+    with np.errstate(invalid="ignore"):
+        good = np.abs(block) <= LOUDEST
+    kept = np.where(good, block, np.float32(0))
+    all_of_them = np.column_stack((kept, mix_down(kept)[0]))
+    return all_of_them.min(axis=0), all_of_them.max(axis=0), int(np.sum(~good))
+
+
+def round_to_16_bits(plane):
+    """As `ffmpeg -f s16le` rounds: to the nearest, half to even, and clipped."""
+    return np.clip(np.rint(plane * np.float32(2**15)), -(2**15), 2**15 - 1).astype(np.float32) / np.float32(2**15)
+
+
 def resample(x, at, taps, step, first, last):
     """Polyphase outputs from `first` on and before `last`; output 0 begins at x[at]. float64."""
     phases, width = taps.shape
