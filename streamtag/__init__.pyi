@@ -1,5 +1,6 @@
 from .bridges.mqtt import MqttSink as MqttSink
 from .engine import Session as Session
+from .ensemble import Ensemble as Ensemble
 from .errors import AudioFileError as AudioFileError
 from .errors import CalibrationError as CalibrationError
 from .errors import DataError as DataError

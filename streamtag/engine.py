@@ -82,6 +82,7 @@ class Session:
         self._thread = threading.Thread(target=self._loop.run, name="streamtag-engine", daemon=True)
         self._process = os.getpid()
         self._started = False
+        self._in_ensemble = False
 
     # --- its life -------------------------------------------------------------------------------------------------
 
@@ -133,12 +134,12 @@ class Session:
         if not self._is_here():  # a lock that was held at the fork is held for ever
             return
         self._loop.stopping.set()
-        if self._thread.ident is None:  # never started: nobody else releases the source
+        if not self._runs:  # never started: nobody else releases the source
             with _BEGINNING:
                 shared = self._shared()
             if shared != "source":
                 self._loop.finish()
-        elif threading.current_thread() is not self._thread:
+        elif threading.current_thread() is not self._loop.server:
             self._join(None)
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -149,7 +150,7 @@ class Session:
         Exception
             The first error of any thread of the session, or the first of a sink.
         """
-        if self._thread.ident is not None:  # else it could not be started, and there is nothing to wait for
+        if self._runs:  # else it could not be started, and there is nothing to wait for
             self._check_here()
             if not self._join(seconds):
                 return False
@@ -275,7 +276,7 @@ class Session:
 
     def __iter__(self) -> Iterator[TagFrame]:
         """Frames from now on, until the session ends; raises its first error."""
-        if self._thread.ident is None:
+        if not self._runs:
             raise StreamtagError("this session was not started: use it in a with block, or call start() first")
         with self._loop.listeners.listening() as listener:
             while True:
@@ -289,11 +290,29 @@ class Session:
 
     # --- its own --------------------------------------------------------------------------------------------------
 
+    @property
+    def _runs(self) -> bool:
+        """Whether somebody makes its turns: its own thread, or those of an ensemble."""
+        return self._thread.ident is not None or self._in_ensemble
+
+    def _join_ensemble(self, name: str) -> None:
+        """Have its turns made by an `Ensemble`, from `prepare` on."""
+        self._loop.name = name
+        self._in_ensemble = True
+        _RUNNING.add(self)
+
+    def _leave_ensemble(self) -> None:
+        """End, as there is no ensemble to make its turns."""
+        self._in_ensemble = False
+        _RUNNING.discard(self)
+        self.stop()
+
     def _join(self, seconds: float | None) -> bool:
         # waited for in place of the thread: before Python 3.13, a join that a signal interrupts takes it for ended
         if not self._loop.ended.wait(seconds):
             return False
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         return True
 
     def _raise(self) -> None:
@@ -312,7 +331,7 @@ class Session:
     def _check_here(self) -> None:
         if not self._is_here():  # its threads are the parent's
             raise StreamtagError("this session goes on in the process that started it, and not in this fork of it")
-        if threading.current_thread() is self._thread:
+        if threading.current_thread() is self._loop.server:
             raise StreamtagError("a sink cannot wait for the session that calls it; stop() is possible")
 
 

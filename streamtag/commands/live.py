@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from streamtag._compile.progress import KERNELS
-from streamtag._system.stderr import c_libraries_silent
-from streamtag.commands.completion import complete_input
-from streamtag.commands.console import err, forget_stdout, note_stuck, preparing
+from streamtag.commands.console import err, preparing
+from streamtag.commands.inputs import Inputs, parse_inputs
 from streamtag.commands.jobs import stoppable
 from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model, named
 from streamtag.commands.outputs import Announce, Osc, Rate, Web, WebAllow, on_stdout, outputs, recording
+from streamtag.commands.running import run
 from streamtag.commands.shows import (
     Config,
     Midi,
@@ -27,7 +26,6 @@ from streamtag.commands.shows import (
     open_shows,
     selection_of,
 )
-from streamtag.commands.signals import Terminated, defer_signals, ended_by
 from streamtag.dsp.params import LevelOption
 from streamtag.errors import OptionError
 from streamtag.inference.networks.catalogue import find_spec
@@ -36,30 +34,21 @@ from streamtag.tagging.options import GATE_DBFS, HEAD_THRESHOLD, LIVE_MODEL, Mus
 if TYPE_CHECKING:
     from streamtag.engine import Session
     from streamtag.heads.head import PlainHead
-    from streamtag.sinks.base import Sink, Wrapper
     from streamtag.tagging.calibration import Calibration
 
-LOOK_SECONDS = 0.05
-"""How often a running session looks whether a signal has come."""
+_INSTEAD = {"--midi": "; with several, rules (--rules SHOW.toml) say which input sends which message"}
 app = typer.Typer()
 
 
 @app.command(
     epilog="Examples: [bold]streamtag live --osc 127.0.0.1:9000[/bold] (default input) · "
     "[bold]streamtag live --input Scarlett --channels 3,4 --osc 192.168.1.20:7000 --osc 127.0.0.1:9000[/bold] · "
-    "[bold]streamtag live --input song.mp3 --format json --embeddings > song.jsonl[/bold]"
+    "[bold]streamtag live --input song.mp3 --format json --embeddings > song.jsonl[/bold] · "
+    "[bold]streamtag live --input stage=Scarlett:1,2 --input deck=Scarlett:3,4 --osc 127.0.0.1:9000[/bold]"
 )
 def live(
     model: Model = None,
-    input: Annotated[
-        str,
-        typer.Option(
-            help="What to hear: a device (index, name, part of it, or NAME, HOST; see `streamtag devices`), a file "
-            "(./NAME where a device is called so), or `demo`.",
-            metavar="DEVICE|FILE|demo",
-            autocompletion=complete_input,
-        ),
-    ] = "default",
+    input: Inputs = None,
     channels: Annotated[
         str | None,
         typer.Option(
@@ -211,11 +200,18 @@ def live(
 
     if embeddings and format != "json":
         raise OptionError("--embeddings are written in JSON lines: add --format json (over OSC they are always sent)")
-    heads, model = heads_and_model(head, model, DEMO_MODEL if input == "demo" else LIVE_MODEL, window, level)
-    for one in heads:
-        if level is None and one.level == "off":
+    inputs = parse_inputs(input, parse_channels(channels))
+    several = bool(inputs[0].name)
+    if several:
+        for option, given in (("--web", web), ("--record", record), ("--midi", midi), ("--save-head", save_head)):
+            if given:
+                raise OptionError(f"{option} is for one input without a name{_INSTEAD.get(option, '')}")
+    demo = all(one.given == "demo" for one in inputs)
+    heads, model = heads_and_model(head, model, DEMO_MODEL if demo else LIVE_MODEL, window, level)
+    for each in heads:
+        if level is None and each.level == "off":
             err.print(
-                f"note: the head {one.name} was learned at the level of its clips, and hears the input as it comes: "
+                f"note: the head {each.name} was learned at the level of its clips, and hears the input as it comes: "
                 "learn it again, and it is right at any level",
                 markup=False,
             )
@@ -224,7 +220,7 @@ def live(
         raise OptionError(f"--smooth {smooth:g} is plain smoothing, and --react {react} is none: leave out either")
     react, smooth = react or ("normal" if smooth is None else "off"), 1.0 if smooth is None else smooth
     show, of_show = open_shows(rules or config, midi, mqtt, mqtt_login, discovery=mqtt_discovery)
-    check_names(show, model, heads)
+    check_names(show, model, heads, [one.name for one in inputs])
     options = TaggingOptions(
         model=model,
         hop=hop,
@@ -244,87 +240,52 @@ def live(
         tags=selection_of(show),
     )
     saved = _saved(save_head or [], head or [], heads)
-    chosen = parse_channels(channels)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
-    others = [*outputs(osc or [], rate, web, web_allow or [], control, announce), *of_show, *recording(record, rate)]
-    screen, view = on_stdout(format, embeddings, rate, others)
-    sinks: list[Sink] = [*others, screen]  # closed in this order: lights go off before a pipe is waited for
-    if view is None:  # else that shows what goes wrong
-        sinks.append(Background(Notices(_say), count_drops=False))
+    if several:
+        others = [
+            [
+                *outputs(osc or [], rate, None, []),
+                *open_shows(rules or config, None, mqtt, mqtt_login, input=one.name)[1],
+            ]
+            for one in inputs
+        ]
+    else:
+        of_web = outputs(osc or [], rate, web, web_allow or [], control, announce)
+        others = [[*of_web, *of_show, *recording(record, rate)]]
+    screens, view = on_stdout(format, embeddings, rate, [one.name for one in inputs], others[0])
+    sessions: dict[str, Session] = {}
     with preparing(model, KERNELS.get(find_spec(model).family, 0)):
+        from streamtag.ensemble import Ensemble
         from streamtag.opening import open_session  # the first of what is compiled is compiled here
 
-        session = open_session(
-            options,
-            input,
-            sinks,
-            channels=chosen,
-            loop=loop,
-            callback=callback,
-            control=control,
-            play=play,
-            save_heads=saved,
-        )
         try:
-            session.tagger.warm_up()
+            for asked, before, screen in zip(inputs, others, screens, strict=True):
+                # closed in this order: lights go off before a pipe is waited for; a view shows itself what goes wrong
+                notices = [] if view is not None else [Background(Notices(_say), count_drops=False)]
+                sessions[asked.name] = open_session(
+                    options,
+                    asked.given,
+                    [*before, screen, *notices],
+                    channels=asked.channels,
+                    loop=loop,
+                    callback=callback,
+                    control=None if several else control,
+                    play=play,
+                    save_heads=saved,
+                )
+                sessions[asked.name].tagger.warm_up()
+            running = Ensemble(sessions, control=control) if several else sessions[""]
         except BaseException:
-            session.stop()
+            for session in sessions.values():
+                session.stop()
             raise
     with stoppable(view):
-        status = run_session(session, screen, duration)
+        status = run(running, sessions, screens, duration)
     raise typer.Exit(status)
 
 
 def _say(line: str) -> None:
     err.print(line, markup=False)
-
-
-def run_session(session: Session, screen: Wrapper, duration: float | None) -> int:
-    """Run a session until it ends, for at most `duration` seconds, or until a signal; print its summary.
-
-    Returns
-    -------
-    int
-        The exit status.
-
-    Raises
-    ------
-    StreamtagError
-        The session's first error.
-    """
-    from streamtag.results import State
-
-    try:
-        try:
-            with c_libraries_silent():
-                session.start()
-                defer_signals()
-                _wait(session, duration)
-        finally:
-            defer_signals()
-            session.stop()
-    except (KeyboardInterrupt, Terminated):
-        pass  # `ended_by` says so
-    except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
-        forget_stdout()
-    finally:
-        session.stop()  # again: the one signal that may raise may have done so just before
-        note_stuck(screen.stuck)
-        if session.stats.state is not State.STARTING:  # else nothing was heard, and the error says why
-            _summary(session)
-    try:
-        session.wait()
-    except BrokenPipeError:
-        forget_stdout()
-    return ended_by() or 0
-
-
-def _wait(session: Session, seconds: float | None) -> None:
-    """Wait for the end: of the session, of the time, or by a signal, which is only noted by now."""
-    until = math.inf if seconds is None else time.monotonic() + seconds
-    while ended_by() is None and (left := until - time.monotonic()) > 0:
-        if session.wait(min(left, LOOK_SECONDS)):
-            return
 
 
 def parse_channels(text: str | None) -> tuple[int, ...] | None:
@@ -404,43 +365,3 @@ def parse_gate(text: str | None) -> float | None:
     if not -math.inf < level < 0:
         raise OptionError(f"--gate {text!r}: expected a level in dBFS, below 0, for example -60; or off")
     return level
-
-
-def _summary(session: Session) -> None:
-    stats = session.stats
-    jumps = stats.clock_jumps
-    if session.source.note:
-        err.print(f"note: {session.source.name}: {session.source.note}", markup=False)
-    parts = [
-        f"{stats.seconds:.1f} s heard: {stats.hops} hops, {stats.hops_skipped} skipped",
-        *([f"{stats.hops_gated} rested"] if stats.hops_gated else []),
-        *([f"{stats.hops_lost} in gaps"] if stats.hops_lost else []),
-        f"{stats.samples_lost} lost samples, {stats.overflows} overflows",
-        *([f"{jumps} jump{'s' * (jumps > 1)} of the device's clock"] if jumps else []),
-        *([f"{stats.gaps} gap{'s' * (stats.gaps > 1)} of {stats.gap_seconds:.1f} s in all"] if stats.gaps else []),
-        f"latency p50 {stats.latency_p50:.1f} ms, p99 {stats.latency_p99:.1f} ms",
-        f"added p99 {stats.added_p99:.1f} ms",
-        *([f"{stats.frame_drops} frames missed by callers"] if stats.frame_drops else []),
-        *(f"{count} messages not taken by {name}" for name, count in stats.sink_drops.items() if count),
-        *([f"commands ignored: {stats.control_ignored}"] if stats.control_ignored else []),
-    ]
-    err.print(
-        f"{', '.join(parts)} ({session.tagger.engine})",
-        markup=False,
-        soft_wrap=not err.is_terminal,  # a terminal gets its lines broken between words
-    )
-    if told := _corrections(session):
-        err.print(told, markup=False, soft_wrap=not err.is_terminal)
-
-
-def _corrections(session: Session) -> str:
-    """What became of corrections; nothing where there were none."""
-    count, waiting, saved = session.stats.corrections, session.corrections_waiting, session.save_heads
-    if not count + waiting:
-        return ""
-    told = f"{count} correction{'s' * (count != 1)}"
-    if not saved and count:
-        told += ", gone with this session: --save-head FILE.head keeps them"
-    elif count:
-        told += f", saved to {', '.join(map(str, saved.values()))}"
-    return f"{told}, {waiting} given up" if waiting else told

@@ -15,9 +15,9 @@ from streamtag.commands.options import finite
 from streamtag.errors import OptionError
 
 if TYPE_CHECKING:
+    from streamtag.commands.jobs import OnTerminal
     from streamtag.osc.control import ControlPort
     from streamtag.sinks.base import Sink, Wrapper
-    from streamtag.sinks.terminal import TerminalView
 
 
 Osc = Annotated[
@@ -120,23 +120,52 @@ def recording(path: Path | None, rate: float) -> list[Sink]:
 
 
 def on_stdout(
-    format: str | None, embeddings: bool, rate: float, others: list[Sink]
-) -> tuple[Wrapper, TerminalView | None]:
-    """What shows the session on stdout, and the live view, if that is it."""
+    format: str | None, embeddings: bool, rate: float, names: list[str], others: list[Sink]
+) -> tuple[list[Wrapper], OnTerminal | None]:
+    """What shows each session on stdout, and the live view, if that is it.
+
+    Parameters
+    ----------
+    format : str or None
+        ``text``, ``json``, or None for what suits.
+    embeddings : bool
+        Whether JSON has them.
+    rate : float
+        Lines a second of each.
+    names : list of str
+        What the inputs are called; one without a name is alone.
+    others : list of Sink
+        The other sinks of one that is alone.
+
+    Returns
+    -------
+    list of Wrapper
+        A sink for each input.
+    OnTerminal or None
+        What draws.
+    """
     from streamtag.sinks.background import Background
     from streamtag.sinks.lines import JsonLines, TextLines
     from streamtag.sinks.throttled import Throttled
+    from streamtag.sinks.writer import LineWriter
 
-    if format == "json":
-        return Throttled(Background(JsonLines(sys.stdout, embeddings=embeddings)), rate), None
-    if format == "text" or not can_draw(sys.stdout):
-        return Throttled(Background(TextLines(sys.stdout)), rate), None
+    if format is not None or not can_draw(sys.stdout):
+        writer = LineWriter(sys.stdout)
+        json = format == "json"
+        lines = [JsonLines(writer, embeddings=embeddings) if json else TextLines(writer) for _ in names]
+        return [Throttled(Background(each), rate) for each in lines], None
     from rich.console import Console
 
-    from streamtag.sinks.terminal import TerminalView
+    console = Console(highlight=False, force_terminal=True)
+    if names == [""]:
+        from streamtag.sinks.terminal import TerminalView
 
-    view = TerminalView(Console(highlight=False, force_terminal=True), others)
-    return Background(view, waiting=1, count_drops=False), view
+        view = TerminalView(console, others)
+        return [Background(view, waiting=1, count_drops=False)], view
+    from streamtag.sinks.inputs import InputsView
+
+    table = InputsView(console, names)
+    return [Background(row, waiting=1, count_drops=False) for row in table.rows], table
 
 
 def _web(listen: str, allow: list[str], control: ControlPort | None, announce: bool | None) -> Sink:

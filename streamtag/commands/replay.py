@@ -60,7 +60,7 @@ def replay(
     if show is not None:
         show.check(opened.info.labels, opened.info.heads)
     others = [*outputs(osc or [], rate, web, web_allow or [], None, announce), *of_show]
-    screen, view = on_stdout(format, False, rate, others)
+    [screen], view = on_stdout(format, False, rate, [""], others)
     playing = Replay(opened, [*others, screen], start=start, loop=loop)
     try:
         with stoppable(view):

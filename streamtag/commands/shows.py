@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streamtag.commands.inputs import NAMED
 from streamtag.commands.options import named
 from streamtag.errors import OptionError
 
@@ -107,6 +109,8 @@ def _beside(folder: Path, given: Any, *, saved: bool) -> Any:
     """A file's name as seen from the current folder, if it lies beside the show, or is to."""
     if isinstance(given, list):
         return [_beside(folder, one, saved=saved) for one in given]
+    if (named := NAMED.fullmatch(given)) is not None:  # of several inputs
+        return f"{named[1]}={_beside(folder, named[2], saved=saved)}"
     path = Path(given).expanduser()
     return given if path.is_absolute() or not (saved or (folder / path).is_file()) else str(folder / path)
 
@@ -167,7 +171,13 @@ MqttDiscovery = Annotated[
 
 
 def open_shows(
-    path: Path | None, midi: str | None, mqtt: str | None, login: Path | None, *, discovery: bool
+    path: Path | None,
+    midi: str | None,
+    mqtt: str | None,
+    login: Path | None,
+    *,
+    discovery: bool = False,
+    input: str = "",
 ) -> tuple[RulesSink | None, list[Sink]]:
     """The rules of a show, if there is one, and all outputs that rules, MIDI and MQTT are.
 
@@ -181,6 +191,8 @@ def open_shows(
         Who logs in at the broker.
     discovery : bool
         Whether Home Assistant is told.
+    input : str
+        What the input is called among several; its topics then begin with ``PREFIX/in/NAME``.
 
     Returns
     -------
@@ -213,7 +225,9 @@ def open_shows(
     if midi is not None and not (show is not None and show.uses_midi(midi)):
         outputs.append(Background(MidiSink(midi)))
     if access is not None:
-        outputs.append(Background(MqttSink(access.address, access.login, discovery=discovery)))
+        address = access.address
+        address = replace(address, prefix=f"{address.prefix}/in/{input}") if input else address
+        outputs.append(Background(MqttSink(address, access.login, discovery=discovery)))
     return show, outputs
 
 
@@ -222,8 +236,8 @@ def selection_of(show: RulesSink | None) -> TagSelection | None:
     return None if show is None else show.show.tags
 
 
-def check_names(show: RulesSink | None, model: str, heads: list[PlainHead]) -> None:
-    """Refuse a show that names tags or heads which the session will not have, before anything is opened.
+def check_names(show: RulesSink | None, model: str, heads: list[PlainHead], inputs: list[str]) -> None:
+    """Refuse a show that names tags, heads or inputs which there will not be, before anything is opened.
 
     Raises
     ------
@@ -234,4 +248,4 @@ def check_names(show: RulesSink | None, model: str, heads: list[PlainHead]) -> N
         from streamtag.inference.networks.catalogue import find_spec
         from streamtag.sinks.base import HeadInfo
 
-        show.check(find_spec(model).labels, tuple(HeadInfo(head.name, head.labels) for head in heads))
+        show.check(find_spec(model).labels, tuple(HeadInfo(head.name, head.labels) for head in heads), inputs)

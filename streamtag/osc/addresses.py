@@ -17,27 +17,34 @@ class Addresses:
         The model's tags.
     heads : iterable of HeadInfo
         The heads.
+    input : str
+        What the input is called among several; empty where there is one.
     """
 
-    def __init__(self, labels: Iterable[str] = (), heads: Iterable[HeadInfo] = ()) -> None:
+    def __init__(self, labels: Iterable[str] = (), heads: Iterable[HeadInfo] = (), input: str = "") -> None:
+        self._root = f"/streamtag/in/{input}" if input else "/streamtag"
         groups = {"": labels, **{head.name: head.labels for head in heads}}
         self._slugs = {group: slugs(labels) for group, labels in groups.items()}
         made = {name: f"/{slug}" for name, slug in slugs(name for name in groups if name).items()}
-        self._prefixes = {"": "/streamtag"} | {name: f"/streamtag/head{slug}" for name, slug in made.items()}
-        self._active = {"": "/streamtag/active"} | {name: f"/streamtag/active{slug}" for name, slug in made.items()}
+        self._prefixes = {"": self._root} | {name: f"{self._root}/head{slug}" for name, slug in made.items()}
+        self._active = {name: f"{self._root}/active{slug}" for name, slug in ({"": ""} | made).items()}
+
+    def of(self, what: str) -> str:
+        """That of anything else, such as ``frame``."""
+        return f"{self._root}/{what}"
 
     def scores(self, group: str) -> list[str]:
         """Those of the scores of a group, in the order of its labels."""
-        prefix = self._prefixes[group] if group else "/streamtag/tag"
+        prefix = self._prefixes[group] if group else self.of("tag")
         return [f"{prefix}/{slug}" for slug in self._slugs[group].values()]
 
     def calibrated(self) -> list[str]:
         """Those of the model's tags on their own scales."""
-        return [f"/streamtag/cal/{slug}" for slug in self._slugs[""].values()]
+        return [f"{self.of('cal')}/{slug}" for slug in self._slugs[""].values()]
 
     def best(self, group: str) -> str:
         """That of the best."""
-        return self._prefixes[group] if group else "/streamtag/top"
+        return self._prefixes[group] if group else self.of("top")
 
     def switch(self, group: str, label: str) -> str:
         """That of one switch."""

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pythonosc.parsing import osc_types
 
@@ -72,6 +72,15 @@ class Controls(Protocol):
         """Have a head learn that this class was heard in the last seconds; any text, a finite number."""
 
 
+@runtime_checkable
+class ManyControls(Protocol):
+    """What several sessions let others change, one by one."""
+
+    def input(self, name: str) -> Controls:
+        """Those of one. Raises OptionError if there is none of this name."""
+        ...
+
+
 # --- what a packet says -------------------------------------------------------------------------------------------
 
 _BUTTONS: dict[str, tuple[Callable[[Controls], None], Callable[[Controls], None] | None]] = {
@@ -90,6 +99,7 @@ _VALUES: dict[str, Callable[[Controls, float], None]] = {
 }
 
 _CORRECT = "/streamtag/correct"
+_OF_INPUT = "/streamtag/in/"
 _ADDRESSES = {*_BUTTONS, *_VALUES, _CORRECT}
 
 Readers = dict[str, Callable[[bytes, int], tuple[Any, int]]]
@@ -144,6 +154,9 @@ def carry_out(message: bytes, controls: Controls) -> bool:
         Not a message, not one of ours, or not with these arguments.
     """
     address, place = _read(osc_types.get_string, message, 0)
+    if address.startswith(_OF_INPUT):
+        name, _, command = address.removeprefix(_OF_INPUT).partition("/")
+        address, controls = f"/streamtag/{command}", _of_input(controls, name)
     if address not in _ADDRESSES:
         raise OptionError("no such command")
     if address == _CORRECT:
@@ -168,6 +181,13 @@ def shown(message: bytes) -> str:
     """A message's address, human-readable: one that is not ours is quoted, so that it cannot steer a terminal."""
     address = message.partition(b"\0")[0][:40].decode("utf-8", "replace")
     return address if address in _ADDRESSES else repr(address)
+
+
+def _of_input(controls: Controls, name: str) -> Controls:
+    """One input of several."""
+    if not isinstance(controls, ManyControls):
+        raise OptionError("there is one input here, without a name")
+    return controls.input(name)
 
 
 def _correct(controls: Controls, arguments: list[Any]) -> None:

@@ -96,11 +96,11 @@ class _ScoreDatagrams:
 class _EmbeddingDatagrams:
     """The embedding in as many messages as it needs, each with its offset and length, overwritten each hop."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, address: str, size: int) -> None:
         self._parts: list[tuple[bytearray, NDArray[np.float32], slice]] = []
         for offset in range(0, size, EMBEDDING_FLOATS):
             length = min(EMBEDDING_FLOATS, size - offset)
-            datagram = bytearray(message("/streamtag/embedding", offset, length, *([0.0] * length)).dgram)
+            datagram = bytearray(message(address, offset, length, *([0.0] * length)).dgram)
             words = np.frombuffer(datagram, ">f4")[-length:]
             self._parts.append((datagram, words, slice(offset, offset + length)))
 
@@ -205,12 +205,12 @@ class OscSink:
         self._destination.open()
         self._arrivals = self._destination.arrivals
         self._info = info
-        self._addresses = Addresses(info.labels, info.heads)
+        self._addresses = Addresses(info.labels, info.heads, info.input)
         self._switches = _Switches(self._addresses)
         self._tags = _ScoreDatagrams(self._addresses.scores(""))
         self._calibrated = _ScoreDatagrams(self._addresses.calibrated())
         self._heads = [_ScoreDatagrams(self._addresses.scores(head.name)) for head in info.heads]
-        self._embedding = _EmbeddingDatagrams(info.embedding_size)
+        self._embedding = _EmbeddingDatagrams(self._addresses.of("embedding"), info.embedding_size)
 
     def frame(self, frame: TagFrame) -> None:
         """Send one hop."""
@@ -218,15 +218,16 @@ class OscSink:
         of_heads = [list(self._switches.take(head.name, head.switched)) for head in frame.heads]
         if not self._destination.ready():
             return
+        of = self._addresses.of
         messages = [
-            message("/streamtag/frame", frame.index, frame.time, frame.latency_ms, frame.level_dbfs),
-            message("/streamtag/seconds", *exact(frame.time)),
-            *_times(frame),
-            *([] if frame.gain_db is None else [message("/streamtag/gain", frame.gain_db)]),
-            *([] if frame.music is None else [message("/streamtag/music", frame.music)]),
-            *([] if frame.change is None else [message("/streamtag/change", frame.change)]),
-            *([] if frame.section is None else [message("/streamtag/section", frame.section)]),
-            *([] if frame.xyz is None else [message("/streamtag/xyz", *frame.xyz)]),
+            message(of("frame"), frame.index, frame.time, frame.latency_ms, frame.level_dbfs),
+            message(of("seconds"), *exact(frame.time)),
+            *_times(of("time"), frame),
+            *([] if frame.gain_db is None else [message(of("gain"), frame.gain_db)]),
+            *([] if frame.music is None else [message(of("music"), frame.music)]),
+            *([] if frame.change is None else [message(of("change"), frame.change)]),
+            *([] if frame.section is None else [message(of("section"), frame.section)]),
+            *([] if frame.xyz is None else [message(of("xyz"), *frame.xyz)]),
             message(self._addresses.best(""), *(part for named in frame.top for part in named)),
             *switched,
         ]
@@ -255,17 +256,16 @@ class OscSink:
             return
         latency = (stats.latency_p50, stats.latency_p99, stats.latency_p999)
         added = (stats.added_p50, stats.added_p99, stats.added_p999)
+        of = self._addresses.of
         self._send_bundles(
             [
-                message(
-                    "/streamtag/status", stats.state.value, stats.samples_lost, stats.hops_skipped, float(stats.load)
-                ),
-                message("/streamtag/latency", *map(float, latency)),
-                message("/streamtag/added", *map(float, added)),
-                message("/streamtag/gaps", stats.gaps, float(stats.gap_seconds), stats.overflows),
-                message("/streamtag/rested", stats.hops_gated),
-                message("/streamtag/level", float(stats.level_dbfs)),
-                message("/streamtag/trouble", *_fitting(troubles(stats, self._info.source))),
+                message(of("status"), stats.state.value, stats.samples_lost, stats.hops_skipped, float(stats.load)),
+                message(of("latency"), *map(float, latency)),
+                message(of("added"), *map(float, added)),
+                message(of("gaps"), stats.gaps, float(stats.gap_seconds), stats.overflows),
+                message(of("rested"), stats.hops_gated),
+                message(of("level"), float(stats.level_dbfs)),
+                message(of("trouble"), *_fitting(troubles(stats, self._info.source))),
                 *self._switches.listed(),
             ]
         )
@@ -289,10 +289,10 @@ class OscSink:
             self._destination.send(bundle(group))
 
 
-def _times(frame: TagFrame) -> Iterator[OscMessage]:
+def _times(address: str, frame: TagFrame) -> Iterator[OscMessage]:
     """When the frame was captured and when it is sent, where there is a clock. A float32 would be off by a minute."""
     if frame.captured is not None:
-        yield message("/streamtag/time", *(part for moment in unix_times(frame.captured) for part in exact(moment)))
+        yield message(address, *(part for moment in unix_times(frame.captured) for part in exact(moment)))
 
 
 def exact(seconds: float) -> tuple[int, int]:

@@ -28,7 +28,7 @@ LONGEST_SECONDS = 3600.0
 TOP = ("host", "live", "tags", "rule")
 SWITCHING = ("above", "below", "is")
 RULE = (
-    *("when", *SWITCHING, "hysteresis", "debounce", "hold", "smooth"),
+    *("when", "input", *SWITCHING, "hysteresis", "debounce", "hold", "smooth"),
     *("from", "to", "curve", "type", "rate", "changes_only", "send", "send_off"),
 )
 OSC = ("osc", "host", "arguments")
@@ -132,6 +132,7 @@ class _Reader:
             type=kind,  # type: ignore[arg-type] # one of them, as was checked
             rate=rate or self._usual_rate(send, changes_only),
             changes_only=changes_only,
+            input=table.text("input"),
             line=table.line,
         )
 

@@ -48,6 +48,8 @@ class Rule:
         Whether a message that is as the last is left out.
     send, send_off : tuple of Form
         What is sent; what is sent at switching off only.
+    input : str
+        Of which of several inputs; empty: of each.
     line : int
         Where it stands in the file; of no account in comparing.
     """
@@ -68,6 +70,7 @@ class Rule:
     type: Type | None = None
     rate: float = RATE
     changes_only: bool = True
+    input: str = ""
     line: int = field(default=0, compare=False)
 
     @property

@@ -71,7 +71,9 @@ class Sender(BaseSink):
         """
         self._info = info
         self._rules = self._bound(self._given)
-        self._ways = self._ways or self._new_ways(self._given, ())  # after a session before
+        used = _forms(self._of_input(self._given))
+        ways = self._ways or self._new_ways(self._given, ())  # after a session before
+        self._ways = {key: way for key, way in ways.items() if key in used}  # the others are other inputs'
         self._open_ways(self._ways)
 
     def frame(self, frame: TagFrame) -> None:
@@ -108,18 +110,23 @@ class Sender(BaseSink):
         OptionError
             They cannot be used; then nothing has changed.
         """
-        rules, new = self._bound(given), self._new_ways(given, self._ways)
+        rules, new = self._bound(given), self._new_ways(self._of_input(given), self._ways)
         if self._rules is not None:
             self._send(rules.succeed(self._rules))
         self._given, self._rules = tuple(given), rules
         self._open_ways(new)
         self._ways = {**self._ways, **new}
-        for key in set(self._ways) - _forms(given).keys():
+        for key in set(self._ways) - _forms(self._of_input(given)).keys():
             self._close_way(key)
 
     def _bound(self, given: Collection[Rule]) -> Rules:
         assert self._info is not None
-        return Rules(tuple(given), self._info)
+        return Rules(self._of_input(given), self._info)
+
+    def _of_input(self, given: Collection[Rule]) -> tuple[Rule, ...]:
+        """Those that are meant for this input."""
+        name = "" if self._info is None else self._info.input
+        return tuple(rule for rule in given if rule.input in ("", name))
 
     def _send(self, messages: Iterable[Message]) -> None:
         for message in messages:
@@ -198,8 +205,8 @@ class RulesSink(Sender):
             self._look()
         super().status(stats)
 
-    def check(self, labels: Sequence[str], heads: tuple[HeadInfo, ...]) -> None:
-        """Refuse tags and heads that a session will not have, before there is one.
+    def check(self, labels: Sequence[str], heads: tuple[HeadInfo, ...], inputs: Sequence[str] = ("",)) -> None:
+        """Refuse tags, heads and inputs that a session will not have, before there is one.
 
         Parameters
         ----------
@@ -207,12 +214,18 @@ class RulesSink(Sender):
             The model's tags.
         heads : tuple of HeadInfo
             The heads.
+        inputs : sequence of str
+            What the inputs are called; one that is alone has no name.
 
         Raises
         ------
         OptionError
             The show names another; with the line.
         """
+        for rule in self.show.rules:
+            if rule.input and rule.input not in inputs:
+                there = f"there are {', '.join(inputs)}" if any(inputs) else "there is one, without a name"
+                raise OptionError(f"{self._path}:{rule.line}: no input is called {rule.input!r}: {there}")
         left = check_selection(self.show, labels)
         self._placed(lambda: Rules(self.show.rules, SessionInfo("", left, 0, "", 0, 0.016, 3.0, "", heads)))
 

@@ -50,6 +50,8 @@ class Loop:
 
     Attributes
     ----------
+    name : str
+        What the input is called among several; empty where there is one.
     requests : Requests
         What callers and the control port ask for.
     listeners : Listeners
@@ -62,6 +64,8 @@ class Loop:
         Set by whoever wants the session to end.
     ended : threading.Event
         Set when all is flushed and closed.
+    server : threading.Thread or None
+        Whose turn is being made: where sinks are called.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Loop:
         control: ControlPort | None,
         save_heads: Mapping[str, str | Path] | None = None,
     ) -> None:
+        self.name = ""
         self.source = source
         self.tagger = tagger
         self.control = control
@@ -81,6 +86,7 @@ class Loop:
         self.error: BaseException | None = None
         self.stopping = threading.Event()
         self.ended = threading.Event()
+        self.server: threading.Thread | None = None
         self.outlet = Outlet(sinks, self.listeners)
         self._intake = Intake(source)
         self._pipeline = Pipeline(tagger, self._intake, self._pass_on)
@@ -112,6 +118,7 @@ class Loop:
                 window=tagger.window,
                 engine=tagger.engine,
                 heads=tuple(HeadInfo(head.name, head.labels) for head in tagger.heads),
+                input=self.name,
             )
         )
         tagger.warm_up()
@@ -121,17 +128,34 @@ class Loop:
         self._set_state(State.RUNNING)
 
     def run(self) -> None:
-        """Repeat `step` until the source ends, something fails, or `stopping` is set; then close all."""
+        """Make turns until the source ends, something fails, or `stopping` is set; then close all."""
+        while (rest := self.turn()) is not None:
+            if rest:
+                self.stopping.wait(rest)
+
+    def turn(self) -> float | None:
+        """One `step`, or the end. Returns for how many seconds there may be nothing to do; None when all is closed."""
+        self.server = threading.current_thread()
         try:
-            while not self.stopping.is_set() and self._pipeline.ended is None:
-                if self.control is not None and self.control.error is not None:
-                    raise self.control.error
-                if not self.step():
-                    resting = self._pipeline.gate_closed or self._pipeline.gone
-                    self.stopping.wait(RESTING_POLL_SECONDS if resting else POLL_SECONDS)
+            rest = self._turn()
+            if rest is None:
+                self.finish()
+            return rest
+        finally:
+            self.server = None
+
+    def _turn(self) -> float | None:
+        try:
+            if self.stopping.is_set() or self._pipeline.ended is not None:
+                return None
+            if self.control is not None and self.control.error is not None:
+                raise self.control.error
+            if self.step():
+                return 0.0
+            return RESTING_POLL_SECONDS if self._pipeline.gate_closed or self._pipeline.gone else POLL_SECONDS
         except BaseException as error:  # surfaces in the caller
             self.error = error
-        self.finish()
+            return None
 
     def step(self) -> bool:
         """One turn: take what has come, predict at most one window, pass it on. Returns whether there was any work."""
@@ -191,7 +215,7 @@ class Loop:
         gone = intake.gone_seconds if intake.gone else 0.0  # a gap that is not over yet
         return Stats(
             state=self.state,
-            trouble=self.source.recovering,
+            trouble=str(self.error) if self.state is State.FAILED else self.source.recovering,
             hop=tagger.hop,
             samplerate=self.source.ring.samplerate,
             seconds=tagger.seconds_in,

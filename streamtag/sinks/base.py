@@ -43,6 +43,8 @@ class SessionInfo:
         What evaluates the network.
     heads : tuple of HeadInfo
         Your own tags, in the order of each frame's `heads`.
+    input : str
+        What the input is called among several; empty where there is one.
     """
 
     model: str
@@ -54,6 +56,7 @@ class SessionInfo:
     window: float
     engine: str
     heads: tuple[HeadInfo, ...] = ()
+    input: str = ""
 
 
 class Sink(Protocol):

@@ -20,8 +20,9 @@ SILENCE = "silence"
 class _Lines:
     """What both have in common. A line that finds no room (a full disk) is dropped and counted, and `close` says so."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._writer = LineWriter(stream)
+    def __init__(self, stream: IO[str] | LineWriter) -> None:
+        self._writer = stream if isinstance(stream, LineWriter) else LineWriter(stream)
+        self._input = ""
 
     @property
     def drops(self) -> int:
@@ -35,6 +36,7 @@ class _Lines:
 
     def open(self, info: SessionInfo) -> None:
         """Let what the stream holds back go first. Raises SinkError if that cannot be written."""
+        self._input = info.input
         self._writer.open()
 
     def status(self, stats: Stats) -> None:
@@ -48,7 +50,8 @@ class _Lines:
 class TextLines(_Lines):
     """``12.34 s  -18.2 dBFS  rock 0.43  pop 0.31``: seconds of audio, input level, the top tags and their scores.
 
-    At rest, tags whose score has fallen to 0.00 are left out; ``silence`` is what stands there in the end.
+    At rest, tags whose score has fallen to 0.00 are left out; ``silence`` is what stands there in the end. The name of
+    an input that is one of several comes first.
     """
 
     name = "text"
@@ -61,7 +64,8 @@ class TextLines(_Lines):
             tags = f"{'' if tags == SILENCE else tags + '  '}no music ({frame.music:.2f})"
         for head in frame.heads:
             tags += f"  | {head.name}: {_named(head.top, frame.gated)}"
-        self._writer.write(f"{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {on_one_line(tags)}")
+        named = f"{self._input:12}" if self._input else ""
+        self._writer.write(f"{named}{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {on_one_line(tags)}")
 
 
 def _named(top: Sequence[tuple[str, float]], gated: bool) -> str:
@@ -72,18 +76,17 @@ def _named(top: Sequence[tuple[str, float]], gated: bool) -> str:
 class JsonLines(_Lines):
     """One JSON object a hop.
 
-    t (seconds), top, on, level_dbfs, latency_ms; gain_db, where the level is brought to the models'; calibrated (the
-    tags that are highest on their own scales, best first) and music, where they are asked for; change (0..1)
-    and section (how many seconds ago a new one began), where scores react; xyz (the embedding as three
-    coordinates); captured and sent
-    (seconds since 1970) where there is a clock; rested, where the network was not asked; heads and heads_on, if any
-    play; embedding, on request; status, each second and at each change of state: where no hops come, on a line that
-    else repeats the last one.
+    input, of one of several; t (seconds), top, on, level_dbfs, latency_ms; gain_db, where the level is brought to the
+    models'; calibrated (the tags that are highest on their own scales, best first) and music, where they are asked
+    for; change (0..1) and section (how many seconds ago a new one began), where scores react; xyz (the embedding as
+    three coordinates); captured and sent (seconds since 1970) where there is a clock; rested, where the network was
+    not asked; heads and heads_on, if any play; embedding, on request; status, each second and at each change of
+    state: where no hops come, on a line that else repeats the last one.
     """
 
     name = "json"
 
-    def __init__(self, stream: IO[str], *, embeddings: bool = False) -> None:
+    def __init__(self, stream: IO[str] | LineWriter, *, embeddings: bool = False) -> None:
         super().__init__(stream)
         self._embeddings = embeddings
         self._source, self._labels = "", tuple[str, ...]()
@@ -118,6 +121,7 @@ class JsonLines(_Lines):
 
     def _write(self, line: dict[str, Any]) -> None:
         status, self._status = self._status, None
+        line = {"input": self._input, **line} if self._input else line
         self._writer.write(json.dumps(line if status is None else {**line, "status": status}))
 
 

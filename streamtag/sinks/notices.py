@@ -40,6 +40,7 @@ class Notices(BaseSink):
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._source = ""
+        self._one_of_several = False
         self._present: dict[tuple[str, str], _Trouble] = {}  # by kind and name
         self._lines: list[float] = []  # when they were written
         self._kept_back = 0
@@ -48,7 +49,8 @@ class Notices(BaseSink):
 
     def open(self, info: SessionInfo) -> None:
         """Learn the input's name."""
-        self._source = info.source
+        self._source = info.input or info.source
+        self._one_of_several = bool(info.input)  # else what ends the session is said by whoever waits for it
 
     def frame(self, frame: TagFrame) -> None:
         """Nothing of what is heard is told here."""
@@ -80,7 +82,7 @@ class Notices(BaseSink):
     def _wrong(self, stats: Stats) -> dict[tuple[str, str], str]:
         """What is wrong at present, by kind and by the name of what it is wrong with."""
         wrong = {}
-        if stats.trouble and stats.state not in ENDED:
+        if stats.trouble and (stats.state not in ENDED or self._one_of_several):
             wrong["input", self._source] = stats.trouble
         for kind, text in stats.warnings.items():
             wrong[kind, self._source] = text

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.control import Control
@@ -38,8 +40,14 @@ class Painter:
         self._suspended = False
 
     def paint(self) -> None:
-        """Draw, if there is a terminal to draw on."""
-        with self._lock:
+        """Draw, if there is a terminal to draw on.
+
+        Raises
+        ------
+        BrokenPipeError
+            The terminal was closed.
+        """
+        with _closed_is_left(), self._lock:
             if not self._console.is_terminal:
                 return
             if self._suspended or not self._in_foreground():
@@ -48,8 +56,8 @@ class Painter:
             self._draw()
 
     def close(self) -> None:
-        """Draw once more, and leave that standing."""
-        with self._lock:
+        """Draw once more, and leave that standing; raises as `paint`."""
+        with _closed_is_left(), self._lock:
             if self._console.is_terminal and not self._in_foreground():
                 self._forget()
                 return
@@ -107,3 +115,14 @@ class Painter:
             return os.tcgetpgrp(self._console.file.fileno()) == os.getpgrp()
         except (AttributeError, OSError, ValueError):  # Windows; not the terminal that this process belongs to; no file
             return True
+
+
+@contextmanager
+def _closed_is_left() -> Iterator[None]:
+    """A terminal that was closed is a reader who has left."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EIO:
+            raise BrokenPipeError(error.errno, "the terminal was closed") from error
+        raise

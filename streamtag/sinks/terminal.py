@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.cells import set_cell_size
@@ -84,7 +82,7 @@ class TerminalView(BaseSink):
     def close(self) -> None:
         """Leave the last picture standing."""
         if self._frame is not None or self._stats is not None:
-            self._guarded(self._painter.close)
+            self._painter.close()
 
     def suspend(self) -> None:
         """Leave the terminal to the shell until `resume`; for the main thread."""
@@ -100,16 +98,7 @@ class TerminalView(BaseSink):
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
-        self._guarded(self._painter.paint)
-
-    @staticmethod
-    def _guarded(draw: Callable[[], None]) -> None:
-        try:
-            draw()
-        except OSError as error:
-            if error.errno == errno.EIO:  # the terminal was closed
-                raise BrokenPipeError(error.errno, "the terminal was closed") from error
-            raise
+        self._painter.paint()
 
     def _fitting(self, columns: int, lines: int) -> list[Text]:
         """The most important rows, as many as there is room for."""

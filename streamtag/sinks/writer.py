@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import threading
 from collections.abc import Callable
 from typing import IO
 
@@ -18,6 +19,8 @@ class LineWriter:
     A line that cannot be written is dropped and counted. What is left of one that was begun goes before anything else,
     so that no line is torn but perhaps the very last. A file that is made shorter meanwhile (log rotation by copying)
     is gone on with at its new end, without a hole.
+
+    Several threads may write: a line is whole before the next begins.
 
     A stream that is a file, a pipe or a terminal is written past Python's buffer: a thread that is stuck in that
     buffer holds its lock, and the interpreter, which wants the lock to flush at its exit, aborts.
@@ -42,6 +45,7 @@ class LineWriter:
         self._plain = _plain(stream)
         self._rest = b""  # of a line that was begun
         self._error: OSError | None = None  # the first
+        self._lock = threading.Lock()
 
     def open(self) -> None:
         """Let what was written through the buffer go first.
@@ -66,6 +70,10 @@ class LineWriter:
         BrokenPipeError
             If the reader has left.
         """
+        with self._lock:
+            self._write(line)
+
+    def _write(self, line: str) -> None:
         if self._plain is None:
             text = writable(line, getattr(self._stream, "encoding", None))
             if self._attempt(lambda: print(text, file=self._stream, flush=True)):
@@ -95,6 +103,10 @@ class LineWriter:
         SinkError
             If lines are missing.
         """
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
         if not self._attempt(self._stream.flush if self._plain is None else self._push) and self._rest:
             self.drops += 1
             self._rest = b""

@@ -1,0 +1,91 @@
+"""What `streamtag live` hears: one input, or several with names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from streamtag.commands.completion import complete_input
+from streamtag.errors import OptionError
+
+NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,31})=(.+)", re.DOTALL)
+CHANNELS = re.compile(r"(.+):(\d+(?:,\d+)*)")
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        help="What to hear: a device (index, name, part of it, or NAME, HOST; see `streamtag devices`), a file "
+        "(./NAME where a device is called so), or `demo`. Repeatable, each then with a name and, if wanted, its "
+        "channels: --input stage=Scarlett:1,2 --input deck=Scarlett:3,4.",
+        metavar="[NAME=]DEVICE|FILE|demo",
+        autocompletion=complete_input,
+        show_default="default",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedInput:
+    """An input as it was asked for.
+
+    Attributes
+    ----------
+    name : str
+        What it is called among several; empty where it is alone.
+    given : str
+        What to hear, see `open_source`.
+    channels : tuple of int or None
+        Which channels of it, counted from 1; None for the usual.
+    """
+
+    name: str
+    given: str
+    channels: tuple[int, ...] | None = None
+
+
+def parse_inputs(given: Sequence[str] | None, channels: tuple[int, ...] | None) -> list[NamedInput]:
+    """What was given as ``--input``, and the channels of one that is alone.
+
+    Raises
+    ------
+    OptionError
+        Several without names, or with the same; --channels for several.
+    """
+    found = [_parse(text) for text in given or ["default"]]
+    if len(found) == 1 and not found[0].name:
+        return [NamedInput("", found[0].given, channels)]
+    for one in found:
+        if not one.name:
+            raise OptionError(
+                f"--input {one.given}: several inputs need names, for example --input stage={one.given} --input b=demo"
+            )
+    if channels is not None:
+        raise OptionError(
+            f"--channels is for one input without a name: write {found[0].name}={found[0].given}:"
+            f"{','.join(map(str, channels))}"
+        )
+    names = [one.name.lower() for one in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise OptionError(f"two inputs are called {name!r}: give each a name of its own")
+    return found
+
+
+def _parse(text: str) -> NamedInput:
+    named = NAMED.fullmatch(text)
+    if named is None or os.path.exists(text):  # noqa: PTH110 # a file with = in its name
+        return NamedInput("", text)
+    name, what = named.groups()
+    with_channels = CHANNELS.fullmatch(what)
+    if with_channels is None or "://" in what or os.path.exists(what):  # noqa: PTH110
+        return NamedInput(name, what)
+    channels = tuple(map(int, with_channels[2].split(",")))
+    if 0 in channels:
+        raise OptionError(f"--input {text}: channels are counted from 1")
+    return NamedInput(name, with_channels[1], channels)
