@@ -118,6 +118,8 @@ class Session:
         self._started = True
         try:
             self._loop.prepare()
+            if not self._in_ensemble:  # which lets all begin together
+                self._loop.begin()
         except BaseException:
             self._loop.close()
             raise

@@ -24,10 +24,12 @@ from streamtag.errors import OptionError
 from streamtag.osc.control import ControlPort
 from streamtag.results import Stats
 from streamtag.session.corrections import CORRECTED_SECONDS
-from streamtag.session.loop import RESTING_POLL_SECONDS, Loop
+from streamtag.session.loop import Loop
 
 LOOKS_A_HOP = 16
 """How often an input is looked at in the time of a hop: each look takes some microseconds, and there may be forty."""
+LONGEST_REST_SECONDS = 0.032
+"""And how long that takes at the most: a result may come so much later."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 """What an input may be called: names are parts of OSC addresses, of topics and of file names."""
 
@@ -103,12 +105,13 @@ class Ensemble:
                 session.prepare()
             if self.control is not None:
                 self.control.open(Together(self.sessions))
+            for session in self.sessions.values():
+                session._loop.begin()
+                self._put(session._loop, 0.0)
         except BaseException:
             for session in begun:
                 session._leave_ensemble()
             raise
-        for session in self.sessions.values():
-            self._put(session._loop, 0.0)
         for thread in self._threads:
             start_whole(thread)
 
@@ -173,7 +176,7 @@ class Ensemble:
                 loop.stopping.wait(wait)  # the others' turns come later, or belong to other threads
             rest = loop.turn()
             if rest is not None:
-                rest = min(RESTING_POLL_SECONDS, max(rest, loop.tagger.hop / LOOKS_A_HOP)) if rest else 0.0
+                rest = max(rest, min(LONGEST_REST_SECONDS, loop.tagger.hop / LOOKS_A_HOP)) if rest else 0.0
                 self._put(loop, time.monotonic() + rest)
             loop, due = self._next()
 

@@ -104,7 +104,7 @@ class Loop:
         return "control port" if self.control is not None and self.control is other.control else None
 
     def prepare(self) -> None:
-        """All that comes before the first turn: sinks opened, kernels and network warm, source started."""
+        """All that comes before `begin`: sinks opened, kernels and network warm."""
         tagger = self.tagger
         tagger.reset()  # what it heard before is none of this session's
         self.outlet.open(
@@ -124,6 +124,9 @@ class Loop:
         tagger.warm_up()
         if self.control is not None:
             self.control.open(self.requests)
+
+    def begin(self) -> None:
+        """Start the source: turns are to be made from now on."""
         self.source.start()
         self._set_state(State.RUNNING)
 
