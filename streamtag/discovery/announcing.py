@@ -49,7 +49,9 @@ class Announcement:
     Parameters
     ----------
     services : sequence of Service
-        All under the name ``streamtag on MACHINE``.
+        All under the name ``streamtag on MACHINE (PORT)``, with the port of the first. With the port in it, two sessions
+        on one machine never want the same name: by their probes they may not learn of each other, since what is answered
+        to port 5353 goes to either (SO_REUSEPORT).
 
     Attributes
     ----------
@@ -98,18 +100,19 @@ class Announcement:
                 for service in services:
                     if self._closing.is_set():
                         return
-                    info = _info(service, address)
+                    info = _info(service, address, self._services[0].port)
                     network.register_service(info, allow_name_change=True)
                     self.names += (info.name.removesuffix(f".{service.kind}"),)
             self._closing.wait()
 
 
-def _info(service: Service, address: str) -> ServiceInfo:
+def _info(service: Service, address: str, port: int) -> ServiceInfo:
     from zeroconf import ServiceInfo
 
     machine = socket.gethostname().partition(".")[0] or "this machine"
-    name = f"streamtag on {machine}".encode()[:LONGEST_NAME].decode("utf-8", "ignore")
-    # a name of its own: that of the machine is the system's to announce (Avahi, Bonjour)
+    ending = f" ({port})"
+    name = f"streamtag on {machine}".encode()[: LONGEST_NAME - len(ending)].decode("utf-8", "ignore") + ending
+    # a host name of its own: that of the machine is the system's to announce (Avahi, Bonjour)
     server = f"streamtag-{machine}".encode("ascii", "ignore")[:LONGEST_NAME].decode() + ".local."
     return ServiceInfo(
         service.kind,

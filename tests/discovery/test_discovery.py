@@ -120,10 +120,10 @@ wait_until(lambda: len(seen) == 2, "both services")
 by_kind = {{kind: info for (kind, _), info in seen.items()}}
 assert [by_kind[kind].port for kind in kinds] == [shown.port, 9001]
 assert all(info.parsed_addresses() == ["10.1.2.3"] for info in seen.values()), "one address"
-assert all(name.startswith("streamtag on ") for _, name in seen)
+assert all(name.startswith("streamtag on ") and f" ({{shown.port}})." in name for _, name in seen), seen
 again = WebSink("10.1.2.3", 0, announce=True)
 again.open(INFO)
-wait_until(lambda: len(seen) == 3, "a second session, under another name")
+wait_until(lambda: len(seen) == 3, "a second session, under a name of its own")
 for sink in (again, shown, hidden):
     assert sink.trouble is None, sink.trouble
     sink.close()
