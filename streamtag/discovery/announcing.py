@@ -49,9 +49,9 @@ class Announcement:
     Parameters
     ----------
     services : sequence of Service
-        All under the name ``streamtag on MACHINE (PORT)``, with the port of the first. With the port in it, two sessions
-        on one machine never want the same name: by their probes they may not learn of each other, since what is answered
-        to port 5353 goes to either (SO_REUSEPORT).
+        All under the name ``streamtag on MACHINE (PORT)``, with the port of the first. So two sessions on one machine
+        never want the same name: by their probes they may not learn of each other, since what is answered to port 5353
+        goes to either (SO_REUSEPORT).
 
     Attributes
     ----------
