@@ -29,6 +29,7 @@ def open_session(
     callback: Callback = "auto",
     control: ControlPort | None = None,
     play: bool = False,
+    raw: str | None = None,
     save_heads: Mapping[str, str | Path] | None = None,
 ) -> Session:
     """Open the source, then build the network: what is wrong with the input is reported at once.
@@ -51,6 +52,8 @@ def open_session(
         See `live`.
     play : bool
         See `live`.
+    raw : str or None
+        See `live`.
     save_heads : mapping of {str: path} or None
         See `live`.
 
@@ -65,7 +68,7 @@ def open_session(
         What cannot be used or opened; everything is then closed again.
     """
     options = replace(options, level=options.level or common_level(options.heads) or "auto")
-    source = open_source(input, channels=channels, loop=loop, callback=callback, play=play)
+    source = open_source(input, channels=channels, loop=loop, callback=callback, play=play, raw=raw)
     try:
         return Session(source, Tagger(options=options), sinks, control=control, save_heads=save_heads)
     except BaseException:
@@ -83,6 +86,7 @@ def live(
     callback: Callback = "auto",
     control: ControlPort | None = None,
     play: bool = False,
+    raw: str | None = None,
     save_heads: Mapping[str, str | Path] | None = None,
     options: TaggingOptions | None = None,
     **changes: Unpack[TaggingKeywords],
@@ -94,8 +98,8 @@ def live(
     model : str or None
         Name of the model, as published; None for that of `options`.
     input : str, int, path or Device
-        ``default``, a device's index or (part of its) name, ``NAME, HOST``, one of `devices()`, a file's path, or
-        ``demo``.
+        ``default``, a device's index or (part of its) name, ``NAME, HOST``, one of `devices()`, ``system`` (what the
+        machine plays), a file's path, ``-`` (stdin), the path of a FIFO, an address (``https://...``), or ``demo``.
     sinks : sequence of Sink
         Where frames go besides the iteration.
     channels : tuple of int or None
@@ -108,6 +112,8 @@ def live(
         A port where OSC messages steer the session.
     play : bool
         Play a file or the demo on the default output as well.
+    raw : str or None
+        What the samples of a pipe without a header are: ``s16le,44100,2``.
     save_heads : mapping of {str: path} or None
         Where heads that were corrected (`Session.correct`) are written, by name.
     options : TaggingOptions or None
@@ -137,5 +143,6 @@ def live(
         callback=callback,
         control=control,
         play=play,
+        raw=raw,
         save_heads=save_heads,
     )

@@ -20,12 +20,20 @@ Inputs = Annotated[
     list[str] | None,
     typer.Option(
         "--input",
-        help="What to hear: a device (index, name, part of it, or NAME, HOST; see `streamtag devices`), a file "
-        "(./NAME where a device is called so), or `demo`. Repeatable, each then with a name and, if wanted, its "
+        help="What to hear: a device (index, name, part of it, or NAME, HOST; see `streamtag devices`), `system` (what "
+        "the machine plays), a file (./NAME where a device is called so), - (stdin) or a FIFO, an address "
+        "(https://..., rtsp://...), or `demo`. Repeatable, each then with a name and, if wanted, its "
         "channels: --input stage=Scarlett:1,2 --input deck=Scarlett:3,4.",
-        metavar="[NAME=]DEVICE|FILE|demo",
+        metavar="[NAME=]DEVICE|system|FILE|-|ADDRESS|demo",
         autocompletion=complete_input,
         show_default="default",
+    ),
+]
+Raw = Annotated[
+    str | None,
+    typer.Option(
+        help="What the samples of a pipe without a header are, for example s16le,44100,2.",
+        metavar="TYPE,RATE,CHANNELS",
     ),
 ]
 

@@ -10,7 +10,7 @@ import typer
 
 from streamtag._compile.progress import KERNELS
 from streamtag.commands.console import err, preparing
-from streamtag.commands.inputs import Inputs, parse_inputs
+from streamtag.commands.inputs import Inputs, Raw, parse_inputs
 from streamtag.commands.jobs import stoppable
 from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model, named
 from streamtag.commands.outputs import Announce, Osc, Rate, Web, WebAllow, on_stdout, outputs, recording
@@ -183,6 +183,7 @@ def live(
             parser=named,
         ),
     ] = None,
+    raw: Raw = None,
     loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
     play: Annotated[
         bool, typer.Option("--play", help="Let a file or the demo be heard on the default output.")
@@ -257,6 +258,7 @@ def live(
     with preparing(model, KERNELS.get(find_spec(model).family, 0)):
         from streamtag.ensemble import Ensemble
         from streamtag.opening import open_session  # the first of what is compiled is compiled here
+        from streamtag.sources.pipes import is_pipe
 
         try:
             for asked, before, screen in zip(inputs, others, screens, strict=True):
@@ -271,6 +273,7 @@ def live(
                     callback=callback,
                     control=None if several else control,
                     play=play,
+                    raw=raw if not several or is_pipe(asked.given) else None,
                     save_heads=saved,
                 )
                 sessions[asked.name].tagger.warm_up()

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamtag.errors import AudioFileError, DeviceError, OptionError
+from streamtag.sources.address import AddressOpener, is_address
 from streamtag.sources.base import Source
 from streamtag.sources.names import Device, choose, exactly, matching
+from streamtag.sources.pipes import PipeOpener, is_pipe
+from streamtag.sources.stream import Opener, StreamSource
 
 if TYPE_CHECKING:
     from streamtag.sources.device import Callback
@@ -34,16 +37,20 @@ def open_source(
     loop: bool = False,
     callback: Callback = "auto",
     play: bool = False,
+    raw: str | None = None,
 ) -> Source:
     """A source by what a user calls it.
 
-    What begins like a path (``./``, ``../``, ``/``, ``~``) and files that end like sound files are files. All else is
-    the device that is called so; if none is, the file; if there is none, the device that has this in its name.
+    ``-`` is stdin; a FIFO is heard as a pipe; what has ``://`` in it is an address; ``system`` is what the machine
+    plays. Of all else, what begins like a path (``./``, ``../``, ``/``, ``~``) and files that end like sound files are
+    files; the rest is the device that is called so; if none is, the file; if there is none, the device that has this
+    in its name.
 
     Parameters
     ----------
     given : str, int, path or Device
-        ``demo``; the path of a file; ``default``; a device's index, its name or a part of it; one of `devices()`.
+        ``demo``; ``-`` for stdin; an address; ``system``; the path of a file; ``default``; a device's index, its name
+        or a part of it; one of `devices()`.
     channels : tuple of int or None
         Which channels to hear, counted from 1; None for a device's first two, or all of a file's.
     loop : bool
@@ -52,6 +59,8 @@ def open_source(
         What PortAudio calls for a device, see `DeviceSource`.
     play : bool
         Play a file on the default output as well.
+    raw : str or None
+        What the samples of a pipe without a header are: ``s16le,44100,2``.
 
     Returns
     -------
@@ -73,6 +82,16 @@ def open_source(
         return source
     is_path = isinstance(given, os.PathLike)
     given = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if isinstance(given, str) and (stream := _stream(given, raw)) is not None:
+        if play or loop:
+            raise OptionError(f"{stream.name} is heard as it comes: only a file or the demo can be played")
+        return StreamSource(stream, channels=channels)
+    if raw is not None:
+        raise OptionError("--raw is for pipes: --input -, or the path of a FIFO")
+    if given == "system":
+        from streamtag.sources.system import find_system
+
+        given = find_system()
     if isinstance(given, str) and (is_path or _is_meant_as_file(given) or not _is_device(given)):
         if os.path.isdir(os.path.expanduser(given)):  # noqa: PTH111, PTH112 # no name makes these raise
             raise AudioFileError(given, "a folder; one file can be played (`streamtag file` tags folders)")
@@ -83,6 +102,19 @@ def open_source(
     from streamtag.sources.device import DeviceSource
 
     return DeviceSource(given, channels=channels, callback=callback)
+
+
+def _stream(given: str, raw: str | None) -> Opener | None:
+    """What opens a pipe or an address, if that is what is meant."""
+    from streamtag.decoding.stream import parse_raw
+
+    if is_pipe(given):
+        return PipeOpener(given, None if raw is None else parse_raw(raw))
+    if not is_address(given):
+        return None
+    if raw is not None:
+        raise OptionError("--raw is for pipes: an address says what it is")
+    return AddressOpener(given)
 
 
 def _is_meant_as_file(given: str) -> bool:

@@ -111,6 +111,12 @@ def parsed(described: str, known: str) -> list[ServerSource]:
     return found
 
 
+def default_monitor() -> str | None:
+    """The name of the source that hears what the default output plays; None where no server says so."""
+    output = _fields(_pactl("info") or "", "").get("Default Sink")
+    return f"{output}.monitor" if output else None
+
+
 def _heard_by_default(facts: dict[str, str]) -> str:
     """Name or number of what is heard when no source is named: the server's default, or that of the environment."""
     given = os.environ.get("PULSE_SOURCE") or "@DEFAULT_SOURCE@"

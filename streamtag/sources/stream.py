@@ -1,0 +1,193 @@
+"""Sound that comes bit by bit: the same ring as a device's, whether it is a pipe or a radio station."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from streamtag._system.threads import start_whole
+from streamtag.decoding.reader import RefusedError
+from streamtag.decoding.stream import StreamReader
+from streamtag.errors import DeviceError, OptionError
+from streamtag.ringbuffer import RingBuffer
+from streamtag.sources.channels import channel_numbers
+
+DRY_SECONDS = 0.010
+"""Whoever has to be waited for so long writes at a pace of its own,"""
+PACED_SECONDS = 1.0
+"""and is followed for so long without a pause, even where a chunk of its brings so much more than the time that passed:"""
+AHEAD_SECONDS = 0.5
+LATE_SECONDS = 0.05
+"""What comes so much later than the clock says begins the pace anew."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 8.0
+STOP_SECONDS = 3.0
+"""How long the end of a session waits for a read that does not return."""
+
+
+class Opener(Protocol):
+    """Opens a stream, and perhaps again when it has ended.
+
+    Attributes
+    ----------
+    name : str
+        What it is called where people and programs see it: without a user or a password.
+    again : bool
+        Whether more may come after its end.
+    ended : str
+        What is said of it then.
+    """
+
+    name: str
+    again: bool
+    ended: str
+
+    def open(self, stopping: Callable[[], bool]) -> StreamReader:
+        """Open it; returns when the first sound has come, or raises RefusedError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of all; nothing is opened any more."""
+
+
+class StreamSource:
+    """Hears a stream in real time.
+
+    A writer faster than real time is waited for, so that nothing is lost: the pipe or the network holds it back. One
+    that is paced is followed as it comes. What comes in a burst, as radio stations send at the beginning, is heard at
+    its pace.
+
+    Parameters
+    ----------
+    opener : Opener
+        Opens it. It is opened at once, which waits for the first sound.
+    channels : tuple of int or None
+        Which channels to hear, counted from 1; None for all.
+
+    Raises
+    ------
+    DeviceError
+        It cannot be opened.
+    OptionError
+        It has no such channel.
+    """
+
+    def __init__(self, opener: Opener, *, channels: tuple[int, ...] | None = None) -> None:
+        self.name = opener.name
+        self.recovering: str | None = None
+        self.error: BaseException | None = None
+        self._opener = opener
+        self._wanted = channel_numbers(channels)
+        self._stopping = threading.Event()
+        try:
+            self._reader = opener.open(self._stopping.is_set)
+        except RefusedError as error:
+            opener.close()
+            raise DeviceError(f"{self.name}: {error}") from None
+        try:
+            self.ring = self._new_ring(self._reader)
+        except BaseException:
+            self._reader.close()
+            opener.close()
+            raise
+        self._damaged = 0  # of readers before
+        self._thread = threading.Thread(target=self._run, name="streamtag-stream", daemon=True)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end is in the ring."""
+        return self._thread.ident is not None and not self._thread.is_alive()
+
+    @property
+    def note(self) -> str | None:
+        """What could not be decoded, if anything."""
+        damaged = self._damaged + self._reader.damaged
+        return f"damaged: {damaged} of its packets could not be decoded" if damaged else None
+
+    def start(self) -> None:
+        """Begin; once.
+
+        Raises
+        ------
+        DeviceError
+            If this was begun before.
+        """
+        if self._thread.ident is not None:
+            raise DeviceError(f"{self.name} was heard by this source before: make another")
+        start_whole(self._thread)
+
+    def stop(self) -> None:
+        """Hear no more; a read that does not return is left behind after 3 s."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(STOP_SECONDS)
+        if not self._thread.is_alive():
+            self._reader.close()
+        self._opener.close()
+
+    def _new_ring(self, reader: StreamReader) -> RingBuffer:
+        if self._wanted and max(self._wanted) > reader.channels:
+            raise OptionError(f"{self.name} has {reader.channels} channels; channel {max(self._wanted)} was asked for")
+        heard = tuple(channel - 1 for channel in self._wanted) if self._wanted else None
+        return RingBuffer(reader.samplerate, channels=reader.channels, chosen=heard)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                ended = self._opener.ended
+                try:
+                    self._hear()
+                except RefusedError as error:
+                    ended = str(error)
+                    if not self._opener.again and not self._stopping.is_set():
+                        raise DeviceError(f"{self.name}: {error}") from None
+                if not self._opener.again or not self._recover(ended):
+                    return
+        except BaseException as error:  # handed to the engine, which raises it in the caller
+            self.error = error
+
+    def _hear(self) -> None:
+        """Pass on what comes, at its pace but no faster than real time."""
+        ring, rate = self.ring, self._reader.samplerate
+        began, passed, waited_at = time.monotonic(), 0, -math.inf
+        before = math.inf
+        for block in self._reader.blocks():
+            now = time.monotonic()
+            if now - before > DRY_SECONDS:
+                waited_at = now
+            passed += len(block)
+            due = began + passed / rate
+            if due < now - LATE_SECONDS:  # what follows is not hurried after it
+                began += now - due
+            elif due > now + (AHEAD_SECONDS if now - waited_at < PACED_SECONDS else 0.0) and self._stopping.wait(
+                due - now
+            ):
+                return
+            if self._stopping.is_set():
+                return
+            ring.write(block)
+            before = time.monotonic()
+
+    def _recover(self, ended: str) -> bool:
+        """Open it again, as often as it takes. Returns whether it goes on."""
+        self.recovering = ended
+        self._damaged += self._reader.damaged
+        self._reader.close()
+        pause = FIRST_PAUSE_SECONDS
+        while not self._stopping.is_set():
+            try:
+                reader = self._opener.open(self._stopping.is_set)
+                ring = self._new_ring(reader)
+            except (RefusedError, OptionError) as error:
+                self.recovering = f"{ended}; trying again: {error}"
+                self._stopping.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                continue
+            self._reader = reader
+            self.ring.successor = ring
+            self.ring = ring
+            self.recovering = None
+            return True
+        return False
