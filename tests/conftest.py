@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +44,24 @@ def _shipped_models_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STREAMTAG_MODELS", str(tmp_path_factory.mktemp("no-models")))
         patch.setenv("STREAMTAG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _jack_alone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test of devices beside one of JACK's.
+
+    PortAudio asks JACK at each start, and where there is a server, opens what its clients share: whoever is killed just
+    then leaves half of it, and all others wait for ever (see `streamtag.sources.portaudio.remains_of_jack`).
+    """
+    if request.node.get_closest_marker("device") is None or sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    alone = request.node.get_closest_marker("jack") is not None
+    with (Path(tempfile.gettempdir()) / f"streamtag-tests-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
 
 

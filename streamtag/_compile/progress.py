@@ -10,7 +10,7 @@ Listener = Callable[[int, bool], None]
 """Called with how many kernels are ready, and whether any had to be compiled."""
 
 COMPILING = "compiling kernels, once on this machine (about 20 s)"
-KERNELS = {"musicnn": 43, "residual": 43, "attention": 41, "autopool": 37, "vgg": 23}
+KERNELS = {"musicnn": 50, "residual": 50, "attention": 48, "autopool": 44, "vgg": 30}
 """How many are ready once a live session with a model of this architecture has started with an empty cache."""
 
 log = logging.getLogger("streamtag")  # without handlers, what is a warning comes on stderr

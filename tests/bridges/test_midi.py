@@ -22,7 +22,7 @@ from tests.support.shows import HEADED, heard
 from tests.support.values import INFO, make_head, make_stats
 from tests.support.waiting import lacking, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.device]
+pytestmark = [pytest.mark.slow, pytest.mark.device, pytest.mark.jack]
 
 Start = Callable[..., Running]
 

@@ -86,7 +86,7 @@ def test_on_a_terminal_a_line_counts(cold: dict[str, str]) -> None:
     assert ready == sorted(ready)
     assert len(set(ready)) > 10
     assert {int(step[2]) for step in PROGRESS.finditer(shown)} == {KERNELS["musicnn"]}
-    assert KERNELS["musicnn"] - 4 <= ready[-1] < KERNELS["musicnn"]
+    assert KERNELS["musicnn"] - 8 <= ready[-1] < KERNELS["musicnn"]
     assert "compiling" not in on_terminal([*LIVE, "--model", "MSD_musicnn"], cold)
 
 
@@ -98,7 +98,7 @@ def test_those_of_other_architectures_are_counted_too(tmp_path: Path, family: st
     shown = on_terminal([*LIVE, "--model", str(model)], {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
     ready = [int(step[1]) for step in PROGRESS.finditer(shown)]
     assert {int(step[2]) for step in PROGRESS.finditer(shown)} == {KERNELS[family]}
-    assert KERNELS[family] - 4 <= ready[-1] < KERNELS[family]
+    assert KERNELS[family] - 8 <= ready[-1] < KERNELS[family]
 
 
 PUSH = """

@@ -80,6 +80,7 @@ def show(start: Callable[..., Running], compiled: None) -> Iterator[Callable[...
         control = free_udp_port()
         osc = ["--osc", f"127.0.0.1:{receiver.port}", "--osc-in", control]
         source = ["--input", "pulse"] if server is not None else ["--input", "demo", "--loop"]
+        source = [] if "--input" in options else source
         fixed = ["--window", "1", "--rate", "63", *([] if view else ["--format", "json"])]
         env = {**(server.env if server is not None else {}), **more.pop("env", {})}
         arguments = [*osc, *source, *fixed, *options]

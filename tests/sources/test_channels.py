@@ -229,6 +229,7 @@ def test_pipewire_gives_each_channel_alone_or_says_how(tmp_path: Path) -> None:
                 player.wait()
 
 
+@pytest.mark.jack
 @pytest.mark.slow
 @pytest.mark.device
 @pytest.mark.usefixtures("sound_system")
@@ -237,6 +238,7 @@ def test_jack_gives_each_channel_alone(tmp_path: Path) -> None:
         assert heard(server.env, "PortAudio", 4, "1", "2", "3", "4") == each_alone(4)
 
 
+@pytest.mark.jack
 @pytest.mark.slow
 @pytest.mark.device
 @pytest.mark.usefixtures("sound_system", "compiled")

@@ -33,7 +33,7 @@ def tones_in(samples: np.ndarray, rate: int, count: int) -> dict[int, float]:
 
     Medians over the third of the sound's parts that is most like tones: on a busy machine a sound server leaves gaps.
     """
-    size = rate // 10
+    size = rate // 25
     parts = samples[: len(samples) // size * size].reshape(-1, size)
     spectra = np.abs(np.fft.rfft(parts * np.hanning(size), axis=1)) * 4 / size
     bins = [round(STEP_HZ * (number + 1) * size / rate) for number in range(count)]
