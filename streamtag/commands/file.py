@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,6 +24,10 @@ from streamtag.errors import StreamtagError
 from streamtag.inference.networks.catalogue import find_spec
 from streamtag.tagging.options import HEAD_THRESHOLD, WINDOW_SECONDS, TaggingOptions
 
+if TYPE_CHECKING:
+    from streamtag.files.batch import Batch
+    from streamtag.inference.networks.specs import ModelSpec
+
 app = typer.Typer()
 
 
@@ -36,7 +40,8 @@ app = typer.Typer()
 )
 def file(
     paths: Annotated[
-        list[str], typer.Argument(help="Files, folders, or quoted patterns.", metavar="PATH...", callback=all_named)
+        list[str],
+        typer.Argument(help="Files, folders, or quoted patterns; - for stdin.", metavar="PATH...", callback=all_named),
     ],
     model: Model = None,
     top: Annotated[int, typer.Option(help="How many tags to name.", min=1)] = 10,
@@ -115,6 +120,7 @@ def file(
     not all its header promises) is a note below its tags.
     """
     from streamtag.files.batch import Batch, Geometry
+    from streamtag.files.stdin import STDIN, with_stdin
 
     heads, model = heads_and_model(head, model, FILE_MODEL, window, level)
     if level is None and any(one.level == "auto" for one in heads):
@@ -134,6 +140,7 @@ def file(
             heads=tuple(heads),
             level=level,
         )
+    writes = save or taggram or embeddings or timeline_to or plot
     batch = Batch(
         spec,
         Geometry.chosen(spec, window, hop, overlap),
@@ -150,19 +157,38 @@ def file(
         timeline_to=timeline_to,
         plot=plot,
     )
-    with preparing(model, KERNELS.get(spec.family, 0)):
-        batch.prepare(paths)
+    with with_stdin(paths) as files:
+        kept = next((file for file, path in zip(files, paths, strict=True) if path == STDIN), None)
+        status = _run(batch, files, kept, spec, top, format, timeline=timeline, writes=bool(writes))
+    raise typer.Exit(status)
+
+
+def _run(
+    batch: Batch,
+    files: list[str],
+    stdin: str | None,
+    spec: ModelSpec,
+    top: int,
+    format: Literal["text", "json"],
+    *,
+    timeline: bool,
+    writes: bool,
+) -> int:
+    """Tag all, and print what comes. Returns the exit status."""
+    with preparing(spec.name, KERNELS.get(spec.family, 0)):
+        batch.prepare(files)
     failed = 0
     saved = True
     results = batch.run(err)
     try:
-        for name, result in results:
+        for path, result in results:
+            name = "stdin" if path == stdin else path
             failed += isinstance(result, StreamtagError)
             try:
                 if isinstance(result, StreamtagError):
                     print_failure(name, result, format)
                 else:
-                    print_tags(name, result, model, top, format, timeline=timeline)
+                    print_tags(name, result, spec.name, top, format, timeline=timeline)
             except BrokenPipeError:  # whoever read stdout has left: nothing more to say there
                 forget_stdout()
                 break
@@ -170,10 +196,10 @@ def file(
                 failed += 1
                 err.print(f"streamtag: cannot write to stdout: {error.strerror}", style="red", markup=False)
                 forget_stdout()
-                if not (save or taggram or embeddings or timeline_to or plot):
+                if not writes:
                     break
     finally:
         results.close()
         note_stuck(batch.abandoned)
         saved = batch.finish()
-    raise typer.Exit(EXIT_FAILED if failed or not saved else 0)
+    return EXIT_FAILED if failed or not saved else 0

@@ -21,7 +21,7 @@ from streamtag.decoding.uniform import Uniform
 from streamtag.dsp.params import MAX_CHANNELS, MAX_SAMPLERATE, MIN_SAMPLERATE
 from streamtag.errors import OptionError
 
-PROBE = {"probesize": "65536", "analyzeduration": "1000000", "fflags": "nobuffer"}
+PROBE = {"probesize": "65536", "analyzeduration": "1000000"}  # not fflags=nobuffer, which throws away what was probed
 BARREN_PACKETS = 4_096
 """As many packets in a row without a sample are no sound."""
 RAW_BLOCK_SECONDS = 0.010
@@ -189,7 +189,13 @@ class FFmpegStream:
             raise RefusedError(f"its {self.samplerate} Hz and {self.channels} channels cannot be heard", plain=True)
 
     def blocks(self) -> Iterator[Array]:
-        """Blocks as they come; another rate or number of channels on the way is brought to the first."""
+        """Blocks as they come; another rate or number of channels on the way is brought to the first.
+
+        Yields
+        ------
+        ndarray of float32, shape (n, channels)
+            Full scale is 1.
+        """
         uniform = Uniform(self.samplerate, self.channels)
         yield self._first
         for block in self._frames:

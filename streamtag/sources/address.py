@@ -9,6 +9,7 @@ from streamtag.decoding.reader import RefusedError
 from streamtag.decoding.stream import FFmpegStream, StreamReader
 from streamtag.errors import OptionError
 
+UNREACHED = "cannot be reached, or ends before there is a sound: is the address right, and is there a network?"
 CONNECT_SECONDS, READ_SECONDS = 10.0, 10.0
 PROTOCOLS = {
     "http": "http,https,tcp,tls,crypto",
@@ -98,7 +99,7 @@ def _meant(reason: str) -> str:
         "Server returned 404 Not Found": "there is no such stream (404)",
         "Invalid data found when processing input": "what comes is no sound that FFmpeg knows",
         "End of file": "it ended before anything was heard",
-        "I/O error": "cannot be reached: is the name right, and is there a network?",
-        "Input/output error": "cannot be reached: is the name right, and is there a network?",
+        "I/O error": UNREACHED,
+        "Input/output error": UNREACHED,
     }
     return next((meant for said, meant in meanings.items() if reason.startswith(said)), reason)

@@ -72,12 +72,19 @@ class PipeOpener:
             self._descriptor = os.dup(0) if self._stdin else os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
             raise RefusedError(f"cannot be read: {error.strerror}") from None
-        read = _Reading(self._descriptor, self.name, stopping)
+        read = _Reading(self._descriptor, self.name, stopping, awaited=self.again)
         if self._raw is not None:
             read.wait()
             return RawReader(read, self._raw)
-        reader = FFmpegStream(read, {"protocol_whitelist": "none"})
-        return reader
+        try:
+            return FFmpegStream(read, {"protocol_whitelist": "none"})
+        except RefusedError as error:
+            if not read.begun:
+                raise RefusedError("it ended before anything was written") from None
+            if error.plain:
+                raise
+            told = "what comes is no sound that FFmpeg knows; samples without a header need --raw TYPE,RATE,CHANNELS"
+            raise RefusedError(f"{told} ({error})", plain=True) from None
 
     def close(self) -> None:
         """Close it."""
@@ -87,13 +94,20 @@ class PipeOpener:
 
 
 class _Reading:
-    """Reads what there is; waits where there is nothing; gives nothing at the end, or when all is to end."""
+    """Reads what there is; waits where there is nothing; gives nothing at the end, or when all is to end.
 
-    def __init__(self, descriptor: int, name: str, stopping: Callable[[], bool]) -> None:
+    Attributes
+    ----------
+    begun : bool
+        Whether anything has come.
+    """
+
+    def __init__(self, descriptor: int, name: str, stopping: Callable[[], bool], *, awaited: bool) -> None:
         self._descriptor, self._name, self._stopping = descriptor, name, stopping
+        self._awaited = awaited  # whether a writer may come yet
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN | select.POLLHUP)
-        self._begun = False
+        self.begun = False
 
     def __call__(self, size: int) -> bytes:
         while self.wait():
@@ -101,15 +115,15 @@ class _Reading:
                 data = os.read(self._descriptor, size)
             except BlockingIOError:
                 continue
-            if data or self._begun:
-                self._begun = True
+            self.begun = self.begun or bool(data)
+            if self.begun or not self._awaited:
                 return data
             time.sleep(LOOK_SECONDS)  # a FIFO that nobody has opened for writing yet is at its end, as it were
         return b""
 
     def wait(self) -> bool:
         """Wait for something to read. Returns whether there is; not if all is to end."""
-        since, told = time.monotonic(), self._begun
+        since, told = time.monotonic(), self.begun
         while not self._stopping():
             if self._poll.poll(1e3 * LOOK_SECONDS):
                 return True

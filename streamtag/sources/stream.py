@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Protocol
 
 from streamtag._system.threads import start_whole
@@ -18,11 +19,13 @@ from streamtag.sources.channels import channel_numbers
 DRY_SECONDS = 0.010
 """Whoever has to be waited for so long writes at a pace of its own,"""
 PACED_SECONDS = 1.0
-"""and is followed for so long without a pause, even where a chunk of its brings so much more than the time that passed:"""
+"""and is followed without a pause for so long, even where it is ahead of the clock by a chunk of its:"""
 AHEAD_SECONDS = 0.5
 LATE_SECONDS = 0.05
 """What comes so much later than the clock says begins the pace anew."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 8.0
+LOOK_SECONDS = 0.1
+"""How often a signal is looked for while a stream is opened."""
 STOP_SECONDS = 3.0
 """How long the end of a session waits for a read that does not return."""
 
@@ -81,11 +84,7 @@ class StreamSource:
         self._opener = opener
         self._wanted = channel_numbers(channels)
         self._stopping = threading.Event()
-        try:
-            self._reader = opener.open(self._stopping.is_set)
-        except RefusedError as error:
-            opener.close()
-            raise DeviceError(f"{self.name}: {error}") from None
+        self._reader = self._opened()
         try:
             self.ring = self._new_ring(self._reader)
         except BaseException:
@@ -126,6 +125,30 @@ class StreamSource:
         if not self._thread.is_alive():
             self._reader.close()
         self._opener.close()
+
+    def _opened(self) -> StreamReader:
+        """Open it, on a thread of its own: PyAV keeps what a signal raises to itself, and asks again."""
+        opening: Future[StreamReader] = Future()
+
+        def work() -> None:
+            try:
+                opening.set_result(self._opener.open(self._stopping.is_set))
+            except BaseException as error:  # raised where it is waited for
+                opening.set_exception(error)
+
+        start_whole(threading.Thread(target=work, name="streamtag-stream", daemon=True))
+        try:
+            while True:
+                try:
+                    return opening.result(LOOK_SECONDS)
+                except TimeoutError:
+                    continue
+        except RefusedError as error:
+            self._opener.close()
+            raise DeviceError(f"{self.name}: {error}") from None
+        except BaseException:
+            self._stopping.set()
+            raise
 
     def _new_ring(self, reader: StreamReader) -> RingBuffer:
         if self._wanted and max(self._wanted) > reader.channels:
