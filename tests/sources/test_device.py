@@ -97,6 +97,14 @@ def test_a_part_of_a_name_will_do_and_silence_is_heard_as_such(start: Start, sou
     assert {line["level_dbfs"] for line in outcome.json} == {-120.0}
 
 
+def test_what_the_machine_plays_is_one_word(start: Start, playing: SoundServer) -> None:
+    running = start("live", "--input", "system", "--window", "1", "--format", "json", "--hop", "0.1", env=playing.env)
+    running.wait_for_lines(3)
+    running.process.send_signal(signal.SIGINT)
+    outcome = running.end(30)
+    assert max(line["level_dbfs"] for line in outcome.json) > -60
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -26,7 +27,7 @@ from streamtag.sources.address import AddressOpener, is_address, without_secrets
 from streamtag.sources.opening import open_source
 from streamtag.sources.pipes import PipeOpener, is_pipe
 from streamtag.sources.stream import StreamSource
-from tests.support.program import Running
+from tests.support.program import WITH_SIGNALS, Running
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")]
@@ -215,6 +216,19 @@ def test_stdin_is_tagged_to_its_end(song: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert b"1.5 s heard" in done.stderr
     assert done.stdout
+
+
+def test_ctrl_c_ends_the_wait_for_a_writer(fifo: Path) -> None:
+    """PyAV keeps what a signal raises in what it calls to itself: so it is waited for on another thread."""
+    for given, stdin in (("-", subprocess.PIPE), (str(fifo), subprocess.DEVNULL)):
+        command = [sys.executable, "-c", WITH_SIGNALS, sys.executable, "-m", "streamtag", "live", "--input", given]
+        waiting = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert waiting.stderr is not None
+        assert "nobody writes to it yet: waiting" in waiting.stderr.readline()
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(60) in (130, -signal.SIGINT)
+        assert "Traceback" not in waiting.stderr.read()
+        waiting.communicate()
 
 
 def test_what_is_meant_as_a_pipe(fifo: Path, song: Path) -> None:
