@@ -12,13 +12,14 @@ and shown, the sink is called again, and the first of them is raised at the end.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -34,6 +35,8 @@ from streamtag.tagging.tagger import Tagger
 
 LEAVING_SECONDS = 10.0
 """How long the end of the program waits for sessions."""
+ASYNC_SECONDS = 0.5
+"""How long a thread waits for a frame at the most, on behalf of a task."""
 _RUNNING: weakref.WeakSet[Session] = weakref.WeakSet()
 """Sessions whose thread was started, for the end of the program."""
 _BEGUN: weakref.WeakSet[Loop] = weakref.WeakSet()
@@ -288,6 +291,21 @@ class Session:
                     break
                 yield frame
         self._join(None)
+        self._raise()
+
+    async def __aiter__(self) -> AsyncIterator[TagFrame]:
+        """As `__iter__`, for asyncio: ``async for frame in session``; other tasks go on meanwhile."""
+        if not self._runs:
+            raise StreamtagError("this session was not started: use it in a with block, or call start() first")
+        listeners = self._loop.listeners
+        with listeners.listening() as listener:
+            while not listeners.over(listener):
+                self._check_here()
+                # with a limit: a task that is cancelled leaves its thread behind, which must not wait for ever
+                frame = await asyncio.to_thread(listeners.next, listener, ASYNC_SECONDS)
+                if frame is not None:
+                    yield frame
+        await asyncio.to_thread(self._join, None)
         self._raise()
 
     # --- its own --------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
 import os
@@ -1343,3 +1344,37 @@ def test_options_are_one_value_for_all_and_single_ones_come_on_top() -> None:
         streamtag.Tagger(hopp=0.1)  # type: ignore[call-arg]  # what a type checker would not let pass
     with pytest.raises(OptionError, match="gate"):
         streamtag.TaggingOptions(gate=float("nan"))
+
+
+def test_frames_come_to_asyncio_too_and_the_first_error() -> None:
+    async def listen(session: Session) -> list[int]:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0.01)
+
+        ticking = asyncio.create_task(tick())
+        heard = [frame.index async for frame in session]
+        ticking.cancel()
+        assert ticks > 3, "other tasks go on meanwhile"
+        return heard
+
+    with streamtag.live("MTT_musicnn", "demo", window=1, hop=0.25, music="off", calibration=None) as session:
+        threading.Timer(2.0, session.stop).start()
+        heard = asyncio.run(listen(session))
+    assert heard == sorted(heard)
+    assert heard
+
+    async def take_one(session: Session) -> None:
+        async for _ in session:
+            return
+
+    with streamtag.live("MTT_musicnn", "demo", window=1, hop=0.25, music="off", calibration=None) as session:
+        asyncio.run(take_one(session))
+    idle = streamtag.live("MTT_musicnn", "demo")
+    with pytest.raises(StreamtagError, match="was not started"):
+        asyncio.run(take_one(idle))
+    idle.stop()

@@ -51,12 +51,16 @@ class Listeners:
             with self._changed:
                 self._all.remove(listener)
 
-    def next(self, listener: Listener) -> TagFrame | None:
-        """Wait for the next frame; None when the session has ended and all were given."""
+    def next(self, listener: Listener, seconds: float | None = None) -> TagFrame | None:
+        """Wait for the next frame, up to so many seconds; None when there is none by then, or all were given."""
         with self._changed:
-            while not listener.frames and not self._ended:
-                self._changed.wait()
+            self._changed.wait_for(lambda: listener.frames or self._ended, seconds)
             return listener.frames.popleft() if listener.frames else None
+
+    def over(self, listener: Listener) -> bool:
+        """Whether the session has ended and all frames were given."""
+        with self._changed:
+            return self._ended and not listener.frames
 
     def publish(self, frame: TagFrame) -> None:
         """Give a frame to all."""
