@@ -85,9 +85,14 @@ def pipewire() -> Iterator[dict[str, str]]:
 
 
 def forget_earlier_jacks() -> None:
-    """Remove the properties of JACK's clients where no server runs: half-made ones keep every client waiting."""
-    if subprocess.run(["pgrep", "-x", "-u", str(os.getuid()), "jackd"], capture_output=True).returncode:
-        shutil.rmtree(f"/dev/shm/jack_db-{os.getuid()}", ignore_errors=True)
+    """Remove what clients of JACK share if it is half made, which keeps every client waiting, and no server runs.
+
+    Whoever is killed while it is made leaves it so, and who may not write files.
+    """
+    shared = Path(f"/dev/shm/jack_db-{os.getuid()}")
+    half = [file for file in shared.glob("__db.*") if not file.stat().st_size]
+    if half and subprocess.run(["pgrep", "-x", "-u", str(os.getuid()), "jackd"], capture_output=True).returncode:
+        shutil.rmtree(shared, ignore_errors=True)
 
 
 class Jack:
