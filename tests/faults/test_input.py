@@ -104,7 +104,7 @@ main()
 def test_it_comes_back_where_no_file_can_be_written(
     show: Begin, playing: SoundServer, start: Callable[..., Running]
 ) -> None:
-    start("devices", env=playing.env).end(60)  # makes what JACK's clients share: without files it would be left half made
+    start("devices", env=playing.env).end(60)  # makes what JACK's clients share, which would else be left half made
     run = show(playing, code=NOTHING_WRITTEN)
     playing.stop(signal.SIGKILL)
     recovered(run, playing.start)
