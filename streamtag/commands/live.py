@@ -204,7 +204,8 @@ def live(
     inputs = parse_inputs(input, parse_channels(channels))
     several = bool(inputs[0].name)
     if several:
-        for option, given in (("--web", web), ("--record", record), ("--midi", midi), ("--save-head", save_head)):
+        alone = {"--web": web, "--web-allow": web_allow, "--announce": announce, "--record": record, "--midi": midi}
+        for option, given in {**alone, "--save-head": save_head}.items():
             if given:
                 raise OptionError(f"{option} is for one input without a name{_INSTEAD.get(option, '')}")
     demo = all(one.given == "demo" for one in inputs)
@@ -246,7 +247,7 @@ def live(
         others = [
             [
                 *outputs(osc or [], rate, None, []),
-                *open_shows(rules or config, None, mqtt, mqtt_login, input=one.name)[1],
+                *open_shows(rules or config, None, mqtt, mqtt_login, discovery=mqtt_discovery, input=one.name)[1],
             ]
             for one in inputs
         ]
