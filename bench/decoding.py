@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -64,10 +65,9 @@ def main() -> None:
         for kind, options in KINDS.items():
             path = Path(folder) / f"ten.{kind}"
             ffmpeg("-i", whole, "-ar", "48000" if kind == "opus" else "44100", *options, path)
-            floor = seconds_of(lambda path=path: ffmpeg("-i", path, "-f", "null", "-"), resource.RUSAGE_CHILDREN)  # type: ignore[misc]
-            decoded = seconds_of(lambda path=path: decode(path))  # type: ignore[misc]
-            framed = seconds_of(lambda path=path: decode(path, frames=True))  # type: ignore[misc]
-            tagged = seconds_of(lambda path=path: tagger.tag(path))  # type: ignore[misc]
+            floor = seconds_of(partial(ffmpeg, "-i", path, "-f", "null", "-"), resource.RUSAGE_CHILDREN)
+            decoded, framed = (seconds_of(partial(decode, path, frames=frames)) for frames in (False, True))
+            tagged = seconds_of(partial(tagger.tag, path))
             row = (floor, decoded, decoded / floor, framed, tagged)
             print(f"{kind:6}" + "".join(f"{value:13.2f}" for value in row), flush=True)
 

@@ -1,4 +1,4 @@
-"""What several inputs cost in one process: ``python -m bench.inputs [COUNT HOP [REACT]]``.
+"""What several inputs cost in one process: ``python -m bench.inputs [COUNT HOP [off]]``.
 
 Each plays the demo clip in real time. Printed: processors used, by threads of engines and of sources, hops skipped, the
 median over the inputs of the added latency's 99th percentile, and the largest resident memory.
@@ -16,6 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import streamtag
+from streamtag.tagging.options import ReactOption
 
 SETTLE_SECONDS, MEASURED_SECONDS = 6, 20
 
@@ -30,11 +31,10 @@ def by_kind() -> dict[str, float]:
     return used
 
 
-def measure(count: int, hop: float, react: str) -> None:
+def measure(count: int, hop: float, react: ReactOption) -> None:
     """Run so many inputs, and print a line."""
     sessions = {
-        f"input-{n}": streamtag.live("MSD_musicnn", "demo", loop=True, hop=hop, react=react)  # type: ignore[arg-type]
-        for n in range(count)
+        f"input-{n}": streamtag.live("MSD_musicnn", "demo", loop=True, hop=hop, react=react) for n in range(count)
     }
     with streamtag.Ensemble(sessions) as ensemble:
         time.sleep(SETTLE_SECONDS)
@@ -54,7 +54,7 @@ def measure(count: int, hop: float, react: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        measure(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "normal")
+        measure(int(sys.argv[1]), float(sys.argv[2]), "off" if "off" in sys.argv else "normal")
     else:
         for arguments in (("1", "0.016"), ("8", "0.016"), ("40", "1"), ("40", "1", "off")):  # each with its own memory
             os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-m", "bench.inputs", *arguments])

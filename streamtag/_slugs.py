@@ -10,6 +10,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+INPUT_NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
+"""A pattern of what one of several inputs may be called: as it is, it is a part of addresses and topics."""
 _LATIN = {
     **dict(zip("абвгдезийклмнопрстуфхыэ", "abvgdezijklmnoprstufhye", strict=True)),
     **dict(zip("αβγδεζηικλμνξοπρσςτυφω", "abgdeziiklmnxoprsstyfo", strict=True)),

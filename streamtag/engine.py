@@ -85,7 +85,7 @@ class Session:
         self._thread = threading.Thread(target=self._loop.run, name="streamtag-engine", daemon=True)
         self._process = os.getpid()
         self._started = False
-        self._in_ensemble = False
+        self._turned_by: tuple[threading.Thread, ...] = ()  # of an ensemble
 
     # --- its life -------------------------------------------------------------------------------------------------
 
@@ -111,9 +111,7 @@ class Session:
         StreamtagError
             As `start`.
         """
-        if self._started or self._loop.ended.is_set():
-            before = "started before" if self._started else "stopped before it began"
-            raise StreamtagError(f"this session was {before}: make another")
+        self._check_new()
         with _BEGINNING:
             if what := self._shared():
                 raise StreamtagError(f"this {what} serves a session that runs: give each session a {what} of its own")
@@ -121,7 +119,7 @@ class Session:
         self._started = True
         try:
             self._loop.prepare()
-            if not self._in_ensemble:  # which lets all begin together
+            if not self._turned_by:  # an ensemble lets all begin together
                 self._loop.begin()
         except BaseException:
             self._loop.close()
@@ -144,7 +142,7 @@ class Session:
                 shared = self._shared()
             if shared != "source":
                 self._loop.finish()
-        elif threading.current_thread() is not self._loop.server:
+        elif not self._on_its_threads():
             self._join(None)
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -313,17 +311,26 @@ class Session:
     @property
     def _runs(self) -> bool:
         """Whether somebody makes its turns: its own thread, or those of an ensemble."""
-        return self._thread.ident is not None or self._in_ensemble
+        return self._thread.ident is not None or bool(self._turned_by)
 
-    def _join_ensemble(self, name: str) -> None:
+    def _on_its_threads(self) -> bool:
+        """Whether a sink calls this, of this session or of one beside it: who makes turns must not wait for turns."""
+        return threading.current_thread() in (self._thread, *self._turned_by)
+
+    def _check_new(self) -> None:
+        if self._started or self._loop.ended.is_set():
+            before = "started before" if self._started else "stopped before it began"
+            raise StreamtagError(f"this session was {before}: make another")
+
+    def _join_ensemble(self, name: str, threads: Sequence[threading.Thread]) -> None:
         """Have its turns made by an `Ensemble`, from `prepare` on."""
         self._loop.name = name
-        self._in_ensemble = True
+        self._turned_by = tuple(threads)
         _RUNNING.add(self)
 
     def _leave_ensemble(self) -> None:
         """End, as there is no ensemble to make its turns."""
-        self._in_ensemble = False
+        self._turned_by = ()
         _RUNNING.discard(self)
         self.stop()
 
@@ -351,7 +358,7 @@ class Session:
     def _check_here(self) -> None:
         if not self._is_here():  # its threads are the parent's
             raise StreamtagError("this session goes on in the process that started it, and not in this fork of it")
-        if threading.current_thread() is self._loop.server:
+        if self._on_its_threads():
             raise StreamtagError("a sink cannot wait for the session that calls it; stop() is possible")
 
 

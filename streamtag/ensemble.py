@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType, TracebackType
 
+from streamtag._slugs import INPUT_NAME
 from streamtag._system.threads import start_whole
 from streamtag.engine import Session
 from streamtag.errors import OptionError
@@ -30,8 +31,6 @@ LOOKS_A_HOP = 16
 """How often an input is looked at in the time of a hop: each look takes some microseconds, and there may be forty."""
 LONGEST_REST_SECONDS = 0.032
 """And how long that takes at the most: a result may come so much later."""
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
-"""What an input may be called: names are parts of OSC addresses, of topics and of file names."""
 
 
 class Ensemble:
@@ -95,13 +94,13 @@ class Ensemble:
         Raises
         ------
         StreamtagError
-            What could not be opened; everything else is then closed again.
+            What could not be opened; everything else is then closed again. Or one of the sessions was started before.
         """
-        begun: list[Session] = []
+        for session in self.sessions.values():
+            session._check_new()  # before anything is touched: one that runs elsewhere is left alone
         try:
             for name, session in self.sessions.items():
-                session._join_ensemble(name)
-                begun.append(session)
+                session._join_ensemble(name, self._threads)
                 session.prepare()
             if self.control is not None:
                 self.control.open(Together(self.sessions))
@@ -109,14 +108,16 @@ class Ensemble:
                 session._loop.begin()
                 self._put(session._loop, 0.0)
         except BaseException:
-            for session in begun:
+            if self.control is not None:
+                self.control.close()
+            for session in self.sessions.values():
                 session._leave_ensemble()
             raise
         for thread in self._threads:
             start_whole(thread)
 
     def stop(self) -> None:
-        """End all sessions; returns when all is flushed and closed."""
+        """End all sessions; returns when all is flushed and closed. Within a sink it returns at once."""
         for session in self.sessions.values():  # all at once, so that one which is slow to end keeps no other
             session._loop.stopping.set()
         if self.control is not None:
@@ -130,14 +131,14 @@ class Ensemble:
         Raises
         ------
         Exception
-                The first error of the first session that had one, when all have ended; or that of the control port.
+            The first error of the first session that had one, when all have ended; or that of the control port.
         """
         if self.control is not None and self.control.error is not None:
             raise self.control.error
         until = None if seconds is None else time.monotonic() + seconds
         for session in self.sessions.values():
             left = None if until is None else max(0.0, until - time.monotonic())
-            if not session._loop.ended.wait(left):
+            if session._runs and not session._loop.ended.wait(left):  # else it could not be started
                 return False
         for session in self.sessions.values():
             session.wait()
@@ -260,7 +261,7 @@ def check_name(name: str) -> None:
     OptionError
         It cannot.
     """
-    if not isinstance(name, str) or NAME.fullmatch(name) is None:
+    if not isinstance(name, str) or re.fullmatch(INPUT_NAME, name) is None:
         raise OptionError(
             f"an input called {name!r}: expected up to 32 letters, digits, - and _, for example stage or deck-2"
         )

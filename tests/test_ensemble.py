@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamtag import Ensemble, FileSource, JsonLines, OscSink, live
+from streamtag import Ensemble, JsonLines, OscSink, live
 from streamtag.engine import Session
 from streamtag.ensemble import Together
 from streamtag.errors import OptionError, StreamtagError
@@ -122,17 +122,52 @@ def test_one_can_be_stopped_from_its_own_sink_and_from_outside(second: Path) -> 
         assert ensemble.wait(10)
 
 
-def test_what_cannot_be_opened_closes_all(second: Path) -> None:
+def test_what_cannot_be_opened_closes_all_also_what_was_not_begun(second: Path) -> None:
     class Refusing(Kept):
         def open(self, info: SessionInfo) -> None:
             raise StreamtagError("no")
 
-    first = heard(second, Kept())
+    sessions = {"a": heard(second), "b": heard(second, Refusing()), "c": heard(second)}
+    control = ControlPort("127.0.0.1", 0)
+    ensemble = Ensemble(sessions, control=control)
     with pytest.raises(StreamtagError, match="no"):
-        Ensemble({"a": first, "b": heard(second, Refusing())}).start()
-    assert isinstance(first.source, FileSource)
-    assert not first._loop.outlet._opened or first._loop.ended.is_set()
-    assert not [each for each in threading.enumerate() if each.name.startswith("streamtag-engine")]
+        ensemble.start()
+    assert all(session._loop.ended.is_set() for session in sessions.values())
+    assert ensemble.wait(0), "there is nothing to wait for"
+    assert not [each for each in threading.enumerate() if each.name.startswith("streamtag")]
+
+
+def test_what_runs_already_is_left_alone(second: Path) -> None:
+    kept = Kept()
+    with heard(second, kept, loop=True) as running:
+        with pytest.raises(StreamtagError, match="was started before"):
+            Ensemble({"new": (new := heard(second)), "old": running}).start()
+        new.stop()
+        before = len(kept.frames)
+        wait_until(lambda: len(kept.frames) > before + 3, "that it goes on")
+    with Ensemble({"a": heard(second, again := Kept(), loop=True)}) as ensemble:
+        with pytest.raises(StreamtagError, match="was started before"):
+            ensemble.start()
+        before = len(again.frames)
+        wait_until(lambda: len(again.frames) > before + 3, "that it goes on")
+
+
+def test_a_sink_may_stop_all_on_the_one_thread_that_there_is(second: Path) -> None:
+    class StoppingAll(Kept):
+        ensemble: Ensemble
+
+        def frame(self, frame: TagFrame) -> None:
+            super().frame(frame)
+            self.ensemble["other"].stop()
+            self.ensemble.stop()
+
+    sink, other = StoppingAll(), Kept()
+    sink.ensemble = Ensemble(
+        {"one": heard(second, sink, loop=True), "other": heard(second, other, loop=True)}, threads=1
+    )
+    sink.ensemble.start()
+    assert sink.ensemble.wait(60)
+    assert sink.states[-1] is other.states[-1] is State.FINISHED
 
 
 @pytest.mark.parametrize("names", [[], ["a b"], ["ä"], [""], ["x" * 33], ["a", "A"]])

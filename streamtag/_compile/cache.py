@@ -24,6 +24,7 @@ _SOURCES = (
     "_compile/jit.py",
     "_compile/cache.py",
     "_compile/simd.py",
+    "_compile/tiles.py",
     "dsp",
     "realtime",
     "inference/sliding",

@@ -158,15 +158,15 @@ def file(
         plot=plot,
     )
     with with_stdin(paths) as files:
-        kept = next((file for file, path in zip(files, paths, strict=True) if path == STDIN), None)
-        status = _run(batch, files, kept, spec, top, format, timeline=timeline, writes=bool(writes))
+        names = {file: "stdin" for file, path in zip(files, paths, strict=True) if path == STDIN}
+        with preparing(spec.name, KERNELS.get(spec.family, 0)):
+            batch.prepare(files, names)
+        status = _run(batch, spec, top, format, timeline=timeline, writes=bool(writes))
     raise typer.Exit(status)
 
 
 def _run(
     batch: Batch,
-    files: list[str],
-    stdin: str | None,
     spec: ModelSpec,
     top: int,
     format: Literal["text", "json"],
@@ -175,14 +175,11 @@ def _run(
     writes: bool,
 ) -> int:
     """Tag all, and print what comes. Returns the exit status."""
-    with preparing(spec.name, KERNELS.get(spec.family, 0)):
-        batch.prepare(files)
     failed = 0
     saved = True
     results = batch.run(err)
     try:
-        for path, result in results:
-            name = "stdin" if path == stdin else path
+        for name, result in results:
             failed += isinstance(result, StreamtagError)
             try:
                 if isinstance(result, StreamtagError):

@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
+from streamtag._slugs import INPUT_NAME
 from streamtag.commands.completion import complete_input
 from streamtag.errors import OptionError
 
-NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,31})=(.+)", re.DOTALL)
+NAMED = re.compile(f"({INPUT_NAME})=(.+)", re.DOTALL)
 CHANNELS = re.compile(r"(.+):(\d+(?:,\d+)*)")
 
 Inputs = Annotated[
@@ -71,11 +72,11 @@ def parse_inputs(given: Sequence[str] | None, channels: tuple[int, ...] | None) 
     for one in found:
         if not one.name:
             raise OptionError(
-                f"--input {one.given}: several inputs need names, for example --input stage={one.given} --input b=demo"
+                f"--input {_shown(one.given)}: several inputs need names, for example --input stage={_shown(one.given)}"
             )
     if channels is not None:
         raise OptionError(
-            f"--channels is for one input without a name: write {found[0].name}={found[0].given}:"
+            f"--channels is for one input without a name: write {found[0].name}={_shown(found[0].given)}:"
             f"{','.join(map(str, channels))}"
         )
     names = [one.name.lower() for one in found]
@@ -83,6 +84,15 @@ def parse_inputs(given: Sequence[str] | None, channels: tuple[int, ...] | None) 
         if names.count(name) > 1:
             raise OptionError(f"two inputs are called {name!r}: give each a name of its own")
     return found
+
+
+def _shown(given: str) -> str:
+    """An input in a message, which may be kept and read by others."""
+    if "://" not in given:
+        return given
+    from streamtag.sources.address import without_secrets
+
+    return without_secrets(given)
 
 
 def _parse(text: str) -> NamedInput:

@@ -221,7 +221,10 @@ def live(
     if smooth is not None and react not in (None, "off"):
         raise OptionError(f"--smooth {smooth:g} is plain smoothing, and --react {react} is none: leave out either")
     react, smooth = react or ("normal" if smooth is None else "off"), 1.0 if smooth is None else smooth
-    show, of_show = open_shows(rules or config, midi, mqtt, mqtt_login, discovery=mqtt_discovery)
+    shows = [
+        open_shows(rules or config, midi, mqtt, mqtt_login, discovery=mqtt_discovery, input=one.name) for one in inputs
+    ]
+    show = shows[0][0]
     check_names(show, model, heads, [one.name for one in inputs])
     options = TaggingOptions(
         model=model,
@@ -243,17 +246,10 @@ def live(
     )
     saved = _saved(save_head or [], head or [], heads)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
-    if several:
-        others = [
-            [
-                *outputs(osc or [], rate, None, []),
-                *open_shows(rules or config, None, mqtt, mqtt_login, discovery=mqtt_discovery, input=one.name)[1],
-            ]
-            for one in inputs
-        ]
-    else:
-        of_web = outputs(osc or [], rate, web, web_allow or [], control, announce)
-        others = [[*of_web, *of_show, *recording(record, rate)]]
+    others = [
+        [*outputs(osc or [], rate, web, web_allow or [], control, announce), *of_show, *recording(record, rate)]
+        for _, of_show in shows
+    ]
     screens, view = on_stdout(format, embeddings, rate, [one.name for one in inputs], others[0])
     sessions: dict[str, Session] = {}
     with preparing(model, KERNELS.get(find_spec(model).family, 0)):

@@ -13,8 +13,6 @@ from streamtag._system.terminal import on_one_line
 from streamtag.commands.console import err, out
 from streamtag.commands.options import finite
 
-LOOK_SECONDS = 0.1
-"""How long a signal waits at the most."""
 app = typer.Typer()
 
 
@@ -35,9 +33,7 @@ def receivers(
     browser = Browser()
     browser.open()
     try:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            time.sleep(LOOK_SECONDS)
+        time.sleep(seconds)
         found = browser.receivers
     finally:
         browser.close()

@@ -69,9 +69,10 @@ def as_block(frame: av.AudioFrame, rounded: bool) -> Array:
     channels = frame.layout.nb_channels
     count, samples = (channels, frame.samples) if frame.format.is_planar else (1, frame.samples * channels)
     dtype = _TYPES[frame.format.name.removesuffix("p")]
-    planes: list[NDArray[Any]] = [np.frombuffer(AudioPlane(frame, n), dtype, samples) for n in range(count)]  # type: ignore[call-overload]
+    planes: list[Any] = [AudioPlane(frame, n) for n in range(count)]
     block = np.empty((samples, count), np.float32)
-    for channel, plane in enumerate(planes):
+    for channel, memory in enumerate(planes):
+        plane: NDArray[Any] = np.frombuffer(memory, dtype, samples)
         if rounded and dtype == "f4":
             round_to_16_bits(plane, block, channel)
         elif rounded and dtype == "f8":

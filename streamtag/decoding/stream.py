@@ -149,6 +149,8 @@ class FFmpegStream:
         For FFmpeg's protocol and demuxer.
     timeout : tuple of (float, float) or None
         Seconds that opening, and then each read, may take.
+    meant : callable
+        What FFmpeg's words mean to people.
 
     Raises
     ------
@@ -156,13 +158,20 @@ class FFmpegStream:
         It cannot be opened, or is no sound.
     """
 
-    def __init__(self, source: Read | str, options: dict[str, str], timeout: tuple[float, float] | None = None) -> None:
+    def __init__(
+        self,
+        source: Read | str,
+        options: dict[str, str],
+        timeout: tuple[float, float] | None = None,
+        meant: Callable[[str], str] = str,
+    ) -> None:
         self.damaged = 0
+        self._meant = meant
         try:
             given = source if isinstance(source, str) else _Readable(source)
             self._container: Any = av.open(given, options={**PROBE, **options}, timeout=timeout, buffer_size=4096)
         except av.FFmpegError as error:
-            raise RefusedError(_words(error)) from None
+            raise self._refused(error) from None
         except (OSError, ValueError) as error:
             raise RefusedError(str(error)) from None
         try:
@@ -220,7 +229,10 @@ class FFmpegStream:
                     raise RefusedError("what comes cannot be decoded")
                 yield from (as_block(frame, self._round) for frame in frames if frame.samples)
         except av.FFmpegError as error:  # of the connection, or of the container
-            raise RefusedError(_words(error)) from None
+            raise self._refused(error) from None
+
+    def _refused(self, error: av.FFmpegError) -> RefusedError:
+        return RefusedError(self._meant((error.strerror or "unknown error").rstrip(".")))
 
 
 class _Readable:
@@ -228,7 +240,3 @@ class _Readable:
 
     def __init__(self, read: Read) -> None:
         self.read = read
-
-
-def _words(error: av.FFmpegError) -> str:
-    return (error.strerror or "unknown error").rstrip(".")

@@ -15,6 +15,8 @@ from streamtag.discovery.network import address_for_others
 if TYPE_CHECKING:
     from zeroconf import ServiceInfo
 
+LOOK_SECONDS = 5.0
+"""How often the networks of this machine are looked at anew: one may have come, or changed its address."""
 CLOSE_SECONDS = 2.0
 LONGEST_NAME = 63
 """Bytes of a part of a name in DNS."""
@@ -79,19 +81,27 @@ class Announcement:
             self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
-        by_address: dict[str, list[Service]] = {}
+        while not self._closing.is_set():
+            try:
+                self._announce(self._by_address())
+                self.trouble = None
+            except Exception as error:  # of sockets, of names, of the library
+                self.trouble = f"is not announced: {str(error) or type(error).__name__}"
+            self._closing.wait(LOOK_SECONDS)
+
+    def _by_address(self) -> dict[str, list[Service]]:
+        """The services that others reach now, by the address at which they do."""
+        found: dict[str, list[Service]] = {}
         for service in self._services:
-            address = address_for_others(service.host)
-            if address is not None:
-                by_address.setdefault(address, []).append(service)
-        try:
-            self._announce(by_address)
-        except Exception as error:  # of sockets, of names, of the library
-            self.trouble = f"is not announced: {str(error) or type(error).__name__}"
+            if (address := address_for_others(service.host)) is not None:
+                found.setdefault(address, []).append(service)
+        return found
 
     def _announce(self, by_address: dict[str, list[Service]]) -> None:
+        """Announce them, as long as these are the addresses."""
         from zeroconf import IPVersion, Zeroconf
 
+        self.names = ()
         if not by_address:
             return
         with ExitStack() as opened:
@@ -103,7 +113,10 @@ class Announcement:
                     info = _info(service, address, self._services[0].port)
                     network.register_service(info, allow_name_change=True)
                     self.names += (info.name.removesuffix(f".{service.kind}"),)
-            self._closing.wait()
+            self.trouble = None
+            while not self._closing.wait(LOOK_SECONDS):
+                if self._by_address() != by_address:  # another network, or none
+                    return
 
 
 def _info(service: Service, address: str, port: int) -> ServiceInfo:

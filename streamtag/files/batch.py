@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -137,8 +137,15 @@ class Batch:
         self._undrawn: SinkError | None = None  # the first picture that could not be written
         self.abandoned = False
 
-    def prepare(self, paths: Sequence[str]) -> None:
+    def prepare(self, paths: Sequence[str], names: Mapping[str, str] | None = None) -> None:
         """Find the files, build the network, and open what will be written, before any long work.
+
+        Parameters
+        ----------
+        paths : sequence of str
+            Files, folders, patterns.
+        names : mapping of {str: str} or None
+            What files are called in all that is printed and written, by path, where that is not their path.
 
         Raises
         ------
@@ -156,6 +163,7 @@ class Batch:
             check_format(self.timeline_to)
         if self.plot is not None:
             check_picture(self.plot)
+        self._names = names or {}
         self._found = find_audio(paths)
         self._pictures = [] if self.plot is None else picture_names(self.plot, self._found)
         outputs = (
@@ -201,11 +209,12 @@ class Batch:
                 submitted = [(path, executor.submit(self._tag, path)) for path in self._found]
                 for place, (path, future) in enumerate(submitted):
                     result = future.result()
+                    name = self._names.get(str(path), str(path))
                     if isinstance(result, FileTags):
-                        self._keep(str(path), result, console)
+                        self._keep(name, result, console)
                         if self._pictures:
                             self._draw(self._pictures[place], result)
-                    yield str(path), result
+                    yield name, result
                     bar.advance(task)
         except BaseException:
             # What is under way may be somewhere in a library; nobody who wants to leave shall wait for it.

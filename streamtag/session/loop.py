@@ -64,8 +64,6 @@ class Loop:
         Set by whoever wants the session to end.
     ended : threading.Event
         Set when all is flushed and closed.
-    server : threading.Thread or None
-        Whose turn is being made: where sinks are called.
     """
 
     def __init__(
@@ -86,7 +84,6 @@ class Loop:
         self.error: BaseException | None = None
         self.stopping = threading.Event()
         self.ended = threading.Event()
-        self.server: threading.Thread | None = None
         self.outlet = Outlet(sinks, self.listeners)
         self._intake = Intake(source)
         self._pipeline = Pipeline(tagger, self._intake, self._pass_on)
@@ -138,27 +135,17 @@ class Loop:
 
     def turn(self) -> float | None:
         """One `step`, or the end. Returns for how many seconds there may be nothing to do; None when all is closed."""
-        self.server = threading.current_thread()
         try:
-            rest = self._turn()
-            if rest is None:
-                self.finish()
-            return rest
-        finally:
-            self.server = None
-
-    def _turn(self) -> float | None:
-        try:
-            if self.stopping.is_set() or self._pipeline.ended is not None:
-                return None
-            if self.control is not None and self.control.error is not None:
-                raise self.control.error
-            if self.step():
-                return 0.0
-            return RESTING_POLL_SECONDS if self._pipeline.gate_closed or self._pipeline.gone else POLL_SECONDS
+            if not self.stopping.is_set() and self._pipeline.ended is None:
+                if self.control is not None and self.control.error is not None:
+                    raise self.control.error
+                if self.step():
+                    return 0.0
+                return RESTING_POLL_SECONDS if self._pipeline.gate_closed or self._pipeline.gone else POLL_SECONDS
         except BaseException as error:  # surfaces in the caller
             self.error = error
-            return None
+        self.finish()
+        return None
 
     def step(self) -> bool:
         """One turn: take what has come, predict at most one window, pass it on. Returns whether there was any work."""

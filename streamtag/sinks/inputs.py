@@ -131,6 +131,8 @@ class InputsView:
             (f" {bar(1 - level / QUIETEST_SHOWN_DBFS, LEVEL_CELLS):{LEVEL_CELLS}}", "green"),
             (f" {level:6.1f} dBFS " if level > SILENCE_DBFS else " silence     ", ""),
         ]
+        if lost and stats is not None:  # before the tags: a narrow window cuts off what comes last
+            parts.append((f" skipped {stats.hops_skipped}, lost {stats.samples_lost} ", "bold red"))
         if frame is not None:
             for tag, score in frame.top[:NAMED]:
                 if score >= 0.005:
@@ -139,8 +141,6 @@ class InputsView:
                 parts += [
                     (f" | {tag} {score:.2f}", "bold green" if tag in head.on else "") for tag, score in head.top[:1]
                 ]
-        if lost and stats is not None:
-            parts.append((f"  skipped {stats.hops_skipped}, lost {stats.samples_lost}", "bold red"))
         text = Text.assemble(*((self._writable(part), style) for part, style in parts))
         text.truncate(columns)
         return text

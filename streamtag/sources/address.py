@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from streamtag.decoding.reader import RefusedError
 from streamtag.decoding.stream import FFmpegStream, StreamReader
 from streamtag.errors import OptionError
 
@@ -35,11 +34,13 @@ def is_address(given: str) -> bool:
 
 def without_secrets(address: str) -> str:
     """An address as people and programs may see it: without user, password, query and fragment."""
-    parts = urlsplit(address)
-    host = parts.hostname or ""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:  # what is no address may be a secret as a whole
+        return f"{address.partition('://')[0]}://..."
     host = f"[{host}]" if ":" in host else host
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{host}{port}{parts.path}"
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
 
 
 class AddressOpener:
@@ -80,10 +81,7 @@ class AddressOpener:
             options["user_agent"] = "streamtag"
         if self._scheme in ("rtsp", "rtsps"):
             options["rtsp_transport"] = "tcp"  # through firewalls, and without holes
-        try:
-            return FFmpegStream(self._address, options, timeout=(CONNECT_SECONDS, READ_SECONDS))
-        except RefusedError as error:
-            raise RefusedError(_meant(str(error)), error.plain) from None
+        return FFmpegStream(self._address, options, (CONNECT_SECONDS, READ_SECONDS), _meant)
 
     def close(self) -> None:
         """Nothing to do: a connection is its reader's."""

@@ -132,9 +132,13 @@ class StreamSource:
 
         def work() -> None:
             try:
-                opening.set_result(self._opener.open(self._stopping.is_set))
+                reader = self._opener.open(self._stopping.is_set)
             except BaseException as error:  # raised where it is waited for
                 opening.set_exception(error)
+                return
+            if self._stopping.is_set():  # nobody waits for it any more
+                reader.close()
+            opening.set_result(reader)
 
         start_whole(threading.Thread(target=work, name="streamtag-stream", daemon=True))
         try:
@@ -202,7 +206,11 @@ class StreamSource:
         while not self._stopping.is_set():
             try:
                 reader = self._opener.open(self._stopping.is_set)
-                ring = self._new_ring(reader)
+                try:
+                    ring = self._new_ring(reader)
+                except OptionError:
+                    reader.close()
+                    raise
             except (RefusedError, OptionError) as error:
                 self.recovering = f"{ended}; trying again: {error}"
                 self._stopping.wait(pause)

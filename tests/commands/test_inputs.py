@@ -44,6 +44,19 @@ def test_a_name_and_channels(given: str, found: NamedInput) -> None:
     assert parse_inputs([given, "other=demo"], None) == [found, NamedInput("other", "demo")]
 
 
+def test_no_message_repeats_a_password() -> None:
+    address = "https://ann:geheim@radio.example/x?token=abc"
+    for given, channels in (
+        ([address, "b=demo"], None),
+        ([f"a={address}"], (1,)),
+        (["x://geheim:abc", "b=demo"], None),
+    ):
+        with pytest.raises(OptionError) as caught:
+            parse_inputs(given, channels)
+        assert "geheim" not in str(caught.value)
+        assert "abc" not in str(caught.value)
+
+
 def test_a_file_with_an_equals_sign_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a=b.wav").touch()

@@ -104,19 +104,17 @@ def note(zeroconf, service_type, name, state_change):
     else:
         seen[service_type, name] = zeroconf.get_service_info(service_type, name)
 
-nowhere = WebSink("0.0.0.0", 0, announce=True)
-nowhere.open(INFO)
-assert nowhere.trouble is None, nowhere.trouble
-nowhere.close()
+shown = WebSink("0.0.0.0", 0, control=ControlPort("0.0.0.0", 9001), announce=True)
+shown.open(INFO)
+assert shown.trouble is None, shown.trouble
+assert not shown._announcement.names
 {network}
 others = Zeroconf(interfaces=["10.1.2.3"])
 kinds = ["_oscjson._tcp.local.", "_osc._udp.local."]
 ServiceBrowser(others, kinds, handlers=[note])
 hidden = WebSink("127.0.0.1", 0, announce=True)
 hidden.open(INFO)
-shown = WebSink("0.0.0.0", 0, control=ControlPort("0.0.0.0", 9001), announce=True)
-shown.open(INFO)
-wait_until(lambda: len(seen) == 2, "both services")
+wait_until(lambda: len(seen) == 2, "both services, of a session that was there before the network")
 by_kind = {{kind: info for (kind, _), info in seen.items()}}
 assert [by_kind[kind].port for kind in kinds] == [shown.port, 9001]
 assert all(info.parsed_addresses() == ["10.1.2.3"] for info in seen.values()), "one address"

@@ -30,9 +30,11 @@ def test_stdin_is_tagged_as_the_file_would_be(music: Path, tmp_path: Path) -> No
     data[4:8] = b"\xff\xff\xff\xff"  # as a program writes that does not know the length yet
     place = data.index(b"data") + 4
     data[place : place + 4] = b"\xff\xff\xff\xff"
-    status, lines, said = tagged("-", str(path), given=bytes(data))
+    saved = tmp_path / "out.tags"
+    status, lines, said = tagged("-", str(path), "--save", str(saved), given=bytes(data))
     assert status == 0, said
     assert [line["file"] for line in lines] == ["stdin", str(path)]
+    assert [line.split(",")[0] for line in saved.read_text().splitlines()] == ["stdin", str(path)]
     assert lines[0]["top"] == lines[1]["top"]
     assert lines[0]["seconds"] == lines[1]["seconds"]
 

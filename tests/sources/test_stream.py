@@ -23,6 +23,7 @@ from streamtag.decoding.decode import open_audio
 from streamtag.decoding.reader import RefusedError
 from streamtag.decoding.stream import RawFormat, RawReader, parse_raw
 from streamtag.errors import DeviceError, OptionError
+from streamtag.sources import address
 from streamtag.sources.address import AddressOpener, is_address, without_secrets
 from streamtag.sources.opening import open_source
 from streamtag.sources.pipes import PipeOpener, is_pipe
@@ -250,6 +251,8 @@ class Station(BaseHTTPRequestHandler):
 
     song = b""
     playlist = b""
+    released = threading.Event()
+    stalled = threading.Event()
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -271,6 +274,18 @@ class Station(BaseHTTPRequestHandler):
             self.send_header("Location", "/round")
             self.end_headers()
             return
+        if path == "/stalls" and self.stalled.is_set():
+            self.send_error(404)
+            return
+        if path == "/stalls":
+            self.stalled.set()
+            self.send_response(200)
+            self.send_header("Content-Type", "audio/wav")
+            self.end_headers()
+            self.wfile.write(self.song[: len(self.song) // 2])
+            self.wfile.flush()
+            self.released.wait(60)
+            return
         body = self.playlist if path.endswith(".m3u8") else b"<html>" * 1000 if path == "/page" else self.song
         self.send_response(200)
         kind = "application/vnd.apple.mpegurl" if path.endswith(".m3u8") else "audio/wav"
@@ -286,11 +301,19 @@ class Station(BaseHTTPRequestHandler):
 def station(song: Path) -> Iterator[str]:
     Station.song = as_written(song, "wav of unknown length")
     Station.playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile://{song}\n#EXT-X-ENDLIST\n".encode()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Station)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Station.released.clear()
+    Station.stalled.clear()
+    server = on_air(0)
     yield f"127.0.0.1:{server.server_address[1]}"
+    Station.released.set()
     server.shutdown()
     server.server_close()
+
+
+def on_air(port: int) -> ThreadingHTTPServer:
+    server = ThreadingHTTPServer(("127.0.0.1", port), Station)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
 
 
 @pytest.mark.parametrize("path", ["live", "elsewhere"])
@@ -323,20 +346,52 @@ def test_what_cannot_be_heard_is_said(station: str, path: str, said: str) -> Non
     assert said in str(caught.value)
 
 
+def test_a_station_that_stalls_is_left_and_heard_again(station: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(address, "READ_SECONDS", 1.0)
+    source = open_source(f"http://{station}/stalls")
+    ring = source.ring
+    source.start()
+    said = "no answer within 1 s; trying again: there is no such stream (404)"
+    wait_until(lambda: source.recovering == said, "that it is left")
+    Station.stalled.clear()
+    wait_until(lambda: ring.successor is not None and source.recovering is None, "that it is heard again")
+    source.stop()
+    assert source.error is None
+
+
+def test_a_station_that_is_gone_is_heard_when_it_is_back(song: Path) -> None:
+    Station.song = as_written(song, "wav of unknown length")
+    server = on_air(0)
+    port = server.server_address[1]
+    source = open_source(f"http://127.0.0.1:{port}/live")
+    assert isinstance(source, StreamSource)
+    server.shutdown()
+    server.server_close()
+    source.start()
+    wait_until(lambda: "refused: nobody listens there" in (source.recovering or ""), "that it is gone")
+    ring = source.ring
+    server = on_air(port)
+    wait_until(lambda: ring.successor is not None and source.recovering is None, "that it is back")
+    source.stop()
+    server.shutdown()
+    server.server_close()
+    assert source.error is None
+
+
 def test_nobody_learns_user_and_password(station: str) -> None:
-    address = f"http://ann:geheim@{station}/private?token=abc#x"
-    source = open_source(address)
+    given = f"http://ann:geheim@{station}/private?token=abc#x"
+    source = open_source(given)
     source.stop()
     assert source.name == f"http://{station}/private"
     with pytest.raises(DeviceError) as caught:
-        open_source(address.replace("private", "none"))
+        open_source(given.replace("private", "none"))
     assert "geheim" not in str(caught.value)
     assert "abc" not in str(caught.value)
     assert without_secrets("rtsp://a:b@[::1]:8554/x?y") == "rtsp://[::1]:8554/x"
 
 
-@pytest.mark.parametrize("address", ["file:///etc/passwd", "concat://a", "http://", "http://a:b", "data://x"])
-def test_what_is_no_address_that_may_be_opened(address: str) -> None:
-    assert is_address(address)
+@pytest.mark.parametrize("given", ["file:///etc/passwd", "concat://a", "http://", "http://a:b", "data://x"])
+def test_what_is_no_address_that_may_be_opened(given: str) -> None:
+    assert is_address(given)
     with pytest.raises(OptionError):
-        AddressOpener(address)
+        AddressOpener(given)
