@@ -295,6 +295,11 @@ class Stats(Value):
         The same from that sample's arrival at streamtag: what streamtag itself adds, the sound system's buffers apart.
     corrections : int
         Times a head was corrected, has learned again, and played on.
+    clock_ppm : float or None
+        How much faster than this machine's clock the input's is, in parts per million: a sound card's, a station's;
+        None before it is known, after some ten seconds.
+    title : str or None
+        What plays, in the words of the radio station that is heard; None where nobody says.
     """
 
     state: State
@@ -332,6 +337,8 @@ class Stats(Value):
     added_p99: float
     added_p999: float
     corrections: int = 0
+    clock_ppm: float | None = None
+    title: str | None = None
 
     hops_rested = property(_renamed("Stats.hops_rested", "hops_gated"))
     resting = property(_renamed("Stats.resting", "gate_closed"))

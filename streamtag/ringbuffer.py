@@ -327,6 +327,11 @@ class RingBuffer:
         """Times the device's clock jumped; samples were lost before they arrived here, or the device was suspended."""
         return self._clock.jumps
 
+    @property
+    def clock_ppm(self) -> float | None:
+        """How much faster than ours the device's clock runs, in parts per million; None before that is known."""
+        return self._clock.ppm
+
     def _copy(self, begin: int, end: int) -> Array:
         start, count = begin & (self.capacity - 1), end - begin
         first = min(count, self.capacity - start)

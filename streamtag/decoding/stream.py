@@ -15,6 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag._system.terminal import on_one_line
 from streamtag.decoding.frames import as_block
 from streamtag.decoding.reader import Array, RefusedError
 from streamtag.decoding.uniform import Uniform
@@ -24,6 +25,8 @@ from streamtag.errors import OptionError
 PROBE = {"probesize": "65536", "analyzeduration": "1000000"}  # not fflags=nobuffer, which throws away what was probed
 BARREN_PACKETS = 4_096
 """As many packets in a row without a sample are no sound."""
+TITLES = "strings_metadata"
+LONGEST_TITLE = 200
 RAW_BLOCK_SECONDS = 0.010
 _RAW_TYPES = {
     "u8": "u1",
@@ -91,6 +94,11 @@ class StreamReader(Protocol):
     channels: int
     damaged: int
 
+    @property
+    def title(self) -> str | None:
+        """What plays, in the sender's words; None if it says nothing of it."""
+        ...
+
     def blocks(self) -> Iterator[Array]:
         """Blocks of float32, shape (n, channels), until the end."""
         ...
@@ -103,6 +111,7 @@ class RawReader:
     """Samples without a header, from `read`."""
 
     damaged = 0
+    title = None
 
     def __init__(self, read: Read, raw: RawFormat) -> None:
         self.samplerate, self.channels = raw.samplerate, raw.channels
@@ -166,6 +175,7 @@ class FFmpegStream:
         meant: Callable[[str], str] = str,
     ) -> None:
         self.damaged = 0
+        self._title: str | None = None
         self._meant = meant
         try:
             given = source if isinstance(source, str) else _Readable(source)
@@ -180,6 +190,11 @@ class FFmpegStream:
             self._container.close()
             raise
 
+    @property
+    def title(self) -> str | None:
+        """What plays: artist and title, as the sound itself has them."""
+        return self._title
+
     def _begin(self) -> None:
         self._stream = self._container.streams.best("audio")
         if self._stream is None:
@@ -188,6 +203,7 @@ class FFmpegStream:
         if codec is None:
             raise RefusedError("no decoder for its audio track", plain=True)
         self._round = codec.lossy and not codec.lossless
+        self._take_title({**self._container.metadata, **self._stream.metadata})
         self._frames = self._decoded()
         first = next(self._frames, None)
         if first is None:
@@ -219,6 +235,9 @@ class FFmpegStream:
         barren = 0
         try:
             for packet in self._container.demux(self._stream):
+                if packet.has_sidedata(TITLES):  # as Ogg has it, where one song follows the other
+                    words = bytes(packet.get_sidedata(TITLES)).decode("utf-8", "replace").split("\0")
+                    self._take_title(dict(zip(words[::2], words[1::2], strict=False)))
                 try:
                     frames = packet.decode()
                 except av.FFmpegError:
@@ -230,6 +249,12 @@ class FFmpegStream:
                 yield from (as_block(frame, self._round) for frame in frames if frame.samples)
         except av.FFmpegError as error:  # of the connection, or of the container
             raise self._refused(error) from None
+
+    def _take_title(self, tags: dict[str, str]) -> None:
+        """``Artist - Title``, or what there is of it; as a station's own titles are written."""
+        known = {name.lower(): on_one_line(value).strip() for name, value in tags.items()}
+        parts = [known[name] for name in ("artist", "title") if known.get(name)]
+        self._title = known.get("streamtitle") or " - ".join(parts)[:LONGEST_TITLE] or self._title
 
     def _refused(self, error: av.FFmpegError) -> RefusedError:
         return RefusedError(self._meant((error.strerror or "unknown error").rstrip(".")))

@@ -266,6 +266,8 @@ class OscSink:
                 message(of("rested"), stats.hops_gated),
                 message(of("level"), float(stats.level_dbfs)),
                 message(of("trouble"), *_fitting(troubles(stats, self._info.source))),
+                *([] if stats.title is None else [message(of("title"), stats.title)]),
+                *([] if stats.clock_ppm is None else [message(of("clock"), float(stats.clock_ppm))]),
                 *self._switches.listed(),
             ]
         )

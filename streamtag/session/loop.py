@@ -17,7 +17,7 @@ from streamtag.session.outlet import Outlet
 from streamtag.session.pipeline import Pipeline
 from streamtag.session.watch import Counts, Watch
 from streamtag.sinks.base import HeadInfo, SessionInfo, Sink
-from streamtag.sources.base import Source, notes_of
+from streamtag.sources.base import Source, notes_of, title_of
 from streamtag.tagging.tagger import Tagger
 
 POLL_SECONDS = 0.001
@@ -89,6 +89,7 @@ class Loop:
         self._pipeline = Pipeline(tagger, self._intake, self._pass_on)
         self._watch = Watch()
         self._heard = False  # whether there was a frame
+        self._title: str | None = None  # as it was reported last
         self._closed = self._source_stopped = False
         self._finishing = threading.RLock()  # reentrant: a sink that is closed may stop the session once more
 
@@ -164,7 +165,8 @@ class Loop:
         predicted = self._pipeline.predict()
         if events or predicted:
             self.meter.worked(time.monotonic() - began, predicted=predicted)
-        if self.meter.since_report(began) >= (STATUS_SECONDS if self._heard else FIRST_STATUS_SECONDS):
+        due = self.meter.since_report(began) >= (STATUS_SECONDS if self._heard else FIRST_STATUS_SECONDS)
+        if due or title_of(self.source) != self._title:
             self._report(began)
         return bool(events) or predicted
 
@@ -239,6 +241,8 @@ class Loop:
             added_p99=meter.added.at(99),
             added_p999=meter.added.at(99.9),
             corrections=corrections.count,
+            clock_ppm=self.source.ring.clock_ppm,
+            title=title_of(self.source),
         )
 
     def _pass_on(self, frame: TagFrame) -> None:
@@ -250,7 +254,9 @@ class Loop:
     def _report(self, now: float) -> None:
         self.meter.report(now)
         self._watch.look(now, self._counts(), self._pipeline.level)
-        self.outlet.status(self.stats)
+        stats = self.stats
+        self._title = stats.title
+        self.outlet.status(stats)
 
     def _counts(self) -> Counts:
         counters, meter, level = self._intake.counters, self.meter, self._pipeline.level

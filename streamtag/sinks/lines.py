@@ -187,7 +187,7 @@ def status_fields(stats: Stats, source: str) -> dict[str, Any]:
     dict
         See `JsonLines`.
     """
-    return {
+    fields = {
         "state": stats.state.value,
         "level_dbfs": round(stats.level_dbfs, 1),
         "trouble": troubles(stats, source),
@@ -198,6 +198,11 @@ def status_fields(stats: Stats, source: str) -> dict[str, Any]:
         "gap_seconds": round(stats.gap_seconds, 3),
         "load": round(float(stats.load), 3),
     }
+    if stats.clock_ppm is not None:
+        fields["clock_ppm"] = round(stats.clock_ppm, 1)
+    if stats.title is not None:
+        fields["title"] = stats.title
+    return fields
 
 
 def _rounded(top: Sequence[tuple[str, float]]) -> list[list[str | float]]:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from streamtag.decoding.stream import FFmpegStream, StreamReader
 from streamtag.errors import OptionError
+from streamtag.sources.station import StationReader, find_station
 
 UNREACHED = "cannot be reached, or ends before there is a sound: is the address right, and is there a network?"
 CONNECT_SECONDS, READ_SECONDS = 10.0, 10.0
@@ -73,18 +74,45 @@ class AddressOpener:
         if not parts.hostname:
             raise OptionError(f"--input {parts.scheme}://...: an address without a host")
         self.name = without_secrets(self._address)
+        self.ahead = self._scheme in ("http", "https", "rtmp", "rtmps")
 
     def open(self, stopping: Callable[[], bool]) -> StreamReader:
         """Connect; up to 10 s."""
+        address = self._address
         options = {"protocol_whitelist": PROTOCOLS[self._scheme], "format_whitelist": DEMUXERS}
         if self._scheme in ("http", "https"):
             options["user_agent"] = "streamtag"
+            address, station = find_station(address, READ_SECONDS)
+            if station is not None:
+                return _StationStream(station)
         if self._scheme in ("rtsp", "rtsps"):
             options["rtsp_transport"] = "tcp"  # through firewalls, and without holes
-        return FFmpegStream(self._address, options, (CONNECT_SECONDS, READ_SECONDS), _meant)
+        return FFmpegStream(address, options, (CONNECT_SECONDS, READ_SECONDS), _meant)
 
     def close(self) -> None:
         """Nothing to do: a connection is its reader's."""
+
+
+class _StationStream(FFmpegStream):
+    """What a station sends, read by `StationReader`."""
+
+    def __init__(self, station: StationReader) -> None:
+        self._station = station
+        try:
+            super().__init__(station, {"protocol_whitelist": "none", "format_whitelist": DEMUXERS}, meant=_meant)
+        except BaseException:
+            station.close()
+            raise
+
+    @property
+    def title(self) -> str | None:
+        """What plays, in the station's words."""
+        return self._station.title if self._station.title is not None else super().title
+
+    def close(self) -> None:
+        """Hang up."""
+        super().close()
+        self._station.close()
 
 
 def _meant(reason: str) -> str:

@@ -57,3 +57,9 @@ def notes_of(source: Source) -> dict[str, str]:
     if notes is not None:
         return notes
     return {"note": source.note} if source.note else {}
+
+
+def title_of(source: Source) -> str | None:
+    """What plays, where a source is told: the title that a radio station sends."""
+    title: str | None = getattr(source, "title", None)
+    return title

@@ -57,6 +57,7 @@ class PipeOpener:
         # what a shell gives a number has one writer, and so have pipes that were opened by others
         self.again = not self._stdin and not self._path.startswith(("/dev/fd/", "/proc/"))
         self.ended = "nobody writes to it"
+        self.ahead = False
         if os.name == "nt":
             raise DeviceError(f"{given}: pipes can be heard on Linux and macOS only")
         if self._stdin and sys.stdin is not None and sys.stdin.isatty():

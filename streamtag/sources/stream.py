@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Protocol
 
 from streamtag._system.threads import start_whole
-from streamtag.decoding.reader import RefusedError
+from streamtag.decoding.reader import Array, RefusedError
 from streamtag.decoding.stream import StreamReader
 from streamtag.errors import DeviceError, OptionError
 from streamtag.ringbuffer import RingBuffer
+from streamtag.sources.ahead import Ahead
 from streamtag.sources.channels import channel_numbers
 
 DRY_SECONDS = 0.010
@@ -41,11 +43,15 @@ class Opener(Protocol):
         Whether more may come after its end.
     ended : str
         What is said of it then.
+    ahead : bool
+        Whether it is to be read ahead, since it comes through a network that is in no hurry; else it is heard as it
+        comes.
     """
 
     name: str
     again: bool
     ended: str
+    ahead: bool
 
     def open(self, stopping: Callable[[], bool]) -> StreamReader:
         """Open it; returns when the first sound has come, or raises RefusedError."""
@@ -59,8 +65,8 @@ class StreamSource:
     """Hears a stream in real time.
 
     A writer faster than real time is waited for, so that nothing is lost: the pipe or the network holds it back. One
-    that is paced is followed as it comes. What comes in a burst, as radio stations send at the beginning, is heard at
-    its pace.
+    that is paced is followed as it comes, or read ahead a little and followed by its clock (`Ahead`). What comes in a
+    burst, as radio stations send at the beginning, is heard at its pace.
 
     Parameters
     ----------
@@ -92,6 +98,8 @@ class StreamSource:
             opener.close()
             raise
         self._damaged = 0  # of readers before
+        self._title: str | None = None  # of the reader before
+        self._left = False  # whether the reader is left behind in a read that does not return
         self._thread = threading.Thread(target=self._run, name="streamtag-stream", daemon=True)
 
     @property
@@ -104,6 +112,12 @@ class StreamSource:
         """What could not be decoded, if anything."""
         damaged = self._damaged + self._reader.damaged
         return f"damaged: {damaged} of its packets could not be decoded" if damaged else None
+
+    @property
+    def title(self) -> str | None:
+        """What plays, in the station's words; None if it has said nothing of it."""
+        title = self._reader.title
+        return self._title if title is None else title
 
     def start(self) -> None:
         """Begin; once.
@@ -123,8 +137,12 @@ class StreamSource:
         if self._thread.ident is not None:
             self._thread.join(STOP_SECONDS)
         if not self._thread.is_alive():
-            self._reader.close()
+            self._close_reader()
         self._opener.close()
+
+    def _close_reader(self) -> None:
+        if not self._left:
+            self._reader.close()
 
     def _opened(self) -> StreamReader:
         """Open it, on a thread of its own: PyAV keeps what a signal raises to itself, and asks again."""
@@ -176,8 +194,24 @@ class StreamSource:
             self.error = error
 
     def _hear(self) -> None:
-        """Pass on what comes, at its pace but no faster than real time."""
-        ring, rate = self.ring, self._reader.samplerate
+        """Pass on what comes, each block when it is due."""
+        with contextlib.closing(self._ahead() if self._opener.ahead else self._as_it_comes()) as blocks:
+            for block in blocks:
+                if self._stopping.is_set():
+                    return
+                self.ring.write(block)
+
+    def _ahead(self) -> Generator[Array]:
+        """Blocks at the station's pace."""
+        ahead = Ahead(self._reader.blocks(), self._reader.samplerate, self._stopping.wait)
+        try:
+            yield from ahead
+        finally:
+            self._left = not ahead.stop(STOP_SECONDS)
+
+    def _as_it_comes(self) -> Generator[Array]:
+        """Blocks at once, but no faster than real time."""
+        rate = self._reader.samplerate
         began, passed, waited_at = time.monotonic(), 0, -math.inf
         before = math.inf
         for block in self._reader.blocks():
@@ -192,16 +226,15 @@ class StreamSource:
                 due - now
             ):
                 return
-            if self._stopping.is_set():
-                return
-            ring.write(block)
+            yield block
             before = time.monotonic()
 
     def _recover(self, ended: str) -> bool:
         """Open it again, as often as it takes. Returns whether it goes on."""
         self.recovering = ended
         self._damaged += self._reader.damaged
-        self._reader.close()
+        self._title = self.title
+        self._close_reader()
         pause = FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             try:
@@ -216,7 +249,7 @@ class StreamSource:
                 self._stopping.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue
-            self._reader = reader
+            self._reader, self._left = reader, False
             self.ring.successor = ring
             self.ring = ring
             self.recovering = None

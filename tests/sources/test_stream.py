@@ -334,7 +334,7 @@ def test_an_address_is_heard_and_opened_again_at_its_end(station: str, path: str
     [
         ("none", "there is no such stream (404)"),
         ("private", "the user or the password is wrong (401)"),
-        ("page", "cannot be reached, or ends before there is a sound"),
+        ("page", "what comes is no sound that FFmpeg knows"),
         ("list.m3u8", ""),  # a playlist that names a file of this machine
         ("round", ""),  # redirected for ever
     ],

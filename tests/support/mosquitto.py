@@ -9,6 +9,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+from tests.support.ports import free_tcp_port
 from tests.support.waiting import lacking, wait_until
 
 
@@ -26,9 +27,7 @@ class Mosquitto:
         if program is None or shutil.which("mosquitto_sub") is None:
             lacking("mosquitto or mosquitto_sub is missing (packages mosquitto, mosquitto-clients)")
         self._program = program
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_tcp_port()
         lines = [f"listener {self.port} 127.0.0.1", f"allow_anonymous {'false' if password else 'true'}"]
         if os.geteuid() == 0:
             lines.append("user root")  # else it becomes another, who may not look into a test's folder
