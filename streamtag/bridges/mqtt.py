@@ -68,6 +68,7 @@ class MqttSink(BaseSink):
         self._arrivals = 0
         self._frame: TagFrame | None = None
         self._stats: Stats | None = None
+        self._title: str | None = None
         self._on: dict[str, bool] = {}  # by topic, of all that has ever switched
         self._slugs = {"": slugs(info.labels), **{head.name: slugs(head.labels) for head in info.heads}}
         self._heads = slugs([head.name for head in info.heads])
@@ -89,7 +90,8 @@ class MqttSink(BaseSink):
         if self._broker.arrivals != self._arrivals:
             self._arrivals = self._broker.arrivals
             self._arrive()
-        if self._frame is None or stats.state is not State.RUNNING:
+        titled, self._title = stats.title != self._title, stats.title
+        if titled or self._frame is None or stats.state is not State.RUNNING:
             self._publish_state()
 
     def close(self) -> None:
@@ -159,6 +161,8 @@ def state(frame: TagFrame | None, stats: Stats | None, source: str) -> dict[str,
         "state": State.STARTING.value if stats is None else stats.state.value,
         "trouble": [] if stats is None else troubles(stats, source),
     }
+    if stats is not None and stats.title is not None:
+        said["title"] = stats.title
     if frame is None:
         return said
     said |= {

@@ -207,6 +207,16 @@ def _floats(*names: str) -> Callable[[Heard], Arguments | None]:
     return _of_stats(lambda stats: tuple(float(getattr(stats, name)) for name in names))
 
 
+def _told(name: str) -> Callable[[Heard], Arguments | None]:
+    """A counter that is not always known."""
+
+    def get(heard: Heard) -> Arguments | None:
+        value = None if heard.stats is None else getattr(heard.stats, name)
+        return None if value is None else (value,)
+
+    return get
+
+
 def _counters(info: SessionInfo) -> Iterator[Node]:
     status = "state, lost samples, skipped hops, load"
     yield Node(
@@ -229,6 +239,9 @@ def _counters(info: SessionInfo) -> Iterator[Node]:
     yield Node("/streamtag/level", level, "f", ((-120.0, 0.0),), "gain.db", value=_floats("level_dbfs"))
     wrong = _of_stats(lambda stats: tuple(troubles(stats, info.source)))
     yield Node("/streamtag/trouble", "what is wrong at present", "", value=wrong)
+    yield Node("/streamtag/title", "what plays, as the radio station says", "s", value=_told("title"))
+    clock = "how much faster the input's clock is than this machine's, in parts per million"
+    yield Node("/streamtag/clock", clock, "f", (ANY,), value=_told("clock_ppm"))
 
 
 # --- commands -----------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ PACE_SECONDS = 3.0
 LONGEST_TROUBLE_ROWS = 3
 
 # what goes first where there is no room for all: the greatest number, and of equal ones the last
-STATE, TROUBLE, LOSSES, LEVEL, HEADING, NO_LOSSES, TAGS, QUIET_SINK, BLANK = 0, 1, 2, 3, 5, 6, 10, 900, 1000
+STATE, TROUBLE, LOSSES, LEVEL, HEADING, NO_LOSSES, TITLE, TAGS, QUIET_SINK, BLANK = 0, 1, 2, 3, 5, 6, 7, 10, 900, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +110,11 @@ class TerminalView(BaseSink):
     def _rows(self, columns: int) -> list[_Row]:
         info, stats = self._info, self._stats
         hop, rate = (stats.hop, stats.samplerate) if stats else (info.hop, info.samplerate)
+        title = [] if stats is None or not stats.title else [_Row(self._text((f"  {stats.title}", "italic")), TITLE)]
         about = f"  {info.model}  ·  {info.source}, {rate} Hz  ·  hop {hop * 1e3:.0f} ms"
         return [
             _Row(self._text(("streamtag", "bold"), (about, "")), HEADING),
+            *title,
             _Row(Text(), BLANK),
             *self._tags(columns),
             _Row(Text(), BLANK),

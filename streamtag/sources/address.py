@@ -124,6 +124,7 @@ def _meant(reason: str) -> str:
         "Server returned 403 Forbidden": "it may not be heard from here (403)",
         "Server returned 404 Not Found": "there is no such stream (404)",
         "Invalid data found when processing input": "what comes is no sound that FFmpeg knows",
+        "Protocol not found": "the FFmpeg in this PyAV does not know such addresses",
         "End of file": "it ended before anything was heard",
         "I/O error": UNREACHED,
         "Input/output error": UNREACHED,

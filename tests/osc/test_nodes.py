@@ -35,7 +35,10 @@ def test_addresses_types_and_values_are_those_that_are_sent() -> None:
     receiver = Receiver()
     sink = OscSink("127.0.0.1", receiver.port, embeddings=False)
     sink.open(WITH_HEADS)
-    frame, stats = make_frame(7, **FRAME), make_stats(state=State.RECOVERING, trouble="unplugged", gap_seconds=1.5)
+    frame, stats = (
+        make_frame(7, **FRAME),
+        make_stats(state=State.RECOVERING, trouble="unplugged", gap_seconds=1.5, title="One", clock_ppm=2.5),
+    )
     sink.frame(frame)
     sink.status(stats)
     sent = {address: (types, arguments) for address, types, arguments in receiver.messages()}

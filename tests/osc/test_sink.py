@@ -166,6 +166,19 @@ def test_a_status_is_what_the_table_says(receiver: Receiver, sink: OscSink) -> N
     assert datagram.startswith(b"#bundle\0" + IMMEDIATELY)
 
 
+def test_what_is_not_always_known_is_sent_where_it_is(receiver: Receiver, sink: OscSink) -> None:
+    def sent(**known: object) -> list[Message]:
+        sink.status(make_stats(**known))
+        return [one for one in receiver.messages() if one[0] in ("/streamtag/title", "/streamtag/clock")]
+
+    assert sent(title="Zo\xeb - It's", clock_ppm=-12.5) == [
+        ("/streamtag/title", "s", ("Zo\xeb - It's",)),
+        ("/streamtag/clock", "f", (-12.5,)),
+    ]
+    assert sent(title="") == [("/streamtag/title", "s", ("",))]
+    assert sent() == []
+
+
 def test_counters_stop_at_the_largest_int32(receiver: Receiver, sink: OscSink) -> None:
     sink.status(make_stats(samples_lost=2**40, hops_skipped=2**31 - 1))
     assert receiver.messages()[0][2][1:3] == (2**31 - 1, 2**31 - 1)

@@ -110,7 +110,9 @@ class Broadcast:
     samplerate, frequency : of the tone, in Hz.
     """
 
-    def __init__(self, server: Icecast, mount: str = "tone.mp3", samplerate: int = 44_100, frequency: int = 440) -> None:
+    def __init__(
+        self, server: Icecast, mount: str = "tone.mp3", samplerate: int = 44_100, frequency: int = 440
+    ) -> None:
         self._server, self._mount = server, mount
         self._sound, self._seconds = mp3(samplerate, frequency), 10.0
         key = base64.b64encode(f"source:{SECRET}".encode()).decode()

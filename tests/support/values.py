@@ -82,5 +82,7 @@ def make_stats(**changes: Any) -> Stats:
         "added_p99": 9.0,
         "added_p999": 14.0,
         "corrections": 0,
+        "clock_ppm": None,
+        "title": None,
     }
     return Stats(**{**values, **changes})

@@ -112,6 +112,7 @@ function showStatus(status) {
   const wrong = status.trouble.length > 0;
   tell(wrong ? `${status.state}: ${status.trouble.join("; ")}` : status.state, wrong);
   if (overlay) return;
+  at("title").textContent = status.title ?? "";
   at("latency").textContent = `${status.latency_p50_ms.toFixed(0)} ms, p99 ${status.latency_p99_ms.toFixed(0)} ms`;
   at("load").textContent = `${Math.round(100 * status.load)} %`;
   at("lost").textContent = `${status.samples_lost} samples, ${status.hops_skipped} results`;
