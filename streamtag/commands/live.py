@@ -145,7 +145,8 @@ def live(
     record: Annotated[
         Path | None,
         typer.Option(
-            help="Keep what is sent in this file, for `streamtag replay`: a show is then programmed without the music.",
+            help="Keep what is sent in this file, for `streamtag replay`: a show is then programmed without the music. "
+            "Several inputs: each in a file of its own, TAKE-NAME.npz.",
             metavar="TAKE.npz",
             parser=named,
         ),
@@ -204,8 +205,7 @@ def live(
     inputs = parse_inputs(input, parse_channels(channels))
     several = bool(inputs[0].name)
     if several:
-        alone = {"--web": web, "--web-allow": web_allow, "--announce": announce, "--record": record, "--midi": midi}
-        for option, given in {**alone, "--save-head": save_head}.items():
+        for option, given in {"--midi": midi, "--save-head": save_head}.items():
             if given:
                 raise OptionError(f"{option} is for one input without a name{_INSTEAD.get(option, '')}")
     demo = all(one.given == "demo" for one in inputs)
@@ -246,11 +246,13 @@ def live(
     )
     saved = _saved(save_head or [], head or [], heads)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
+    names = [one.name for one in inputs]
+    sent = outputs(osc or [], rate, web, web_allow or [], names, control, announce)
     others = [
-        [*outputs(osc or [], rate, web, web_allow or [], control, announce), *of_show, *recording(record, rate)]
-        for _, of_show in shows
+        [*to, *of_show, *recording(record, rate, name)]
+        for to, (_, of_show), name in zip(sent, shows, names, strict=True)
     ]
-    screens, view = on_stdout(format, embeddings, rate, [one.name for one in inputs], others[0])
+    screens, view = on_stdout(format, embeddings, rate, names, others[0])
     sessions: dict[str, Session] = {}
     with preparing(model, KERNELS.get(find_spec(model).family, 0)):
         from streamtag.ensemble import Ensemble

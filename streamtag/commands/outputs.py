@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from streamtag.commands.jobs import OnTerminal
     from streamtag.osc.control import ControlPort
     from streamtag.sinks.base import Sink, Wrapper
+    from streamtag.web.sink import WebSink
 
 
 Osc = Annotated[
@@ -63,10 +65,11 @@ def outputs(
     rate: float,
     web: str | None,
     web_allow: list[str],
+    names: Sequence[str] = ("",),
     control: ControlPort | None = None,
     announce: bool | None = None,
-) -> list[Sink]:
-    """OSC and browsers.
+) -> list[list[Sink]]:
+    """OSC and browsers, for each input.
 
     Parameters
     ----------
@@ -78,6 +81,8 @@ def outputs(
         Where browsers are served.
     web_allow : list of str
         Origins of pages from elsewhere.
+    names : sequence of str
+        What the inputs are called; one without a name is alone.
     control : ControlPort or None
         Where commands are heard: those who find the page's port are told of it.
     announce : bool or None
@@ -85,16 +90,18 @@ def outputs(
 
     Returns
     -------
-    list of Sink
-        In the order in which they are told.
+    list of list of Sink
+        Of each input, in the order in which they are told.
     """
     from streamtag.osc.sink import OscSink
     from streamtag.osc.where import parse_receiver
     from streamtag.sinks.throttled import Throttled
 
-    sinks: list[Sink] = [Throttled(OscSink(*parse_receiver(text)), rate) for text in osc]
+    sinks: list[list[Sink]] = [[Throttled(OscSink(*parse_receiver(text)), rate) for text in osc] for _ in names]
     if web is not None:
-        sinks.append(_web(web, web_allow, control, announce))
+        page = _web(web, web_allow, control, announce)
+        for place, of_input in enumerate(sinks):
+            of_input.append(page.beside() if place else page)
     elif web_allow:
         raise OptionError("--web-allow is for the pages of --web: add --web PORT, for example --web 8765")
     elif announce:
@@ -102,8 +109,8 @@ def outputs(
     return sinks
 
 
-def recording(path: Path | None, rate: float) -> list[Sink]:
-    """What keeps a take, if one is asked for."""
+def recording(path: Path | None, rate: float, name: str = "") -> list[Sink]:
+    """What keeps a take, if one is asked for; of one of several inputs in a file beside it, with its name."""
     if path is None:
         return []
     from streamtag.files.outputs import check_output
@@ -113,6 +120,7 @@ def recording(path: Path | None, rate: float) -> list[Sink]:
 
     if path.suffix != ".npz":
         raise OptionError(f"--record {path}: a take is .npz, so its name must end in that")
+    path = path.with_stem(f"{path.stem}-{name}") if name else path
     if path.exists():
         raise OptionError(f"--record {path}: it is there already, and a take is never overwritten; give another name")
     check_output(path)
@@ -168,7 +176,7 @@ def on_stdout(
     return [Background(row, waiting=1, count_drops=False) for row in table.rows], table
 
 
-def _web(listen: str, allow: list[str], control: ControlPort | None, announce: bool | None) -> Sink:
+def _web(listen: str, allow: list[str], control: ControlPort | None, announce: bool | None) -> WebSink:
     """What serves browsers; and where, in words."""
     from streamtag._system.ports import parse_listen
     from streamtag.discovery.network import is_installed

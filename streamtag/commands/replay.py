@@ -59,7 +59,8 @@ def replay(
     show, of_show = open_shows(rules, midi, mqtt, mqtt_login, discovery=mqtt_discovery)
     if show is not None:
         show.check(opened.info.labels, opened.info.heads)
-    others = [*outputs(osc or [], rate, web, web_allow or [], None, announce), *of_show]
+    [sent] = outputs(osc or [], rate, web, web_allow or [], announce=announce)
+    others = [*sent, *of_show]
     [screen], view = on_stdout(format, False, rate, [""], others)
     playing = Replay(opened, [*others, screen], start=start, loop=loop)
     try:

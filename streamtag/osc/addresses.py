@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from streamtag._slugs import slugs
 from streamtag.sinks.base import HeadInfo
 
+ROOT = "/streamtag"
+
 
 class Addresses:
     """Addresses of the model's tags (group "") and of the classes of heads (group: its name), each of its own.
@@ -22,7 +24,7 @@ class Addresses:
     """
 
     def __init__(self, labels: Iterable[str] = (), heads: Iterable[HeadInfo] = (), input: str = "") -> None:
-        self._root = f"/streamtag/in/{input}" if input else "/streamtag"
+        self._root = f"{ROOT}/in/{input}" if input else ROOT
         groups = {"": labels, **{head.name: head.labels for head in heads}}
         self._slugs = {group: slugs(labels) for group, labels in groups.items()}
         made = {name: f"/{slug}" for name, slug in slugs(name for name in groups if name).items()}

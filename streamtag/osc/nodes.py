@@ -7,11 +7,11 @@ several parts; and the commands of `streamtag.osc.control`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import NamedTuple
 
-from streamtag.osc.addresses import Addresses
+from streamtag.osc.addresses import ROOT, Addresses
 from streamtag.osc.sink import exact, message
 from streamtag.results import HeadFrame, Stats, TagFrame
 from streamtag.sinks.base import SessionInfo, troubles
@@ -87,8 +87,17 @@ def nodes(info: SessionInfo, commands: bool) -> dict[str, Node]:
     dict of {str: Node}
         What is sent goes before a command of the same address.
     """
-    found = {node.address: node for node in _commands(info)} if commands else {}
-    return found | {node.address: node for node in (*_results(), *_tags(info), *_heads(info), *_counters(info))}
+    found = list(_commands(with_heads=bool(info.heads))) if commands else []
+    found += [*_results(), *_tags(info), *_heads(info), *_counters(info)]
+    if info.input:
+        own = Addresses(input=info.input)
+        found = [replace(node, address=own.of(node.address.removeprefix(f"{ROOT}/"))) for node in found]
+    return {node.address: node for node in found}
+
+
+def commands_for_all() -> dict[str, Node]:
+    """Commands that all of several inputs hear, by address."""
+    return {node.address: node for node in _commands(with_heads=False)}
 
 
 # --- from frames --------------------------------------------------------------------------------------------------
@@ -247,7 +256,7 @@ def _counters(info: SessionInfo) -> Iterator[Node]:
 # --- commands -----------------------------------------------------------------------------------------------------
 
 
-def _commands(info: SessionInfo) -> Iterator[Node]:
+def _commands(*, with_heads: bool) -> Iterator[Node]:
     for name, about in (("pause", "1: pause, 0: go on"), ("resume", "go on"), ("reset", "discard what was heard")):
         yield Node(f"/streamtag/{name}", about, "i", (SWITCH,), access=WRITE)
     hop = "seconds between two predictions"
@@ -256,5 +265,5 @@ def _commands(info: SessionInfo) -> Iterator[Node]:
     scale = "the same on each tag's own scale, in percent"
     yield Node("/streamtag/threshold/percent", scale, "f", ((0.0, 100.0),), access=WRITE)
     yield Node("/streamtag/head/threshold", "where your own tags switch on", "f", (SHARE,), access=WRITE)
-    if info.heads:
+    if with_heads:
         yield Node("/streamtag/correct", "what the last seconds were, by a class of a head", "s", access=WRITE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -15,12 +15,14 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from streamtag.errors import OptionError
+from streamtag.osc.addresses import ROOT
 from streamtag.results import ENDED, State
 from streamtag.web.guard import host_allowed, origin_allowed, own_names
 from streamtag.web.hub import Hub
-from streamtag.web.messages import parse_wish
+from streamtag.web.hubs import Hubs
+from streamtag.web.messages import parse_input, parse_wish
 from streamtag.web.metrics import CONTENT_TYPE, metrics
-from streamtag.web.oscquery import ROOT, answer
+from streamtag.web.oscquery import answer
 
 STREAM = "/v1/stream"
 MOST_VIEWERS, MOST_LISTENERS = 64, 16
@@ -45,12 +47,12 @@ SAFE = {
 
 
 class Answers:
-    """Answers requests from what the hub knows.
+    """Answers requests from what the hubs know.
 
     Parameters
     ----------
-    hub : Hub
-        The session.
+    hubs : Hubs
+        The sessions.
     host : str
         What the server listens on.
     allow : collection of str
@@ -62,8 +64,8 @@ class Answers:
         What OSCQuery's HOST_INFO is, once the server listens.
     """
 
-    def __init__(self, hub: Hub, host: str, allow: Collection[str]) -> None:
-        self._hub = hub
+    def __init__(self, hubs: Hubs, host: str, allow: Collection[str]) -> None:
+        self._hubs = hubs
         self._names = own_names(host)
         self._allow = frozenset(allow)
         self.about: Mapping[str, Any] = {}
@@ -91,14 +93,19 @@ class Answers:
             return self._described(request)
         if path in PAGES:
             return _response(http.HTTPStatus.OK, PAGES[path][1], _page(PAGES[path][0]))
-        if path == "/v1/past":
-            return _response(http.HTTPStatus.OK, "application/json", self._hub.past.text().encode())
-        if path == "/healthz":
-            return self._health()
+        if path == "/v1/inputs":
+            return _response(http.HTTPStatus.OK, "application/json", json.dumps(self._hubs.summary()).encode())
         if path == "/metrics":
-            hub = self._hub
-            text = metrics(hub.stats, hub.info, hub.looking, hub.conflated)
-            return _response(http.HTTPStatus.OK, CONTENT_TYPE, text.encode())
+            return _response(http.HTTPStatus.OK, CONTENT_TYPE, metrics(self._hubs).encode())
+        if path in ("/v1/past", "/healthz"):
+            try:
+                name = parse_input(request.path)
+                hubs = list(self._hubs) if name is None else [self._hubs.of(name)]
+            except (OptionError, ValueError) as error:
+                return _text(http.HTTPStatus.BAD_REQUEST, f"{error}\n")
+            if path == "/healthz":
+                return _health(hubs)
+            return _response(http.HTTPStatus.OK, "application/json", hubs[0].past.text().encode())
         if path == ROOT or path.startswith(f"{ROOT}/"):
             return self._described(request)
         return _text(http.HTTPStatus.NOT_FOUND, f"there is nothing at {path[:100]!r}\n")
@@ -110,34 +117,39 @@ class Answers:
             return _text(http.HTTPStatus.FORBIDDEN, f"not for pages of {origin!r}: start with --web-allow {origin}\n")
         if not _asks_to_upgrade(request):
             return _text(http.HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket: open it with ws://\n")
-        now, most = len(self._hub.viewers), MOST_VIEWERS
+        now, most = self._hubs.viewing, MOST_VIEWERS
         if urlsplit(request.path).path != STREAM:
-            now, most = len(self._hub.listeners), MOST_LISTENERS
+            now, most = len(self._hubs.listeners), MOST_LISTENERS
         if now >= most:
             return _text(http.HTTPStatus.SERVICE_UNAVAILABLE, f"{most} look already\n")
         try:
             if urlsplit(request.path).path == STREAM:
-                parse_wish(request.path)
+                self._hubs.of(parse_wish(request.path).input)
         except (OptionError, ValueError) as error:
             return _text(http.HTTPStatus.BAD_REQUEST, f"{error}\n")
         return None
 
     def _described(self, request: Request) -> Response:
         """OSC addresses, by OSCQuery."""
-        status, found = answer(request.path, self._hub.messages.nodes, self._hub.heard, self.about)
+        status, found = answer(request.path, self._hubs.messages, self.about)
         body = b"" if found is None else json.dumps(found).encode()
         return _response(http.HTTPStatus(status), "application/json", body)
 
-    def _health(self) -> Response:
-        """200 while it hears; 503 while it does not."""
-        stats, silent = self._hub.stats, time.monotonic() - self._hub.told
+
+def _health(hubs: Sequence[Hub]) -> Response:
+    """200 while all hear; 503 while one of them does not."""
+    all_good, said = True, {}
+    for hub in hubs:
+        stats, silent = hub.stats, time.monotonic() - hub.told
         state = State.STARTING if stats is None else stats.state
         stuck = stats is not None and silent > SILENT_SECONDS and state not in ENDED
-        good = state not in ENDED and state is not State.RECOVERING and not stuck
         trouble = None if stats is None else f"has told nothing for {silent:.0f} s" if stuck else stats.trouble
-        status = http.HTTPStatus.OK if good else http.HTTPStatus.SERVICE_UNAVAILABLE
-        said = {"state": state.value, "trouble": trouble}
-        return _response(status, "application/json", json.dumps(said).encode() + b"\n")
+        good = state not in ENDED and state is not State.RECOVERING and not stuck
+        all_good = all_good and good
+        said[hub.info.input] = {"state": state.value, "trouble": trouble}
+    status = http.HTTPStatus.OK if all_good else http.HTTPStatus.SERVICE_UNAVAILABLE
+    told = said.get("", {"inputs": said})
+    return _response(status, "application/json", json.dumps(told).encode() + b"\n")
 
 
 def _asks_to_upgrade(request: Request) -> bool:

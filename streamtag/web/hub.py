@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 
-from streamtag.osc.nodes import Heard, Node
+from streamtag.osc.nodes import Heard
 from streamtag.results import Stats, TagFrame
 from streamtag.sinks.base import SessionInfo
 from streamtag.web.messages import Encoded, Past, Wish, status_message
-from streamtag.web.oscquery import Messages, Subscriptions
 
 
 class Viewer:
@@ -82,19 +80,15 @@ class Viewer:
 
 
 class Hub:
-    """What is known of the session, and who is told. For the server's thread.
+    """What is known of a session, and who is told. For the server's thread.
 
     Parameters
     ----------
     info : SessionInfo
         The session.
-    nodes : mapping of {str: Node}
-        OSC addresses.
 
     Attributes
     ----------
-    messages : Messages
-        What is heard as OSC.
     stats : Stats or None
         Its counters, as last told.
     frame : TagFrame or None
@@ -105,32 +99,23 @@ class Hub:
         The last minutes.
     viewers : set of Viewer
         Who looks at the stream now.
-    listeners : set of Subscriptions
-        Who listens to OSC addresses now.
     conflated : int
         Frames that were replaced by newer ones before a viewer had taken them.
     """
 
-    def __init__(self, info: SessionInfo, nodes: Mapping[str, Node]) -> None:
+    def __init__(self, info: SessionInfo) -> None:
         self.info = info
-        self.messages = Messages(nodes)
         self.stats: Stats | None = None
         self.frame: TagFrame | None = None
         self.told = time.monotonic()
         self.past = Past()
         self.viewers: set[Viewer] = set()
-        self.listeners: set[Subscriptions] = set()
         self.conflated = 0
 
     @property
     def heard(self) -> Heard:
         """What was last told, for who asks for single addresses."""
         return Heard(self.frame, self.stats)
-
-    @property
-    def looking(self) -> int:
-        """How many look, in whatever way."""
-        return len(self.viewers) + len(self.listeners)
 
     def greet(self, viewer: Viewer) -> None:
         """Add one, and give what was last told."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -34,10 +35,13 @@ class Wish:
         Seconds of audio between two frames, at least.
     fields : frozenset of str or None
         Names of fields, `type` and `t` apart, which are always there; None: all but those `ON_REQUEST`.
+    input : str or None
+        Which of several inputs; None for the first.
     """
 
     interval: float
     fields: frozenset[str] | None
+    input: str | None = None
 
 
 def parse_wish(path: str) -> Wish:
@@ -49,8 +53,8 @@ def parse_wish(path: str) -> Wish:
         What cannot be had.
     """
     query = parse_qs(urlsplit(path).query, keep_blank_values=True, max_num_fields=8)
-    if unknown := sorted(set(query) - {"rate", "fields"}):
-        raise OptionError(f"{', '.join(unknown)}: the stream knows rate and fields")
+    if unknown := sorted(set(query) - {"rate", "fields", "input"}):
+        raise OptionError(f"{', '.join(unknown)}: the stream knows rate, fields and input")
     text = query.get("rate", [f"{DEFAULT_RATE:g}"])[-1]
     try:
         rate = float(text)
@@ -58,20 +62,28 @@ def parse_wish(path: str) -> Wish:
         rate = 0.0
     if not 0 < rate <= 1000:
         raise OptionError(f"rate={text}: expected frames a second, for example 20")
+    interval, name = 1 / min(rate, FASTEST), query.get("input", [None])[-1]
     if "fields" not in query:
-        return Wish(1 / min(rate, FASTEST), None)
+        return Wish(interval, None, name)
     fields = frozenset(name.strip() for name in query["fields"][-1].split(",") if name.strip())
     if not 0 < len(fields) <= MOST_FIELDS:
         raise OptionError("fields=: expected names of fields with commas between, for example top,on,level_dbfs")
-    return Wish(1 / min(rate, FASTEST), fields)
+    return Wish(interval, fields, name)
 
 
-def hello(info: SessionInfo) -> str:
+def parse_input(path: str) -> str | None:
+    """Which of several inputs a request is of; None for who names none."""
+    return parse_qs(urlsplit(path).query, max_num_fields=8).get("input", [None])[-1]
+
+
+def hello(info: SessionInfo, names: Sequence[str] = ()) -> str:
     """The first message: what is heard, and what the numbers of `scores` are."""
+    several = {"input": info.input, "inputs": list(names)} if info.input else {}
     return json.dumps(
         {
             "type": "hello",
             "version": VERSION,
+            **several,
             "model": info.model,
             "labels": info.labels,
             "source": info.source,

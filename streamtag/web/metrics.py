@@ -1,11 +1,13 @@
-"""The counters of a session as Prometheus reads them: its text format, version 0.0.4."""
+"""The counters of sessions as Prometheus reads them: its text format, version 0.0.4."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from streamtag.results import State, Stats
 from streamtag.sinks.base import SessionInfo, troubles
+from streamtag.web.hubs import Hubs
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _COUNTERS = (
@@ -26,53 +28,87 @@ _GAUGES = (
 _QUANTILES = (("0.5", "p50"), ("0.99", "p99"), ("0.999", "p999"))
 
 
-def metrics(stats: Stats | None, info: SessionInfo | None, viewers: int, conflated: int) -> str:
+Rows = Sequence[tuple[str, float]]
+
+
+def metrics(hubs: Hubs) -> str:
     """The page that Prometheus scrapes.
 
     Parameters
     ----------
-    stats : Stats or None
-        The counters; None before there are any.
-    info : SessionInfo or None
-        The session.
-    viewers : int
-        Connected to the stream.
-    conflated : int
-        Frames that viewers who were slower than the stream did without.
+    hubs : Hubs
+        All sessions, whose input's name, if it has one, is a label of its metrics.
 
     Returns
     -------
     str
         Lines of text.
     """
+    conflated = sum(hub.conflated for hub in hubs)
     lines = [
-        *_metric("web_viewers", "gauge", "Connected to the stream.", [("", viewers)]),
+        *_metric("web_viewers", "gauge", "Connected to the stream.", [("", hubs.looking)]),
         *_metric("web_conflated_total", "counter", "Frames that slow viewers did without.", [("", conflated)]),
     ]
-    if stats is None or info is None:
+    told = [(hub.info, hub.stats) for hub in hubs if hub.stats is not None]
+    if not told:
         return _text(lines)
-    states = [(f'{{state="{state.value}"}}', int(state is stats.state)) for state in State]
-    lines += _metric("state", "gauge", "What the session is doing.", states)
-    labels = f'{{model="{_escaped(info.model)}",source="{_escaped(info.source)}"}}'
-    lines += _metric("info", "gauge", "What is heard, and by which model.", [(labels, 1)])
-    wrong = len(troubles(stats, info.source))
-    lines += _metric("troubles", "gauge", "How many things are wrong at present.", [("", wrong)])
-    for name, field, about in _COUNTERS:
-        lines += _metric(f"{name}_total", "counter", about, [("", getattr(stats, field))])
-    for name, field, about in _GAUGES:
-        lines += _metric(name, "gauge", about, [("", getattr(stats, field))])
+
+    def add(
+        name: str, kind: str, about: str, rows: Callable[[SessionInfo, Stats], Iterable[tuple[str, float]]]
+    ) -> None:
+        found = [(_labels(info, label), value) for info, stats in told for label, value in rows(info, stats)]
+        lines.extend(_metric(name, kind, about, found))
+
+    add("state", "gauge", "What the session is doing.", _states)
+    add("info", "gauge", "What is heard, and by which model.", _about)
+    add("troubles", "gauge", "How many things are wrong at present.", _wrong)
+    for kind, suffix, metrics in (("counter", "_total", _COUNTERS), ("gauge", "", _GAUGES)):
+        for name, field, about in metrics:
+            add(f"{name}{suffix}", kind, about, partial(_field, field))
+    add("input_clock_ppm", "gauge", "How much faster than this machine's the input's clock is.", _clock)
     for name, about in (("latency", "From capture to tags being sent"), ("added", "What streamtag itself adds")):
-        values = [(f'{{quantile="{q}"}}', getattr(stats, f"{name}_{field}") / 1e3) for q, field in _QUANTILES]
-        lines += _metric(f"{name}_seconds", "gauge", f"{about}, of all hops so far.", values)
-    drops = [(f'{{output="{_escaped(name)}"}}', count) for name, count in stats.sink_drops.items()]
-    lines += _metric("output_dropped_total", "counter", "Messages that an output did not take.", drops)
+        add(f"{name}_seconds", "gauge", f"{about}, of all hops so far.", partial(_quantiles, name))
+    add("output_dropped_total", "counter", "Messages that an output did not take.", _dropped)
     return _text(lines)
 
 
-def _metric(name: str, kind: str, about: str, values: Sequence[tuple[str, float]]) -> list[str]:
+def _states(_: SessionInfo, stats: Stats) -> Rows:
+    return [(f'state="{state.value}"', int(state is stats.state)) for state in State]
+
+
+def _about(info: SessionInfo, _: Stats) -> Rows:
+    return [(f'model="{_escaped(info.model)}",source="{_escaped(info.source)}"', 1)]
+
+
+def _wrong(info: SessionInfo, stats: Stats) -> Rows:
+    return [("", len(troubles(stats, info.source)))]
+
+
+def _field(field: str, _: SessionInfo, stats: Stats) -> Rows:
+    return [("", getattr(stats, field))]
+
+
+def _clock(_: SessionInfo, stats: Stats) -> Rows:
+    return [] if stats.clock_ppm is None else [("", stats.clock_ppm)]
+
+
+def _quantiles(name: str, _: SessionInfo, stats: Stats) -> Rows:
+    return [(f'quantile="{q}"', getattr(stats, f"{name}_{field}") / 1e3) for q, field in _QUANTILES]
+
+
+def _dropped(_: SessionInfo, stats: Stats) -> Rows:
+    return [(f'output="{_escaped(name)}"', count) for name, count in stats.sink_drops.items()]
+
+
+def _labels(info: SessionInfo, more: str) -> str:
+    labels = ",".join(filter(None, (f'input="{_escaped(info.input)}"' if info.input else "", more)))
+    return f"{{{labels}}}" if labels else ""
+
+
+def _metric(name: str, kind: str, about: str, values: Rows) -> list[str]:
     full = f"streamtag_{name}"
     rows = [f"{full}{labels} {_number(value)}" for labels, value in values]
-    return [f"# HELP {full} {about}", f"# TYPE {full} {kind}", *rows]
+    return [f"# HELP {full} {about}", f"# TYPE {full} {kind}", *rows] if rows else []
 
 
 def _number(value: float) -> str:

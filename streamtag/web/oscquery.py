@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import http
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from streamtag._slugs import INPUT_NAME
+from streamtag.osc.addresses import ROOT
 from streamtag.osc.nodes import READ, Arguments, Heard, Node, packet
 
-ROOT = "/streamtag"
 RATE = 20.0
 """Times a second that addresses are looked at, for each who listens."""
 DIGITS = 3
@@ -23,8 +25,10 @@ TRUE = ("ACCESS", "VALUE", "RANGE", "DESCRIPTION", "UNIT", "LISTEN", "IGNORE")
 # OSC_STREAMING would make libossia wait for UDP; without it, it listens by LISTEN
 FALSE = ("OSC_STREAMING", "PATH_CHANGED", "PATH_ADDED", "PATH_REMOVED", "PATH_RENAMED", "TAGS", "CLIPMODE")
 ATTRIBUTES = ("FULL_PATH", "CONTENTS", "TYPE", "ACCESS", "VALUE", "RANGE", "DESCRIPTION", "UNIT")
+IN_NAME = f"^{ROOT}/in/{INPUT_NAME}(?=/|$)"
 CONTAINERS = {
     "/": "what streamtag hears",
+    "/streamtag/in": "all inputs, by their names",
     "/streamtag/tag": "scores of the model's tags",
     "/streamtag/cal": "the same, each on its tag's own scale",
     "/streamtag/on": "which tags are on",
@@ -55,17 +59,15 @@ def host_info(port: int, control: tuple[str, int] | None) -> dict[str, Any]:
     return about | {"EXTENSIONS": {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}}
 
 
-def answer(target: str, nodes: Mapping[str, Node], heard: Heard, about: Mapping[str, Any]) -> tuple[int, Any]:
+def answer(target: str, messages: Messages, about: Mapping[str, Any]) -> tuple[int, Any]:
     """What a request gets.
 
     Parameters
     ----------
     target : str
         Path and query, as requested.
-    nodes : mapping of {str: Node}
-        All addresses.
-    heard : Heard
-        What the values are of.
+    messages : Messages
+        All addresses, and what is heard there.
     about : mapping
         The answer to ``?HOST_INFO``.
 
@@ -85,9 +87,10 @@ def answer(target: str, nodes: Mapping[str, Node], heard: Heard, about: Mapping[
     if asked and asked not in ATTRIBUTES:
         return http.HTTPStatus.BAD_REQUEST, None
     within = path if path == "/" else f"{path}/"
+    nodes = messages.nodes
     if path not in nodes and not any(address.startswith(within) for address in nodes):
         return http.HTTPStatus.NOT_FOUND, None
-    found = _described(path, nodes, heard)
+    found = _described(path, messages)
     if not asked:
         return http.HTTPStatus.OK, found
     if asked not in found:
@@ -95,22 +98,22 @@ def answer(target: str, nodes: Mapping[str, Node], heard: Heard, about: Mapping[
     return http.HTTPStatus.OK, {asked: found[asked]}
 
 
-def _described(path: str, nodes: Mapping[str, Node], heard: Heard) -> dict[str, Any]:
+def _described(path: str, messages: Messages) -> dict[str, Any]:
     """A node and all below it."""
+    nodes = messages.nodes
     found: dict[str, Any] = {"FULL_PATH": path}
-    if path in CONTAINERS:
-        found["DESCRIPTION"] = CONTAINERS[path]
-    found |= _own(nodes[path], heard) if path in nodes else {"ACCESS": 0}
+    if about := CONTAINERS.get(re.sub(IN_NAME, ROOT, path)):
+        found["DESCRIPTION"] = about
+    found |= _own(nodes[path], messages.value(path)) if path in nodes else {"ACCESS": 0}
     within = path if path == "/" else f"{path}/"
     names = {address[len(within) :].partition("/")[0] for address in nodes if address.startswith(within)}
     if names:
-        found["CONTENTS"] = {name: _described(f"{within}{name}", nodes, heard) for name in sorted(names)}
+        found["CONTENTS"] = {name: _described(f"{within}{name}", messages) for name in sorted(names)}
     return found
 
 
-def _own(node: Node, heard: Heard) -> dict[str, Any]:
+def _own(node: Node, value: Arguments | None) -> dict[str, Any]:
     found: dict[str, Any] = {"DESCRIPTION": node.about, "ACCESS": node.access}
-    value = node.value(heard) if node.access & READ else None
     types = node.types or _types(value)
     if types:
         found["TYPE"] = types
@@ -132,30 +135,41 @@ def _types(arguments: Arguments | None) -> str:
 class Messages:
     """OSC messages of what was last heard, each made once for all who listen to it.
 
-    Parameters
+    Attributes
     ----------
-    nodes : mapping of {str: Node}
+    nodes : dict of {str: Node}
         All addresses.
     """
 
-    def __init__(self, nodes: Mapping[str, Node]) -> None:
-        self.nodes = nodes
-        self._heard = Heard(None, None)
-        self._made: dict[str, tuple[Arguments, bytes] | None] = {}
+    def __init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        self._heard: dict[str, Callable[[], Heard]] = {}
+        self._made: dict[str, tuple[Heard, tuple[Arguments, bytes] | None]] = {}
 
-    def of(self, address: str, heard: Heard) -> tuple[Arguments, bytes] | None:
+    def add(self, nodes: Mapping[str, Node], heard: Callable[[], Heard]) -> None:
+        """Add addresses, and what asks for what was last heard of them; those that are known stay as they are."""
+        for address, node in nodes.items():
+            if address not in self.nodes:
+                self.nodes[address], self._heard[address] = node, heard
+
+    def value(self, address: str) -> Arguments | None:
+        """The arguments at an address; None where there are none."""
+        node = self.nodes[address]
+        return node.value(self._heard[address]()) if node.access & READ else None
+
+    def of(self, address: str) -> tuple[Arguments, bytes] | None:
         """The arguments at an address, rounded, and the message; None where there are none."""
-        if heard.frame is not self._heard.frame or heard.stats is not self._heard.stats:
-            self._heard, self._made = heard, {}
-        if address not in self._made:
+        heard = self._heard[address]()
+        known = self._made.get(address)
+        if known is None or known[0].frame is not heard.frame or known[0].stats is not heard.stats:
             node = self.nodes[address]
             value = node.value(heard)
-            if value is None:
-                self._made[address] = None
-            else:
+            made = None
+            if value is not None:
                 rounded = tuple(round(part, DIGITS) if isinstance(part, float) else part for part in value)
-                self._made[address] = rounded, packet(node, value)
-        return self._made[address]
+                made = rounded, packet(node, value)
+            self._made[address] = known = heard, made
+        return known[1]
 
 
 class Subscriptions:
@@ -190,11 +204,11 @@ class Subscriptions:
             self._told[address] = None
         return True
 
-    def due(self, heard: Heard) -> list[bytes]:
+    def due(self) -> list[bytes]:
         """OSC messages of all that has changed."""
         packets = []
         for address, before in self._told.items():
-            made = self._messages.of(address, heard)
+            made = self._messages.of(address)
             if made is not None and made[0] != before:
                 self._told[address] = made[0]
                 packets.append(made[1])

@@ -20,11 +20,10 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 from streamtag._system.threads import start_whole
 from streamtag.errors import SinkError
-from streamtag.osc.nodes import nodes
-from streamtag.sinks.base import SessionInfo
 from streamtag.web.answers import STREAM, Answers
 from streamtag.web.connections import Connection
 from streamtag.web.hub import Hub
+from streamtag.web.hubs import Hubs
 from streamtag.web.oscquery import host_info
 from streamtag.web.viewing import listen, view
 
@@ -44,7 +43,7 @@ log.propagate = False
 
 
 class WebServer:
-    """Serves one session, from `start` to `stop`.
+    """Serves sessions, from `start` to `stop`.
 
     Parameters
     ----------
@@ -54,30 +53,27 @@ class WebServer:
         Port, 0 for any that is free.
     allow : collection of str
         Origins of other pages that may open the stream.
-    info : SessionInfo
-        The session.
+    hub : Hub
+        The first session; `add` adds others.
     control : tuple of (str, int) or None
         Where commands are heard, if they are.
 
     Attributes
     ----------
-    hub : Hub
-        What viewers are told; on the server's thread alone.
     error : BaseException or None
         What ended the server, or the first mistake of ours.
     served : Server or None
         What listens.
     """
 
-    def __init__(
-        self, host: str, port: int, allow: Collection[str], info: SessionInfo, control: Address | None
-    ) -> None:
+    def __init__(self, host: str, port: int, allow: Collection[str], hub: Hub, control: Address | None) -> None:
         self.host, self.port = host, port
-        self.hub = Hub(info, nodes(info, commands=control is not None))
+        self._hubs = Hubs(commands=control is not None)
+        self._hubs.add(hub)
         self.error: BaseException | None = None
         self.served: Server | None = None
         self._troubled: tuple[float, str] | None = None  # when, and how
-        self._answers = Answers(self.hub, host, allow)
+        self._answers = Answers(self._hubs, host, allow)
         self._control = control
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="streamtag-web", daemon=True)
@@ -102,6 +98,10 @@ class WebServer:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(work)
+
+    def add(self, hub: Hub) -> None:
+        """Serve another session, too."""
+        self.call(lambda: self._hubs.add(hub))
 
     def stop(self) -> None:
         """End all connections and the thread."""
@@ -172,7 +172,7 @@ class WebServer:
         """The stream, or OSCQuery."""
         assert connection.request is not None
         looks = view if urlsplit(connection.request.path).path == STREAM else listen
-        await looks(connection, self.hub)
+        await looks(connection, self._hubs)
 
 
 def _port_of(server: Server) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from streamtag.discovery.announcing import Announcement, Service
 from streamtag.discovery.network import OSC, OSCQUERY, require
@@ -16,6 +17,70 @@ from streamtag.web.server import WebServer
 
 MOST_WAITING = 64
 """Frames that may wait for the server's thread, a second of them; after that the oldest is dropped and counted."""
+
+
+class _Port:
+    """The port that the sinks of several sessions share: listened on from the first that opens to the last that closes.
+
+    Parameters
+    ----------
+    host, port : str, int
+        Where to listen.
+    allow : sequence of str
+        Origins.
+    control : ControlPort or None
+        Where commands are heard.
+    announce : bool
+        Whether to be announced.
+    """
+
+    def __init__(self, host: str, port: int, allow: Sequence[str], control: ControlPort | None, announce: bool) -> None:
+        self.host, self.port = host, port
+        self._asked = port
+        self._allow = allow
+        self._control = control
+        self._announce = announce
+        self._open = 0
+        self._lock = threading.Lock()  # sessions open and close on threads of their own
+        self.server: WebServer | None = None
+        self.announcement: Announcement | None = None
+
+    def open(self, hub: Hub) -> WebServer:
+        """Listen, or show one more."""
+        with self._lock:
+            if self._open and self.server is not None:
+                self.server.add(hub)
+            else:
+                self._listen(hub)
+            self._open += 1
+            assert self.server is not None
+            return self.server
+
+    def close(self) -> None:
+        """One is shown no more; the last one ends all connections."""
+        with self._lock:
+            self._open -= 1
+            if not self._open and self.server is not None:
+                if self.announcement is not None:
+                    self.announcement.close()
+                self.server.stop()
+
+    @property
+    def closed(self) -> bool:
+        """Whether all have closed."""
+        return not self._open
+
+    def _listen(self, hub: Hub) -> None:
+        control = None if self._control is None else self._control.address
+        server = WebServer(self.host, self._asked, self._allow, hub, control)
+        server.start()
+        self.server, self.port = server, server.port
+        if self._announce:
+            services = [Service(OSCQUERY, self.host, self.port)]
+            if control is not None:
+                services.append(Service(OSC, *control))
+            self.announcement = Announcement(services)
+            self.announcement.open()
 
 
 class WebSink(BaseSink):
@@ -59,17 +124,32 @@ class WebSink(BaseSink):
     ) -> None:
         if announce:
             require("to be announced in the network")
-        self.host, self.port = host, port
-        self._asked = port
-        self._allow = [parse_origin(origin) for origin in allow]
-        self._control = control
-        self._announce = announce
-        self._announcement: Announcement | None = None
+        self._share(_Port(host, port, [parse_origin(origin) for origin in allow], control, announce))
+
+    def _share(self, port: _Port) -> None:
+        self._port = port
+        self._hub: Hub | None = None
         self._server: WebServer | None = None
         self._waiting: deque[Callable[[Hub], None]] = deque(maxlen=MOST_WAITING)
         self._awake = False  # the server has been told that something waits
         self._drops = 0
         self._closed = False
+
+    def beside(self) -> WebSink:
+        """Another sink for another session (one of an `Ensemble`), which is shown on the same port by its name."""
+        other = WebSink.__new__(WebSink)
+        other._share(self._port)
+        return other
+
+    @property
+    def host(self) -> str:
+        """Where it listens."""
+        return self._port.host
+
+    @property
+    def port(self) -> int:
+        """The port; once it listens, the one that it was given."""
+        return self._port.port
 
     @property
     def url(self) -> str:
@@ -85,7 +165,7 @@ class WebSink(BaseSink):
     @property
     def trouble(self) -> str | None:
         """What is wrong at present, in words; None if nothing is known to be."""
-        told = (told.trouble for told in (self._server, self._announcement) if told is not None)
+        told = (told.trouble for told in (self._server, self._port.announcement) if told is not None)
         return next(filter(None, told), None)
 
     @property
@@ -96,7 +176,7 @@ class WebSink(BaseSink):
     @property
     def stuck(self) -> bool:
         """Whether the server's thread has not ended in time."""
-        return self._server is not None and self._closed and self._server.stuck
+        return self._server is not None and self._port.closed and self._server.stuck
 
     def open(self, info: SessionInfo) -> None:
         """Listen.
@@ -111,18 +191,11 @@ class WebSink(BaseSink):
         SinkError
             The port cannot be had.
         """
-        control = None if self._control is None else self._control.address
-        server = WebServer(self.host, self._asked, self._allow, info, control)
-        server.start()
+        hub = Hub(info)
+        self._server = self._port.open(hub)
+        self._hub = hub
         self._waiting.clear()
         self._awake = self._closed = False
-        self._server, self.port = server, server.port
-        if self._announce:
-            services = [Service(OSCQUERY, self.host, self.port)]
-            if control is not None:
-                services.append(Service(OSC, *control))
-            self._announcement = Announcement(services)
-            self._announcement.open()
 
     def frame(self, frame: TagFrame) -> None:
         """Hand a frame over."""
@@ -133,12 +206,10 @@ class WebSink(BaseSink):
         self._hand_over(lambda hub: hub.tell(stats))
 
     def close(self) -> None:
-        """End all connections."""
-        if self._server is not None:
+        """Show it no more; with the last session all connections end."""
+        if self._server is not None and not self._closed:
             self._closed = True
-            if self._announcement is not None:
-                self._announcement.close()
-            self._server.stop()
+            self._port.close()
 
     def _hand_over(self, tell: Callable[[Hub], None]) -> None:
         if self._server is None or self._closed:
@@ -153,9 +224,10 @@ class WebSink(BaseSink):
         """On the server's thread: all that waits."""
         self._awake = False  # first, so that what comes from here on wakes it again
         assert self._server is not None
+        assert self._hub is not None
         try:
             while self._waiting:
-                self._waiting.popleft()(self._server.hub)
+                self._waiting.popleft()(self._hub)
         except BaseException:  # what waits behind it does not wait for the next frame
             self._server.call(self._take)
             raise

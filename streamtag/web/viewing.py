@@ -11,7 +11,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
-from streamtag.web.hub import Hub, Viewer
+from streamtag.web.hub import Viewer
+from streamtag.web.hubs import Hubs
 from streamtag.web.messages import hello, parse_wish
 from streamtag.web.oscquery import RATE, Subscriptions
 
@@ -23,15 +24,16 @@ STUCK_SECONDS = 30.0
 """Who takes nothing for so long is dropped. Pings do not find out: they wait behind what was not taken."""
 
 
-async def view(connection: ServerConnection, hub: Hub) -> None:
-    """Send one viewer of the stream what is new."""
+async def view(connection: ServerConnection, hubs: Hubs) -> None:
+    """Send one viewer of a stream what is new."""
     assert connection.request is not None
     viewer = Viewer(parse_wish(connection.request.path))
+    hub = hubs.of(viewer.wish.input)
     hub.greet(viewer)
     left = asyncio.ensure_future(_left(connection, _nothing_but_looks()))
     left.add_done_callback(lambda _: viewer.changed.set())
     try:
-        await connection.send(hello(hub.info))
+        await connection.send(hello(hub.info, hubs.names))
         while not left.done():
             await viewer.changed.wait()
             async with asyncio.timeout(STUCK_SECONDS):
@@ -46,15 +48,15 @@ async def view(connection: ServerConnection, hub: Hub) -> None:
         hub.viewers.discard(viewer)
 
 
-async def listen(connection: ServerConnection, hub: Hub) -> None:
+async def listen(connection: ServerConnection, hubs: Hubs) -> None:
     """Send one client of OSCQuery the addresses that it listens to, as they change."""
-    subscriptions = Subscriptions(hub.messages)
-    hub.listeners.add(subscriptions)
+    subscriptions = Subscriptions(hubs.messages)
+    hubs.listeners.add(subscriptions)
     left = asyncio.ensure_future(_left(connection, _commands(subscriptions)))
     try:
         while not left.done():
             async with asyncio.timeout(STUCK_SECONDS):
-                for packet in subscriptions.due(hub.heard):
+                for packet in subscriptions.due():
                     await connection.send(packet)
             await asyncio.wait([left], timeout=1 / RATE)
     except TimeoutError:
@@ -63,7 +65,7 @@ async def listen(connection: ServerConnection, hub: Hub) -> None:
         pass
     finally:
         left.cancel()
-        hub.listeners.discard(subscriptions)
+        hubs.listeners.discard(subscriptions)
 
 
 async def _left(connection: ServerConnection, allowed: Callable[[str | bytes], bool]) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 import soundfile
 
 from streamtag.commands.inputs import NamedInput, parse_inputs
 from streamtag.errors import OptionError
+from streamtag.takes.file import Take
 from tests.support.osc import Receiver
+from tests.support.ports import free_tcp_port
 from tests.support.program import Running, run_cli
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize(
@@ -80,9 +85,7 @@ def test_what_cannot_be_told_apart(given: list[str], said: str) -> None:
         parse_inputs(["a=Scarlett", "b=demo"], (3, 4))
 
 
-@pytest.mark.parametrize(
-    "option", [("--web", "0"), ("--record", "x.npz"), ("--midi", "virtual"), ("--save-head", "x.head")]
-)
+@pytest.mark.parametrize("option", [("--midi", "virtual"), ("--save-head", "x.head")])
 def test_what_is_for_one_input_says_so(option: tuple[str, str]) -> None:
     outcome = run_cli("live", "--input", "a=demo", "--input", "b=demo", *option)
     assert outcome.status == 2
@@ -105,9 +108,22 @@ def test_two_inputs_one_of_which_ends_early(
     show = tmp_path / "show.toml"
     show.write_text(show.read_text().replace("PORT", str(receiver.port)))
     inputs = [f"--input={name}={tmp_path / name}.wav" for name in ("long", "short")]
-    running = start("live", *inputs, "--window", "1", "--format", "json", "--rules", show, stdout=subprocess.PIPE)
+    port = free_tcp_port()
+    outputs = ["--window", "1", "--format", "json", "--rules", show, "--web", port, "--record", tmp_path / "take.npz"]
+    running = start("live", *inputs, *outputs, stdout=subprocess.PIPE)
+
+    def summary() -> list[dict[str, object]]:
+        with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/v1/inputs", timeout=10) as reply:
+            found: list[dict[str, object]] = json.load(reply)
+            return found
+        return []
+
+    wait_until(lambda: [one["state"] for one in summary()] == ["running", "finished"], "the end of one")
+    assert [one["input"] for one in summary()] == ["long", "short"]
     outcome = running.end(60)
     assert outcome.status == 0
+    for name in ("long", "short"):
+        assert Take(tmp_path / f"take-{name}.npz").info.input == name
     lines = [json.loads(line) for line in outcome.stdout.splitlines()]
     last = {line["input"]: line["t"] for line in lines}
     assert last["short"] == pytest.approx(2, abs=0.3)

@@ -9,7 +9,7 @@ from streamtag.errors import OptionError
 
 
 def test_whoever_opens_the_page_to_a_network_is_told_who_sees_it(capsys: pytest.CaptureFixture[str]) -> None:
-    (web,) = outputs([], 30, "0.0.0.0:8765", [])
+    [[web]] = outputs([], 30, "0.0.0.0:8765", [])
     assert web.name == "web"
     told = " ".join(capsys.readouterr().err.split())
     assert "page: http://127.0.0.1:8765/ (overlay: http://127.0.0.1:8765/?overlay=1)" in told

@@ -64,7 +64,7 @@ def test_what_the_sender_raises_is_raised_behind_what_came_before() -> None:
         raise RefusedError("gone")
 
     reading = Ahead(breaks(), RATE, never)
-    got = []
+    got: list[np.ndarray] = []
     with pytest.raises(RefusedError, match="gone"):
         got.extend(reading)
     assert reading.stop(5)

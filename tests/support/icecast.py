@@ -61,7 +61,7 @@ class Icecast:
             change = "<changeowner><user>nobody</user><group>nogroup</group></changeowner>"
             folder.chmod(0o777)
         users = folder / "users"
-        users.write_text(f"ann:{hashlib.md5(b'geheim').hexdigest()}\n")  # noqa: S324 # as Icecast has it
+        users.write_text(f"ann:{hashlib.md5(b'geheim').hexdigest()}\n")  # as Icecast has it
         users.chmod(0o666)
         self._configuration = folder / "icecast.xml"
         self._configuration.write_text(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -79,6 +80,31 @@ def test_an_overlay_shows_what_its_address_asks_for(browser: Browser, sink: WebS
             break
     assert page.value(said) == "-18 dB|calm 80|rock 43|female vocalists 30"
     assert page.value("document.getElementById('overlay').className") == "top right"
+
+
+def test_several_inputs_each_with_its_page(browser: Browser, sink: WebSink) -> None:
+    first = WebSink(port=0)
+    sinks = {"stage": first, "radio": first.beside()}
+    for name, each in sinks.items():
+        each.open(replace(INFO, input=name))
+    page = shown(browser, first.url, 390, 844)
+    page.until("document.querySelectorAll('#inputs a').length === 2")
+    sinks["stage"].frame(make_frame(1))
+    sinks["stage"].status(make_stats())
+    sinks["radio"].status(make_stats(state=State.RECOVERING, trouble="no answer", title="Zo\xeb - One"))
+    page.until("document.querySelector('#inputs a.wrong') !== null")
+    words = "[...document.querySelectorAll('#inputs a')].map((link) => link.innerText.replace(/\\s+/g, ' ')).join('|')"
+    assert page.value(words) == "stage rock 0.43|radio recovering \xb7 Zo\xeb - One"
+    assert page.value("document.querySelector('#inputs a[aria-current]').innerText").startswith("stage")
+    assert page.value("document.documentElement.scrollWidth <= window.innerWidth"), "nothing is cut off"
+    page.do("Runtime.evaluate", expression="document.querySelectorAll('#inputs a')[1].click()")
+    page.until("document.title === 'streamtag: radio'")
+    page.until("document.getElementById('title').textContent === 'Zo\xeb - One'")
+    page.do("Runtime.evaluate", expression=accessibility_rules())
+    found = "axe.run().then((all) => all.violations.map((each) => `${each.id}: ${each.nodes[0].html}`))"
+    assert page.value(found) == []
+    for each in sinks.values():
+        each.close()
 
 
 @pytest.mark.parametrize("dark", [True, False])

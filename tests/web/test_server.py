@@ -56,7 +56,7 @@ def give(sink: WebSink, frame: TagFrame) -> None:
 
 def viewers(sink: WebSink) -> int:
     assert sink._server is not None
-    return len(sink._server.hub.viewers)
+    return sink._server._hubs.viewing
 
 
 def connections(sink: WebSink) -> int:
@@ -352,6 +352,53 @@ def test_any_bytes_end_in_a_refusal(sink: WebSink, data: bytes, begun: bool) -> 
             while stranger.recv(4096):
                 pass
     assert get(sink, "/healthz")[0] == 200
+
+
+def test_several_sessions_on_one_port(sink: WebSink) -> None:
+    """`sink` has a session without a name already; here are three with names."""
+    first = WebSink(port=0)
+    sinks = {"stage": first, "deck-2": first.beside(), "radio": first.beside()}
+    for name, each in sinks.items():
+        each.open(replace(INFO, input=name, source=f"source of {name}"))
+    assert len({each.port for each in sinks.values()}) == 1
+    wait_until(lambda: len(json.loads(get(first, "/v1/inputs")[2])) == 3, "all of them")
+    give(sinks["deck-2"], make_frame(7))
+    sinks["radio"].status(make_stats(state=State.RECOVERING, trouble="no answer", title="One"))
+    wait_until(lambda: "One" in get(first, "/v1/inputs")[2].decode(), "what was told")
+    told = json.loads(get(first, "/v1/inputs")[2])
+    assert [(one["input"], one["state"]) for one in told] == [
+        ("stage", "starting"),
+        ("deck-2", "starting"),
+        ("radio", "recovering"),
+    ]
+    assert told[1]["top"][0][0] == make_frame(7).top[0][0]
+    assert told[2]["title"] == "One"
+    status, _, body = get(first, "/healthz")
+    assert status == 503
+    assert json.loads(body)["inputs"]["radio"] == {"state": "recovering", "trouble": "no answer"}
+    assert get(first, "/healthz?input=stage")[0] == 200
+    metrics = get(first, "/metrics")[2].decode()
+    assert 'streamtag_state{input="radio",state="recovering"} 1' in metrics
+    assert metrics.count("# TYPE streamtag_state gauge") == 1
+    with looking(first, "?input=DECK-2") as viewer:
+        assert received(viewer)["t"] == round(make_frame(7).time, 3)
+    with connect(f"ws://127.0.0.1:{first.port}/v1/stream?input=radio", open_timeout=SECONDS) as viewer:
+        hello = received(viewer)
+        assert (hello["input"], hello["inputs"]) == ("radio", ["stage", "deck-2", "radio"])
+    for path in ("/v1/stream?input=nobody", "/v1/past?input=nobody"):
+        status, _, body = get(first, path, Upgrade="websocket")
+        assert (status, body) == (400, b"input=nobody: stage, deck-2, radio\n")
+    tree = json.loads(get(first, "/streamtag")[2])
+    assert set(tree["CONTENTS"]) == {"in"}
+    assert set(tree["CONTENTS"]["in"]["CONTENTS"]) == {"stage", "deck-2", "radio"}
+    assert json.loads(get(first, "/streamtag/in/radio/title?VALUE")[2]) == {"VALUE": ["One"]}
+    sinks["stage"].close()
+    assert get(first, "/v1/inputs")[0] == 200, "the others are still shown"
+    sinks["deck-2"].close()
+    sinks["radio"].close()
+    with pytest.raises(ConnectionRefusedError):
+        get(first, "/v1/inputs")
+    assert "inputs" not in json.loads(get(sink, "/healthz")[2]), "one without a name is as it was"
 
 
 def test_equal_wishes_are_encoded_once() -> None:

@@ -3,6 +3,7 @@ import { Taggram, Trail } from "/taggram.js";
 
 const query = new URLSearchParams(location.search);
 const overlay = query.get("overlay") === "1";
+const named = query.get("input");
 const PAST_SECONDS = 180, STEP = 0.25;
 const at = (id) => document.getElementById(id);
 let labels = [], taggram = null, silent = null, wait = 250;
@@ -45,26 +46,44 @@ function rows(list, items, show, kind = "li") {
 
 function showHello(hello) {
   labels = hello.labels;
-  document.title = `streamtag: ${hello.source}`;
+  document.title = `streamtag: ${hello.input ?? hello.source}`;
   if (overlay) return;
+  if (hello.inputs) showInputs(hello.input);
   at("heard").textContent = `${hello.source} · ${hello.model} · ${(1 / hello.hop).toFixed(1)} results a second`;
   taggram = new Taggram(at("taggram"), labels.length, PAST_SECONDS, STEP);
   rows(at("names"), labels, (item, label) => { item.textContent = label; });
   at("span").textContent = "grey: no sound came";
   const minutes = Array.from({ length: PAST_SECONDS / 60 }, (_, i) => `−${PAST_SECONDS / 60 - i} min`);
   rows(at("axis"), [...minutes, "now"], (item, text) => { item.textContent = text; }, "span");
-  fetch("/v1/past").then((reply) => reply.json()).then((past) => {
+  fetch(`/v1/past${named ? `?input=${named}` : ""}`).then((reply) => reply.json()).then((past) => {
     past.t.forEach((time, i) => taggram.add(time, past.percent[i]));
   }).catch(() => {}); // only the past is missing then
 }
 
+// All inputs, each with what it hears: a link to its page.
+let asked = 0;
+function showInputs(current, turn = ++asked) {
+  fetch("/v1/inputs").then((reply) => reply.json()).then((inputs) => {
+    at("inputs").hidden = false;
+    rows(at("inputs"), inputs, (link, each) => {
+      link.href = `?input=${each.input}`;
+      if (each.input === current) link.setAttribute("aria-current", "page");
+      const [tag, score] = each.top?.[0] ?? [];
+      const words = each.state !== "running" ? each.state : tag ? `${tag} ${score.toFixed(2)}` : "silence";
+      rows(link, [each.input, each.title ? `${words} · ${each.title}` : words], (part, text) => { part.textContent = text; }, "span");
+      link.classList.toggle("wrong", each.trouble.length > 0);
+      link.title = each.trouble.join("; ");
+    }, "a");
+  }).catch(() => {}).finally(() => { setTimeout(() => { if (turn === asked) showInputs(current, turn); }, 1000); });
+}
+
 // What the overlay writes: lines, and how strongly.
 function written(frame) {
-  const named = ([tag, score]) => (query.get("scores") === "1" ? `${tag} ${Math.round(100 * score)}` : tag);
+  const shown = ([tag, score]) => (query.get("scores") === "1" ? `${tag} ${Math.round(100 * score)}` : tag);
   const kinds = {
-    tags: () => frame.top.filter(([, score]) => score >= least).slice(0, count).map((each) => [named(each), each[1]]),
+    tags: () => frame.top.filter(([, score]) => score >= least).slice(0, count).map((each) => [shown(each), each[1]]),
     heads: () => Object.values(frame.heads ?? {}).filter((classes) => classes[0]?.[1] >= least)
-      .map((classes) => [named(classes[0]), classes[0][1]]),
+      .map((classes) => [shown(classes[0]), classes[0][1]]),
     level: () => [[`${frame.level_dbfs.toFixed(0)} dB`, 1]],
   };
   return show.flatMap((kind) => kinds[kind]?.() ?? []);
@@ -121,7 +140,8 @@ function showStatus(status) {
 
 function connect() {
   const fields = overlay ? "top,heads,level_dbfs" : "top,on,level_dbfs,gain_db,music,xyz,heads,heads_on,scores";
-  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/stream?rate=${overlay ? 10 : 20}&fields=${fields}`);
+  const wish = `rate=${overlay ? 10 : 20}&fields=${fields}${named ? `&input=${named}` : ""}`;
+  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/stream?${wish}`);
   const heard = () => {
     clearTimeout(silent);
     silent = setTimeout(() => socket.close(), 5000); // a status comes each second: the network is gone
