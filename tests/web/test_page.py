@@ -97,6 +97,7 @@ def test_several_inputs_each_with_its_page(browser: Browser, sink: WebSink) -> N
     assert page.value(words) == "stage rock 0.43|radio recovering \xb7 Zo\xeb - One"
     assert page.value("document.querySelector('#inputs a[aria-current]').innerText").startswith("stage")
     assert page.value("document.documentElement.scrollWidth <= window.innerWidth"), "nothing is cut off"
+    assert page.value("document.querySelector('main').offsetHeight > 100"), "it is to be seen"
     page.do("Runtime.evaluate", expression="document.querySelectorAll('#inputs a')[1].click()")
     page.until("document.title === 'streamtag: radio'")
     page.until("document.getElementById('title').textContent === 'Zo\xeb - One'")
@@ -144,6 +145,7 @@ def test_a_page_that_shows_what_is_heard_and_comes_back(browser: Browser, start:
         assert each.value("document.querySelectorAll('#names li').length") == 50
         each.until(BRIGHT)
         assert each.value("document.documentElement.scrollWidth <= window.innerWidth"), "nothing is cut off"
+        assert each.value("document.getElementById('bars').offsetHeight > 100"), "it is to be seen"
     assert page.value(DARK) != phone.value(DARK), "dark and light"
     overlay.until("document.querySelectorAll('#overlay li').length === 2")
     assert overlay.value(DARK) == "rgba(0, 0, 0, 0)"
