@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -31,6 +31,7 @@ def open_session(
     play: bool = False,
     raw: str | None = None,
     save_heads: Mapping[str, str | Path] | None = None,
+    beside: Iterable[Session] = (),
 ) -> Session:
     """Open the source, then build the network: what is wrong with the input is reported at once.
 
@@ -38,7 +39,7 @@ def open_session(
     ----------
     options : TaggingOptions
         How to tag.
-    input : str, int, path or Device
+    input : str, int, path, Device or Source
         See `live`.
     sinks : sequence of Sink
         See `live`.
@@ -56,6 +57,8 @@ def open_session(
         See `live`.
     save_heads : mapping of {str: path} or None
         See `live`.
+    beside : iterable of Session
+        Others, not started yet: a device that they hear is opened once.
 
     Returns
     -------
@@ -68,7 +71,8 @@ def open_session(
         What cannot be used or opened; everything is then closed again.
     """
     options = replace(options, level=options.level or common_level(options.heads) or "auto")
-    source = open_source(input, channels=channels, loop=loop, callback=callback, play=play, raw=raw)
+    others = [session.source for session in beside]
+    source = open_source(input, channels=channels, loop=loop, callback=callback, play=play, raw=raw, beside=others)
     try:
         return Session(source, Tagger(options=options), sinks, control=control, save_heads=save_heads)
     except BaseException:
@@ -97,9 +101,10 @@ def live(
     ----------
     model : str or None
         Name of the model, as published; None for that of `options`.
-    input : str, int, path or Device
+    input : str, int, path, Device or Source
         ``default``, a device's index or (part of its) name, ``NAME, HOST``, one of `devices()`, ``system`` (what the
-        machine plays), a file's path, ``-`` (stdin), the path of a FIFO, an address (``https://...``), or ``demo``.
+        machine plays), a file's path, ``-`` (stdin), the path of a FIFO, an address (``https://...``), ``demo``; or a
+        source of your own.
     sinks : sequence of Sink
         Where frames go besides the iteration.
     channels : tuple of int or None

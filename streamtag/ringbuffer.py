@@ -131,6 +131,7 @@ class RingBuffer:
         self.channels = channels
         self.clock_offset = 0.0
         self.successor: RingBuffer | None = None
+        self._next: RingBuffer | None = None
         self._clock = SampleClock(samplerate)
         self._doubtful = doubtful_stamps
         self._settled = False
@@ -264,18 +265,29 @@ class RingBuffer:
         """Put samples in (writer only), with the times of the first sample's capture and of their arrival."""
         at.write_block(self.memory, np.ascontiguousarray(block), int(first * NS), int(now * NS), int(overflowed))
 
-    def narrow(self) -> bool:
-        """Expect no more channels than it takes to hear the chosen ones (writer only, before the first block).
+    @property
+    def needed(self) -> int:
+        """How many channels a block must have at least, for those that are heard to be among them."""
+        return int(self.memory[at.CHANNEL_LIST : at.CHANNEL_LIST + self.memory[at.CHOSEN]].max()) + 1
 
-        Returns
-        -------
-        bool
-            Whether they are fewer than before.
-        """
-        chosen = self.memory[at.CHANNEL_LIST : at.CHANNEL_LIST + self.memory[at.CHOSEN]]
-        before, self.channels = self.channels, int(chosen.max()) + 1
-        self.memory[at.CHANNELS] = self.channels
-        return self.channels < before
+    def expect(self, channels: int) -> None:
+        """Expect blocks of so many channels (writer only, before the first block); at least `needed`."""
+        self.channels = channels
+        self.memory[at.CHANNELS] = channels
+
+    def chain(self, other: RingBuffer | None) -> None:
+        """Have the compiled callback write into another ring, too (before the stream begins)."""
+        self._next = other  # kept: it is written to as long as this one is
+        self.memory[at.NEXT] = 0 if other is None else other.memory.ctypes.data
+
+    @property
+    def muted(self) -> bool:
+        """Whether nobody reads it any more: what comes is not counted either."""
+        return bool(self.memory[at.MUTED])
+
+    @muted.setter
+    def muted(self, muted: bool) -> None:
+        self.memory[at.MUTED] = int(muted)
 
     def end(self) -> None:
         """Say that no more samples will come (writer only)."""

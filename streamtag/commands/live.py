@@ -274,6 +274,7 @@ def live(
                     play=play,
                     raw=raw if not several or is_pipe(asked.given) else None,
                     save_heads=saved,
+                    beside=sessions.values(),
                 )
                 sessions[asked.name].tagger.warm_up()
             running = Ensemble(sessions, control=control) if several else sessions[""]

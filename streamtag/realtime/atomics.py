@@ -1,4 +1,4 @@
-"""Loads and stores that two threads may rely on, on every processor.
+"""Loads and stores that two threads may rely on, on every processor; and addresses, as C has them.
 
 Writer: sample data first, then `store_release` of the index. Reader: `load_acquire` of the index, then the data. x86
 keeps that order by itself; ARM does not, and a compiler need not on either.
@@ -25,6 +25,10 @@ if TYPE_CHECKING or numba.config.DISABLE_JIT:
     def store_release(words: Words, index: int, value: int) -> None:
         """words[index] = value, seen by others only after all that was written before."""
         words[index] = value
+
+    def as_pointer(address: int) -> Any:
+        """An address as a pointer; in compiled code only."""
+        raise NotImplementedError
 
 else:
     from numba.core import cgutils, types
@@ -53,3 +57,12 @@ else:
             return context.get_dummy_value()
 
         return types.void(words, types.intp, types.int64), generate
+
+    @intrinsic
+    def as_pointer(typing: Any, address: Any) -> Any:
+        """An address as a pointer; in compiled code only."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
+
+        return types.voidptr(types.int64), generate

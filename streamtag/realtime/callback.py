@@ -21,18 +21,21 @@ from numpy.typing import NDArray
 
 from streamtag._compile.jit import CONFIG, cfunction, kernel
 from streamtag.dsp.params import MAX_CHANNELS, MAX_SAMPLE
-from streamtag.realtime.atomics import Words, load_acquire, store_release
+from streamtag.realtime.atomics import Words, as_pointer, load_acquire, store_release
 
 F32 = NDArray[np.float32]
 
 # Places in the head. Fixed:
-SIZE, CAPACITY, SLOTS, CHANNELS, CHOSEN = range(5)
+SIZE, CAPACITY, SLOTS, CHANNELS, CHOSEN, NEXT = range(6)
+# NEXT is the address of another ring that hears other channels of the same stream, 0 for none.
 # The writer's. BLOCKS publishes a block and everything that it brought: it is stored last, with release.
 BLOCKS, WRITTEN, OFFERED, LOST, OVERFLOWS, NONFINITE, SMALLEST, LARGEST = range(8, 16)
 ENDED = 16
 """1 when PortAudio has ended the stream, whatever the reason."""
 # The reader's: how far it has read, in samples and blocks, stored with release.
 READ, BLOCKS_READ = 24, 25
+MUTED = 26
+"""1 when nobody reads the ring any more: nothing is written to it then."""
 CHANNEL_LIST = 32
 HEAD = CHANNEL_LIST + MAX_CHANNELS
 
@@ -117,17 +120,28 @@ def release(memory: Words, read: int, blocks_read: int) -> None:
 
 
 def _callback(incoming: Any, outgoing: Any, frames: int, times: Any, flags: int, user: Any) -> int:
-    memory = carray(user, carray(user, 1, np.int64)[SIZE], np.int64)
     clock = carray(times, 2, np.float64)  # PaStreamCallbackTimeInfo: inputBufferAdcTime, currentTime, ...
-    block = carray(incoming, (frames, memory[CHANNELS]), np.float32)
+    captured, arrived = int(clock[0] * NANOSECONDS), int(clock[1] * NANOSECONDS)
     overflowed = 1 if flags & INPUT_OVERFLOW else 0
-    write_block(memory, block, int(clock[0] * NANOSECONDS), int(clock[1] * NANOSECONDS), overflowed)
-    return 0  # paContinue
+    ring = user
+    while True:
+        memory = carray(ring, carray(ring, 1, np.int64)[SIZE], np.int64)
+        if memory[MUTED] == 0:
+            block = carray(incoming, (frames, memory[CHANNELS]), np.float32)
+            write_block(memory, block, captured, arrived, overflowed)
+        if memory[NEXT] == 0:
+            return 0  # paContinue
+        ring = as_pointer(memory[NEXT])
 
 
 def _finished(user: Any) -> None:
-    memory = carray(user, HEAD, np.int64)
-    store_release(memory, ENDED, 1)
+    ring = user
+    while True:
+        memory = carray(ring, HEAD, np.int64)
+        store_release(memory, ENDED, 1)
+        if memory[NEXT] == 0:
+            return
+        ring = as_pointer(memory[NEXT])
 
 
 def can_be_native() -> bool:

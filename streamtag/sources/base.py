@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from streamtag.ringbuffer import RingBuffer
 
 
+@runtime_checkable
 class Source(Protocol):
     """Something that can be listened to.
 
     Attributes
     ----------
-    name : str
-        Its human-readable name.
     ring : RingBuffer
         What it writes into; known before `start`. A source that begins again after a gap makes another, perhaps of
         another rate, the `successor` of the one before, puts it in its place, and writes no more into the old one.
     """
 
-    name: str
     ring: RingBuffer
+
+    @property
+    def name(self) -> str:
+        """Its human-readable name."""
+        ...
 
     @property
     def finished(self) -> bool:

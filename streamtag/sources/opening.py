@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from streamtag.sources.stream import Opener, StreamSource
 if TYPE_CHECKING:
     from streamtag.sources.device import Callback
 
-Input = str | int | os.PathLike[str] | Device
+Input = str | int | os.PathLike[str] | Device | Source
 """What a user calls a source."""
 
 DEMO = "demo: piano, 0:08 pads, 0:16 techno, 0:24 rock"
@@ -38,6 +39,7 @@ def open_source(
     callback: Callback = "auto",
     play: bool = False,
     raw: str | None = None,
+    beside: Iterable[Source] = (),
 ) -> Source:
     """A source by what a user calls it.
 
@@ -48,9 +50,9 @@ def open_source(
 
     Parameters
     ----------
-    given : str, int, path or Device
+    given : str, int, path, Device or Source
         ``demo``; ``-`` for stdin; an address; ``system``; the path of a file; ``default``; a device's index, its name
-        or a part of it; one of `devices()`.
+        or a part of it; one of `devices()`. A source is taken as it is.
     channels : tuple of int or None
         Which channels to hear, counted from 1; None for a device's first two, or all of a file's.
     loop : bool
@@ -61,6 +63,8 @@ def open_source(
         Play a file on the default output as well.
     raw : str or None
         What the samples of a pipe without a header are: ``s16le,44100,2``.
+    beside : iterable of Source
+        Sources of other sessions, not started yet: a device that is among them is opened once for both.
 
     Returns
     -------
@@ -76,6 +80,10 @@ def open_source(
     """
     from streamtag.sources.file import FileSource
 
+    if isinstance(given, Source):
+        if channels or loop or play or raw:
+            raise OptionError(f"{given.name}: what a source of your own hears, and how, is said where it is made")
+        return given
     if given == "demo":
         source = FileSource(demo_clip(), channels=channels, loop=loop, play=play)
         source.name = DEMO
@@ -101,7 +109,11 @@ def open_source(
         raise OptionError(f"{name!r} is a device, and is heard as it is: only a file or the demo can be played")
     from streamtag.sources.device import DeviceSource
 
-    return DeviceSource(given, channels=channels, callback=callback)
+    made = DeviceSource(given, channels=channels, callback=callback)
+    for other in beside:
+        if isinstance(other, DeviceSource) and (other.device, other.callback) == (made.device, callback):
+            return other.beside(channels)
+    return made
 
 
 def _stream(given: str, raw: str | None) -> Opener | None:

@@ -15,7 +15,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -258,16 +258,16 @@ _open: set[InputStream] = set()
 
 
 class InputStream:
-    """A running stream from a device into a ring (made and closed on PortAudio's thread only).
+    """A running stream from a device into rings (made and closed on PortAudio's thread only).
 
-    PortAudio's thread is the ring's only writer until `close` has returned.
+    PortAudio's thread is their only writer until `close` has returned.
 
     Parameters
     ----------
     device : Device
         The device.
-    ring : RingBuffer
-        Written to; its rate and channels are asked for.
+    rings : sequence of RingBuffer
+        Written to; their rate and number of channels, which they have in common, are asked for.
     native : bool
         Compiled callback, or sounddevice's ordinary Python one.
 
@@ -277,17 +277,22 @@ class InputStream:
         If the device is in use, is gone, or refuses the rate or the channels.
     """
 
-    def __init__(self, device: Device, ring: RingBuffer, native: bool) -> None:
+    def __init__(self, device: Device, rings: Sequence[RingBuffer], native: bool) -> None:
         sd = library()
-        self.ring = ring  # kept as long as PortAudio may write to its memory
+        self._rings = rings = list(rings)  # kept as long as PortAudio may write to their memory
+        for ring, following in zip(rings, [*rings[1:], None], strict=True):
+            ring.chain(following)
         self.handle: Any = None
         try:
             with heard_through(device.server, named=device.named), _names_unread(sd):
                 try:
                     self.handle = self._made(sd, device, native)
                 except sd.PortAudioError as error:  # some devices do not give all of their channels at once
-                    if "channels" not in str(error) or device.server is not None or not ring.narrow():
+                    least = max(ring.needed for ring in rings)
+                    if "channels" not in str(error) or device.server is not None or least == rings[0].channels:
                         raise
+                    for ring in rings:
+                        ring.expect(least)
                     self.handle = self._made(sd, device, native)
             _open.add(self)
             self.handle.start()
@@ -295,12 +300,12 @@ class InputStream:
         except (sd.PortAudioError, ValueError) as error:
             self.close()
             raise DeviceError(
-                f"{device.name!r} cannot be opened at {ring.samplerate} Hz: {error}. "
+                f"{device.name!r} cannot be opened at {rings[0].samplerate} Hz: {error}. "
                 "Is it in use by another program, or gone? `streamtag devices` lists what there is"
             ) from error
 
     def _made(self, sd: Any, device: Device, native: bool) -> Any:
-        ring = self.ring
+        ring = self._rings[0]
         wanted = {
             "device": device.portaudio_index,
             "samplerate": ring.samplerate,
@@ -318,10 +323,16 @@ class InputStream:
                 userdata=cast("void*", memory),
                 **wanted,
             )
-        return sd.InputStream(callback=self._callback, finished_callback=ring.end, **wanted)
+        return sd.InputStream(callback=self._callback, finished_callback=self._finished, **wanted)
 
     def _callback(self, block: Any, frames: int, times: Any, status: Any) -> None:
-        self.ring.write_stamped(block, times.inputBufferAdcTime, times.currentTime, overflowed=status.input_overflow)
+        for ring in self._rings:
+            if not ring.muted:
+                ring.write_stamped(block, times.inputBufferAdcTime, times.currentTime, overflowed=status.input_overflow)
+
+    def _finished(self) -> None:
+        for ring in self._rings:
+            ring.end()
 
     def compare_clocks(self) -> None:
         """Read PortAudio's clock and ours together (on PortAudio's thread only).
@@ -331,11 +342,13 @@ class InputStream:
         if self in _open:
             before = time.monotonic()
             there = self.handle.time
-            self.ring.clock_offset = (before + time.monotonic()) / 2 - there if there else 0.0
+            offset = (before + time.monotonic()) / 2 - there if there else 0.0
+            for ring in self._rings:
+                ring.clock_offset = offset
 
     def close(self) -> None:
         """End the stream; the ring is not written to any more. May be called again."""
         if self in _open:
             _open.remove(self)
             self.handle.close(ignore_errors=True)
-        self.ring.end()
+        self._finished()

@@ -102,8 +102,8 @@ def _asked(address: str, seconds: float) -> Any:
         urllib.request.HTTPSHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPRedirectHandler(),  # ten at the most, to http and https
-        urllib.request.HTTPBasicAuthHandler(keys),
-        urllib.request.HTTPDigestAuthHandler(keys),
+        _Basic(keys),
+        _Digest(keys),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),
     ):
@@ -122,6 +122,29 @@ def _asked(address: str, seconds: float) -> Any:
         raise RefusedError(_words(error, seconds)) from None
     except (OSError, http.client.HTTPException, ValueError):  # Shoutcast's first version answers "ICY 200 OK"
         return None
+
+
+class _Closing:
+    """Closes a refusal once it was answered with the password: urllib leaves that to chance."""
+
+    def http_error_401(self, request: Any, refusal: Any, *more: Any) -> Any:
+        """Answer a refusal; None if there is nothing to answer."""
+        try:
+            answer = super().http_error_401(request, refusal, *more)  # type: ignore[misc]
+        except BaseException:
+            refusal.close()
+            raise
+        if answer is not None:
+            refusal.close()
+        return answer
+
+
+class _Basic(_Closing, urllib.request.HTTPBasicAuthHandler):
+    """For most stations."""
+
+
+class _Digest(_Closing, urllib.request.HTTPDigestAuthHandler):
+    """For some."""
 
 
 def _words(reason: object, seconds: float) -> str:

@@ -262,6 +262,31 @@ def test_the_callback_leaves_the_memory_that_write_block_leaves(channels, chosen
 
 
 @compiled
+def test_rings_in_a_chain_each_hear_their_own_channels():
+    rings = [RingBuffer(1000, channels=3, chosen=chosen) for chosen in ((0, 1), (2,), (1,))]
+    alone = [RingBuffer(1000, channels=3, chosen=chosen) for chosen in ((0, 1), (2,), (1,))]
+    rings[0].chain(rings[1])
+    rings[1].chain(rings[2])
+    for turn in range(3):
+        rings[1].muted = turn == 1
+        block = noise(20, 3, seed=turn)
+        assert called(rings[0], block, Times(1.0, 2.0, 0.0), INPUT_OVERFLOW) == 0
+        for ring in alone if turn != 1 else (alone[0], alone[2]):
+            at.write_block(ring.memory, block, int(1e9), int(2e9), 1)
+    FINISHED(at.native_finished())(rings[0].memory.ctypes.data)
+    for ring, other in zip(rings, alone, strict=True):
+        assert ring.ended
+        assert ring.counters == other.counters
+        np.testing.assert_array_equal(
+            np.concatenate([piece.samples for piece in ring.read()]),
+            np.concatenate([piece.samples for piece in other.read()]),
+        )
+    rings[1].chain(None)
+    called(rings[0], noise(20, 3), Times(1.0, 2.0, 0.0), 0)
+    assert (rings[1].blocks, rings[2].blocks) == (3, 3)
+
+
+@compiled
 def test_of_the_flags_only_the_inputs_overflow_is_counted():
     ring = RingBuffer(1000)
     for flags in (0, NO_OTHER_FLAGS, INPUT_OVERFLOW, INPUT_OVERFLOW | NO_OTHER_FLAGS):

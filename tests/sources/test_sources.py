@@ -22,7 +22,7 @@ import soundfile
 import streamtag
 from streamtag.errors import AudioFileError, DeviceError, OptionError
 from streamtag.ringbuffer import RingBuffer
-from streamtag.sources import device as devices
+from streamtag.sources import capture as devices
 from streamtag.sources import listing, portaudio
 from streamtag.sources.device import DeviceSource, monitor_help
 from streamtag.sources.file import FileSource
@@ -514,6 +514,63 @@ def test_the_chosen_channels_are_recorded(
     assert (source.error, source.recovering, source.ring.successor) == (None, None, None)
 
 
+def test_several_pairs_of_one_device_open_it_once(sound: Sound) -> None:
+    first = DeviceSource("2", channels=(1, 2), callback="python")
+    second = first.beside((4,))
+    third = open_source("2", channels=(3,), callback="python", beside=[first])
+    assert isinstance(third, DeviceSource)
+    sources = {first: [0, 1], second: [3], third: [2]}
+    for source in sources:
+        source.start()
+    [stream] = Stream.opened
+    assert stream.options["channels"] == 4
+    block = np.random.default_rng(1).normal(size=(300, 4)).astype(np.float32)
+    stream.deliver(block)
+    for source, chosen in sources.items():
+        np.testing.assert_allclose(heard(source.ring), block[:, chosen].mean(axis=1), rtol=1e-5, atol=1e-7)
+    first.stop()
+    stream.deliver(block)
+    assert (first.ring.offered, second.ring.offered) == (300, 600), "one that has ended gets nothing and loses nothing"
+    rings = [source.ring for source in sources]
+    stream.options["finished_callback"]()
+    wait_until(lambda: len(Stream.opened) == 2 and second.recovering is None, "the device")
+    assert [ring.successor for ring in rings] == [source.ring for source in sources]
+    Stream.opened[1].deliver(block)
+    np.testing.assert_allclose(heard(third.ring), block[:, 2])
+    with pytest.raises(OptionError, match="is heard already"):
+        second.beside((1,))
+    second.stop()
+    assert Stream.opened[1].state == "started"
+    third.stop()
+    third.stop()
+    assert Stream.opened[1].state == "closed"
+
+
+def test_a_pair_that_there_is_not_harms_no_other(sound: Sound) -> None:
+    first = DeviceSource("2", channels=(1,), callback="python")
+    with pytest.raises(OptionError, match="channel 9 was asked for"):
+        first.beside((9,))
+    first.start()
+    Stream.opened[0].deliver(np.ones((10, 4), np.float32))
+    assert len(heard(first.ring)) == 10
+    first.stop()
+
+
+def test_a_device_that_does_not_give_all_channels_is_asked_for_those_that_are_needed(sound: Sound) -> None:
+    first = DeviceSource("2", channels=(1,), callback="python")
+    second = first.beside((3,))
+    Stream.refusals.append(PortAudioError("Invalid number of channels"))
+    first.start()
+    second.start()
+    assert Stream.opened[-1].options["channels"] == 3
+    block = np.random.default_rng(1).normal(size=(30, 3)).astype(np.float32)
+    Stream.opened[-1].deliver(block)
+    np.testing.assert_allclose(heard(first.ring), block[:, 0])
+    np.testing.assert_allclose(heard(second.ring), block[:, 2])
+    first.stop()
+    second.stop()
+
+
 def test_a_mono_device_is_opened_in_mono_and_other_channels_are_refused(record: Callable[..., DeviceSource]) -> None:
     record("built")
     assert Stream.opened[0].options["channels"] == 1
@@ -694,7 +751,7 @@ def test_exact_zeros_from_the_start_are_told_and_taken_back(
         notes.append((round(now, 2), source.note))
 
     source = paced(Stopping(block, until=5))
-    assert source._watch() is None
+    assert source._capture._watch() is None
     assert [note for now, note in notes if now < 2] == [None] * len([now for now, _ in notes if now < 2])
     assert all(note and note.startswith("nothing but exact zeros is heard: ") for now, note in notes if 2.2 < now < 4)
     assert notes[-1][1] is None
@@ -787,7 +844,7 @@ class Stopping:
 def paced(sound: Sound, monkeypatch: pytest.MonkeyPatch) -> Callable[[Stopping], DeviceSource]:
     def make(stopping: Stopping) -> DeviceSource:
         source = DeviceSource("2", callback="python")
-        monkeypatch.setattr(source, "_stopping", stopping)
+        monkeypatch.setattr(source._capture, "_stopping", stopping)
         monkeypatch.setattr(devices, "time", stopping)
         return source
 
@@ -796,13 +853,13 @@ def paced(sound: Sound, monkeypatch: pytest.MonkeyPatch) -> Callable[[Stopping],
 
 def now(source: DeviceSource) -> float:
     """The moment at which its clock stands."""
-    stopping: object = source._stopping
+    stopping: object = source._capture._stopping
     assert isinstance(stopping, Stopping)
     return stopping.now
 
 
 def attempts(source: DeviceSource) -> list[tuple[float, bool]]:
-    return [(now(source), restart) for restart in source._attempts()]
+    return [(now(source), restart) for restart in source._capture._attempts()]
 
 
 def test_attempts_open_each_half_second_and_restart_ever_less_often(
@@ -837,11 +894,11 @@ def test_a_stream_that_delivers_nothing_has_stalled(paced: Callable[[Stopping], 
 
     for (begins, ends), stalled, said in (((99, 99), 4.0, "4 s"), ((3.5, 20), 21.0, "1 s"), ((0, 2), 3.0, "1 s")):  # noqa: B007
         source = paced(Stopping(block))
-        assert source._watch() == (f"delivers nothing for {said}", False)
+        assert source._capture._watch() == (f"delivers nothing for {said}", False)
         assert now(source) == pytest.approx(stalled, abs=0.1)
     begins, ends = 0, 99
     source = paced(Stopping(block))
-    assert source._watch() is None, "the session ended, and all was well"
+    assert source._capture._watch() is None, "the session ended, and all was well"
 
 
 def test_a_stream_whose_ring_is_full_has_not_stalled(paced: Callable[[Stopping], DeviceSource]) -> None:
@@ -851,14 +908,14 @@ def test_a_stream_whose_ring_is_full_has_not_stalled(paced: Callable[[Stopping],
         source.ring.write(np.zeros((44_100, 4), np.float32))
 
     source = paced(Stopping(block))
-    assert source._watch() is None
+    assert source._capture._watch() is None
     assert source.ring.lost > 0
 
 
 def test_a_stream_that_portaudio_has_ended_is_noticed_at_once(paced: Callable[[Stopping], DeviceSource]) -> None:
     source = paced(Stopping())
     source.ring.end()
-    assert source._watch() == ("stopped: unplugged, or the sound server ended", True)
+    assert source._capture._watch() == ("stopped: unplugged, or the sound server ended", True)
     assert now(source) == devices.WATCH_SECONDS
 
 

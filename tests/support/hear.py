@@ -1,5 +1,7 @@
 """`python -m tests.support.hear TONES INPUT CHANNEL...`: which tones are heard on each channel, as JSON.
 
+CHANNEL is 1, or 1,2; or none; or 1/3,4 for two sources of the same device, one beside the other.
+
 A process of its own: PortAudio looks for devices once.
 """
 
@@ -43,24 +45,35 @@ def tones_in(samples: np.ndarray, rate: int, count: int) -> dict[int, float]:
     return {number: round(amplitude, 4) for number, amplitude in found.items() if amplitude > AMPLITUDE / 1000}
 
 
-def hear(given: str, channels: tuple[int, ...] | None, count: int) -> dict[int, float]:
-    """Record for more than a second, once what comes is no more the beginning; gives the tones in it."""
-    source = DeviceSource(given, channels=channels)
-    source.start()
+def hear(given: str, channels: list[tuple[int, ...] | None], count: int) -> list[dict[int, float]]:
+    """Record for more than a second, once what comes is no more the beginning; gives the tones that each hears."""
+    sources = [DeviceSource(given, channels=channels[0])]
+    sources += [sources[0].beside(each) for each in channels[1:]]
+    for source in sources:
+        source.start()
     try:
-        until = time.monotonic() + 20
-        pieces: list[np.ndarray] = []
-        while sum(map(len, pieces)) < 2 * source.samplerate:
-            if time.monotonic() > until:
-                raise TimeoutError(f"{given}: nothing is heard: {source.recovering}")
-            pieces += [piece.samples for piece in source.ring.read()]
-            time.sleep(0.01)
-        return tones_in(np.concatenate(pieces)[source.samplerate // 2 :], source.samplerate, count)
+        return [tones_in(recorded(source)[source.samplerate // 2 :], source.samplerate, count) for source in sources]
     finally:
-        source.stop()
+        for source in sources:
+            source.stop()
+
+
+def recorded(source: DeviceSource) -> np.ndarray:
+    """Two seconds."""
+    until = time.monotonic() + 20
+    pieces: list[np.ndarray] = []
+    while sum(map(len, pieces)) < 2 * source.samplerate:
+        if time.monotonic() > until:
+            raise TimeoutError(f"{source.name}: nothing is heard: {source.recovering}")
+        pieces += [piece.samples for piece in source.ring.read()]
+        time.sleep(0.01)
+    return np.concatenate(pieces)
 
 
 if __name__ == "__main__":
     tones, given, *numbers = sys.argv[1:]
-    chosen = [None if text == "none" else tuple(map(int, text.split(","))) for text in numbers]
-    print(json.dumps([hear(given, channels, int(tones)) for channels in chosen]))
+    asked = [
+        [None if text == "none" else tuple(map(int, text.split(","))) for text in beside.split("/")]
+        for beside in numbers
+    ]
+    print(json.dumps([tones_heard for each in asked for tones_heard in hear(given, each, int(tones))]))

@@ -72,14 +72,20 @@ class Icecast:
         self.start()
 
     def start(self) -> None:
-        """Start it."""
+        """Start it.
+
+        It crashes when somebody connects before all of its threads run: so it is not asked whether it listens.
+        """
+        log = self._folder / "error.log"
+        log.unlink(missing_ok=True)
         self.process = subprocess.Popen(
             [self._program, "-c", str(self._configuration)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_until(self._answers, "icecast2")
+        wait_until(lambda: log.is_file() and "SSL" in log.read_text(), "icecast2")
+        time.sleep(0.5)
 
     def kill(self) -> None:
         """End it at once."""
@@ -94,10 +100,6 @@ class Icecast:
     def address(self, mount: str, user: str = "") -> str:
         """What to listen to."""
         return f"http://{user}{'@' * bool(user)}127.0.0.1:{self.port}/{mount}"
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 class Broadcast:
