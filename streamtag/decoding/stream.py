@@ -7,6 +7,7 @@ heard seconds late; what a program writes to a pipe and what radio stations send
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -25,6 +26,9 @@ from streamtag.errors import OptionError
 PROBE = {"probesize": "65536", "analyzeduration": "1000000"}  # not fflags=nobuffer, which throws away what was probed
 BARREN_PACKETS = 4_096
 """As many packets in a row without a sample are no sound."""
+FIRST_SECONDS, BARREN_SECONDS, BARREN_BYTES = 10.0, 3.0, 1 << 16
+"""Nor is what has come for so long, at first and later, and is at least so much, without one: a writer that goes on with
+something else."""
 TITLES = "strings_metadata"
 LONGEST_TITLE = 200
 RAW_BLOCK_SECONDS = 0.010
@@ -176,9 +180,11 @@ class FFmpegStream:
     ) -> None:
         self.damaged = 0
         self._title: str | None = None
+        self._since = time.monotonic() + FIRST_SECONDS - BARREN_SECONDS  # when the newest sample was done with
+        self._came = 0  # bytes since then
         self._meant = meant
         try:
-            given = source if isinstance(source, str) else _Readable(source)
+            given = source if isinstance(source, str) else _Readable(source, self._is_barren)
             self._container: Any = av.open(given, options={**PROBE, **options}, timeout=timeout, buffer_size=4096)
         except av.FFmpegError as error:
             raise self._refused(error) from None
@@ -247,6 +253,8 @@ class FFmpegStream:
                 if barren > BARREN_PACKETS:
                     raise RefusedError("what comes cannot be decoded")
                 yield from (as_block(frame, self._round) for frame in frames if frame.samples)
+                if frames:
+                    self._since, self._came = time.monotonic(), 0
         except av.FFmpegError as error:  # of the connection, or of the container
             raise self._refused(error) from None
 
@@ -256,12 +264,35 @@ class FFmpegStream:
         parts = [known[name] for name in ("artist", "title") if known.get(name)]
         self._title = known.get("streamtitle") or " - ".join(parts)[:LONGEST_TITLE] or self._title
 
+    def _is_barren(self, size: int) -> bool:
+        """Whether what comes, `size` bytes more, is no more the sound that it was."""
+        self._came += size
+        return self._came > BARREN_BYTES and time.monotonic() - self._since > BARREN_SECONDS
+
     def _refused(self, error: av.FFmpegError) -> RefusedError:
         return RefusedError(self._meant((error.strerror or "unknown error").rstrip(".")))
 
 
 class _Readable:
-    """What PyAV reads from: without a way to seek, and without a name to judge by."""
+    """What PyAV reads from: without a way to seek, and without a name to judge by.
 
-    def __init__(self, read: Read) -> None:
-        self.read = read
+    FFmpeg may ask again after an error, and PyAV prints the first of two: so there is one, and then the end.
+    """
+
+    def __init__(self, read: Read, is_barren: Callable[[int], bool]) -> None:
+        self._read = read
+        self._is_barren = is_barren
+        self._over = False
+
+    def read(self, size: int) -> bytes:
+        """Up to so many bytes; none at the end."""
+        if self._over:
+            return b""
+        try:
+            data = self._read(size)
+            if self._is_barren(len(data)):
+                raise RefusedError("what comes is no more the sound that it was")
+        except BaseException:
+            self._over = True
+            raise
+        return data

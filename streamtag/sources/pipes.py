@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import array
 import logging
 import os
 import select
 import stat
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
+from streamtag._system.threads import start_whole
 from streamtag.decoding.reader import RefusedError
 from streamtag.decoding.stream import FFmpegStream, RawFormat, RawReader, StreamReader
 from streamtag.errors import DeviceError
 
+if sys.platform != "win32":
+    import fcntl
+    import termios
+
 log = logging.getLogger("streamtag")
 LOOK_SECONDS = 0.1
 """How often a pipe that gives nothing is left, to see whether all is to end."""
+REST_SECONDS = 0.005
 PATIENT_SECONDS = 2.0
 """After so long without a writer it is said that one is waited for."""
 STDIN = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
@@ -52,7 +61,7 @@ class PipeOpener:
         self._stdin = given in STDIN
         self._path = os.path.expanduser(given)  # noqa: PTH111
         self._raw = raw
-        self._descriptor: int | None = None
+        self._reading: _Reading | None = None
         self.name = "stdin" if self._stdin else given
         # what a shell gives a number has one writer, and so have pipes that were opened by others
         self.again = not self._stdin and not self._path.startswith(("/dev/fd/", "/proc/"))
@@ -67,13 +76,15 @@ class PipeOpener:
             )
 
     def open(self, stopping: Callable[[], bool]) -> StreamReader:
-        """Open it and wait for a writer."""
-        self.close()
-        try:
-            self._descriptor = os.dup(0) if self._stdin else os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
-        except OSError as error:
-            raise RefusedError(f"cannot be read: {error.strerror}") from None
-        read = _Reading(self._descriptor, self.name, stopping, awaited=self.again)
+        """Wait for a writer, or go on to the next one."""
+        if self._reading is None:
+            try:
+                descriptor = os.dup(0) if self._stdin else os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
+            except OSError as error:
+                raise RefusedError(f"cannot be read: {error.strerror}") from None
+            self._reading = _Reading(descriptor, self.name, stopping, awaited=self.again)
+        read = self._reading
+        read.begin()
         if self._raw is not None:
             read.wait()
             return RawReader(read, self._raw)
@@ -89,18 +100,23 @@ class PipeOpener:
 
     def close(self) -> None:
         """Close it."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.close()
 
 
 class _Reading:
     """Reads what there is; waits where there is nothing; gives nothing at the end, or when all is to end.
 
+    A FIFO stays open from one writer to the next, which would else find nobody who reads. The system forgets that a
+    writer has left as soon as the next one comes, and what both wrote lies in the pipe without a mark between. So a
+    thread waits for nothing but writers to leave, and counts at once what they have left: that far goes the first.
+    Whoever comes within a millisecond, as `cat` does in a shell's loop, may be taken for the one before all the same.
+
     Attributes
     ----------
     begun : bool
-        Whether anything has come.
+        Whether anything has come from this writer.
     """
 
     def __init__(self, descriptor: int, name: str, stopping: Callable[[], bool], *, awaited: bool) -> None:
@@ -108,27 +124,82 @@ class _Reading:
         self._awaited = awaited  # whether a writer may come yet
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN | select.POLLHUP)
-        self.begun = False
+        self._lock = threading.Lock()  # over what follows
+        self._position = self._first = 0  # bytes read; of them, those of writers before
+        self._ends: deque[int] = deque()  # how many there will have been when each is done that has left
+        self._closed = threading.Event()
+        self._watch = threading.Thread(target=self._note_ends, name="streamtag-pipe", daemon=True)
+        if awaited:
+            start_whole(self._watch)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything has come from this writer."""
+        return self._position > self._first
+
+    def begin(self) -> None:
+        """Go on to the next writer, past what is left of this one."""
+        with self._lock:
+            if self._ends:
+                end = self._ends.popleft()
+                while self._position < end and (left := os.read(self._descriptor, end - self._position)):
+                    self._position += len(left)
+            self._first = self._position
 
     def __call__(self, size: int) -> bytes:
-        while self.wait():
-            try:
-                data = os.read(self._descriptor, size)
-            except BlockingIOError:
-                continue
-            self.begun = self.begun or bool(data)
-            if self.begun or not self._awaited:
+        while (ready := self._ready()) is not None:
+            with self._lock:
+                most = min(size, self._ends[0] - self._position) if self._ends else size
+                try:
+                    data = os.read(self._descriptor, most) if most and ready & select.POLLIN else b""
+                except BlockingIOError:  # one writer has left, and the next has written nothing yet
+                    continue
+                self._position += len(data)
+            if data or self.begun or not self._awaited:
                 return data
-            time.sleep(LOOK_SECONDS)  # a FIFO that nobody has opened for writing yet is at its end, as it were
+            time.sleep(LOOK_SECONDS)  # nobody has come yet
         return b""
 
     def wait(self) -> bool:
         """Wait for something to read. Returns whether there is; not if all is to end."""
+        return self._ready() is not None
+
+    def close(self) -> None:
+        """Close it."""
+        self._closed.set()
+        if self._awaited:
+            self._watch.join()
+        os.close(self._descriptor)
+
+    def _ready(self) -> int | None:
+        """What poll says of it, as soon as it says anything, or the end is known; None if all is to end."""
         since, told = time.monotonic(), self.begun
         while not self._stopping():
-            if self._poll.poll(1e3 * LOOK_SECONDS):
-                return True
+            if self._ends and self._ends[0] == self._position:
+                return 0
+            for _, event in self._poll.poll(1e3 * LOOK_SECONDS):
+                return event
             if not told and time.monotonic() - since > PATIENT_SECONDS:
                 told = True
                 log.warning("streamtag: %s: nobody writes to it yet: waiting", self._name)
-        return False
+        return None
+
+    def _note_ends(self) -> None:
+        """Wait until nobody writes any more, and note how much was written."""
+        poll = select.poll()
+        poll.register(self._descriptor, 0)  # no more than POLLHUP
+        while not self._closed.is_set():
+            if not poll.poll(1e3 * LOOK_SECONDS):
+                continue
+            with self._lock:
+                end = self._position + _waiting(self._descriptor)
+                if end > (self._ends[-1] if self._ends else self._first):
+                    self._ends.append(end)
+            self._closed.wait(REST_SECONDS)  # it says so until the next one comes
+
+
+def _waiting(descriptor: int) -> int:
+    """How many bytes are in a pipe."""
+    count = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, count)
+    return count[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -10,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from streamtag.decoding import stream
 from streamtag.decoding.decode import open_audio
 from streamtag.decoding.reader import RefusedError
 from streamtag.decoding.stream import RawFormat, RawReader, parse_raw
@@ -28,6 +29,7 @@ from streamtag.sources.address import AddressOpener, is_address, without_secrets
 from streamtag.sources.opening import open_source
 from streamtag.sources.pipes import PipeOpener, is_pipe
 from streamtag.sources.stream import StreamSource
+from tests.support.icecast import mp3
 from tests.support.program import WITH_SIGNALS, Running
 from tests.support.waiting import wait_until
 
@@ -185,7 +187,7 @@ def test_a_fifo_that_nobody_writes_to_can_be_left(fifo: Path) -> None:
     stopping = threading.Event()
 
     def wait_for_a_writer() -> None:
-        with suppress(RefusedError):
+        with contextlib.suppress(RefusedError):
             opener.open(stopping.is_set)
 
     opened = threading.Thread(target=wait_for_a_writer)
@@ -241,6 +243,55 @@ def test_what_is_meant_as_a_pipe(fifo: Path, song: Path) -> None:
         open_source(str(song), raw="s16le,44100,2")
     with pytest.raises(OptionError, match="heard as it comes"):
         open_source(str(fifo), loop=True)
+
+
+@pytest.mark.parametrize("pace", ["as fast as it goes", "in real time"])
+def test_programs_that_follow_each_other(song: Path, fifo: Path, tmp_path: Path, pace: str) -> None:
+    """In a shell's loop: what they write lies in the pipe without a mark between, and is told apart all the same."""
+    kinds = ("wav of unknown length", "FLAC", "OGG", "WAV", "FLAC")
+    paths = []
+    for number, kind in enumerate(kinds):
+        paths.append(tmp_path / f"{number}")
+        paths[-1].write_bytes(song.read_bytes() if kind == "WAV" else as_written(song, kind))
+    write = 'cat "$each"' if pace != "in real time" else 'split -b 9000 --filter="sleep 0.05; cat" "$each"'
+    script = f'for each in "$@"; do {write} > "{fifo}"; sleep 0.05; done'  # what a program needs to start
+    writer = subprocess.Popen(["sh", "-c", script, "sh", *map(str, paths)])
+    source = open_source(str(fifo))
+    rings = [source.ring]
+    source.start()
+
+    def all_heard() -> bool:
+        while rings[-1].successor is not None:
+            rings.append(rings[-1].successor)
+        return len(rings) == len(kinds) and rings[-1].written == length
+
+    length = len(expected(song))
+    wait_until(all_heard, "the last")
+    assert [ring.written for ring in rings] == [length] * len(kinds)
+    assert sum(ring.lost for ring in rings) == 0
+    source.stop()
+    assert writer.wait(10) == 0, "nobody wrote to a pipe that nobody read"
+
+
+def test_a_writer_that_goes_on_with_something_else(fifo: Path, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said, and not waited for in silence."""
+    monkeypatch.setattr(stream, "BARREN_SECONDS", 0.3)
+    over = threading.Event()
+
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError), fifo.open("wb", buffering=0) as pipe:
+            pipe.write(mp3(44_100, 440, seconds=2.0))
+            while not over.wait(0.02):
+                pipe.write(b"\0" * 4_096)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    source = open_source(str(fifo))
+    source.start()
+    wait_until(lambda: "no more the sound that it was" in (source.recovering or ""), "that it is said")
+    over.set()
+    writer.join(10)
+    source.stop()
 
 
 # --- addresses ----------------------------------------------------------------------------------------------------

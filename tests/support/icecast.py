@@ -25,7 +25,7 @@ from tests.support.waiting import lacking, wait_until
 
 SECRET = "hackme"
 CONFIGURATION = """<icecast>
-  <limits><sources>4</sources><clients>50</clients><source-timeout>{source_timeout}</source-timeout>
+  <limits><sources>20</sources><clients>50</clients><source-timeout>{source_timeout}</source-timeout>
     <burst-size>32768</burst-size></limits>
   <authentication><source-password>{secret}</source-password><admin-user>admin</admin-user>
     <admin-password>{secret}</admin-password></authentication>
