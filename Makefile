@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOUND := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
 MINUTES ?= 10
+SOAK ?= soak
 
 .PHONY: help demo test alone quick check docs coverage test-install test-lowest bench soak clean
 
@@ -17,7 +18,7 @@ demo: $(VENV)/demo-ready ## tag a clip live, on screen and over OSC to 127.0.0.1
 	$(BIN)/streamtag live --input demo --osc 127.0.0.1:9000 $(if $(PLAY),--play)
 
 test: $(VENV)/test-ready ## everything: linters, types, contracts, the whole suite
-	scripts/system-packages --optional $(SOUND) liblo-tools iproute2 chromium mosquitto mosquitto-clients
+	scripts/system-packages --optional $(SOUND) liblo-tools iproute2 chromium mosquitto mosquitto-clients icecast2
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest -q -n 3 --dist worksteal || $(MAKE) --no-print-directory alone
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernels
@@ -56,9 +57,9 @@ bench: $(VENV)/test-ready ## measure, beside the peers
 	scripts/system-packages --optional $(SOUND)
 	$(BIN)/python -m bench
 
-soak: $(VENV)/test-ready ## the program under random faults, for MINUTES (10)
-	scripts/system-packages $(SOUND)
-	$(BIN)/python -m bench.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+soak: $(VENV)/test-ready ## the program under random faults, for MINUTES (10); SOAK=soak_inputs: twenty inputs of it
+	scripts/system-packages $(SOUND) icecast2
+	$(BIN)/python -m bench.$(SOAK) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 clean: ## remove what was made
 	rm -rf $(VENV) $(VENV)-lowest build dist

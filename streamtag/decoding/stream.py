@@ -29,6 +29,7 @@ BARREN_PACKETS = 4_096
 FIRST_SECONDS, BARREN_SECONDS, BARREN_BYTES = 10.0, 3.0, 1 << 16
 """Nor is what has come for so long, at first and later, and is at least so much, without one: a writer that goes on with
 something else."""
+STALL_SECONDS = 0.5
 TITLES = "strings_metadata"
 LONGEST_TITLE = 200
 RAW_BLOCK_SECONDS = 0.010
@@ -264,9 +265,11 @@ class FFmpegStream:
         parts = [known[name] for name in ("artist", "title") if known.get(name)]
         self._title = known.get("streamtitle") or " - ".join(parts)[:LONGEST_TITLE] or self._title
 
-    def _is_barren(self, size: int) -> bool:
-        """Whether what comes, `size` bytes more, is no more the sound that it was."""
+    def _is_barren(self, size: int, waited: float) -> bool:
+        """Whether what comes, `size` bytes more after so many seconds, is no more the sound that it was."""
         self._came += size
+        if waited > STALL_SECONDS:  # then nothing came
+            self._since += waited
         return self._came > BARREN_BYTES and time.monotonic() - self._since > BARREN_SECONDS
 
     def _refused(self, error: av.FFmpegError) -> RefusedError:
@@ -279,7 +282,7 @@ class _Readable:
     FFmpeg may ask again after an error, and PyAV prints the first of two: so there is one, and then the end.
     """
 
-    def __init__(self, read: Read, is_barren: Callable[[int], bool]) -> None:
+    def __init__(self, read: Read, is_barren: Callable[[int, float], bool]) -> None:
         self._read = read
         self._is_barren = is_barren
         self._over = False
@@ -289,8 +292,9 @@ class _Readable:
         if self._over:
             return b""
         try:
+            asked = time.monotonic()
             data = self._read(size)
-            if self._is_barren(len(data)):
+            if self._is_barren(len(data), time.monotonic() - asked):
                 raise RefusedError("what comes is no more the sound that it was")
         except BaseException:
             self._over = True

@@ -140,7 +140,7 @@ class _Reading:
     def begin(self) -> None:
         """Go on to the next writer, past what is left of this one."""
         with self._lock:
-            if self._ends:
+            if self._ends and self.begun:
                 end = self._ends.popleft()
                 while self._position < end and (left := os.read(self._descriptor, end - self._position)):
                     self._position += len(left)
