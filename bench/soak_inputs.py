@@ -72,7 +72,7 @@ class Writer(threading.Thread):
             except OSError:  # nobody reads it just now
                 self.over.wait(0.1)
             self.leaves.clear()
-            self.over.wait(0.05)  # what a program needs to start
+            self.over.wait(0.3)  # what a program needs to start, and Python to notice on a machine that is busy
 
     def end(self) -> None:
         """Write no more: also where it waits for a reader, or for room."""

@@ -27,7 +27,7 @@ PROBE = {"probesize": "65536", "analyzeduration": "1000000"}  # not fflags=nobuf
 BARREN_PACKETS = 4_096
 """As many packets in a row without a sample are no sound."""
 FIRST_SECONDS, BARREN_SECONDS, BARREN_BYTES = 10.0, 3.0, 1 << 16
-"""Nor is what has come for so long, at first and later, and is at least so much, without one: a writer that goes on with
+"""Nor is what has come for so long, at first and later, and is at least so much, without one: its writer goes on with
 something else."""
 STALL_SECONDS = 0.5
 TITLES = "strings_metadata"

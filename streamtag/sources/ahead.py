@@ -80,7 +80,6 @@ class Ahead:
         Hz.
     wait : callable
         Waits for some seconds; returns whether all is to end.
-
     """
 
     def __init__(self, blocks: Iterator[Array], samplerate: int, wait: Callable[[float], bool]) -> None:
