@@ -20,6 +20,7 @@ from streamtag.commands import (
     features,
     file,
     learn,
+    library,
     live,
     models,
     receivers,
@@ -58,6 +59,7 @@ def _root(
 for command in (live, file, replay, learn, features, evaluate, calibrate, devices, receivers, doctor):
     app.add_typer(command.app)
 app.add_typer(models.app, name="models")
+app.add_typer(library.app, name="library")
 app.add_typer(train.app, name="train")
 
 

@@ -47,6 +47,11 @@ class Steps:
         self._bar.advance(self._task, steps)
         self._say("")
 
+    def found(self, total: int) -> None:
+        """There are so many steps: more than was known before."""
+        self._total = total
+        self._bar.update(self._task, total=total)
+
     def detail(self, text: str) -> None:
         """What is to be told of the step at work."""
         self._bar.update(self._task, description=f"{self._what} ({text})")

@@ -25,6 +25,30 @@ PACKET = b"\x47"
 """First byte of each packet of a transport stream: what else is called .ts is a program, and no film."""
 
 
+def walk_audio(paths: Iterable[str | Path]) -> Iterator[Path]:
+    """As `find_audio`, one after the other, for folders of any size: what is found is not remembered.
+
+    A file that is meant twice, or is linked to, is given twice.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+        Files, folders and patterns.
+
+    Yields
+    ------
+    Path
+        A file; sorted within each folder.
+    """
+    for given in paths:
+        if os.path.isdir(given):  # noqa: PTH112 - Path.is_dir raises for some names
+            for where, names, broken in _walk(Path(given)):
+                yield from broken
+                yield from (path for name in sorted(names) if _is_sound(path := where / name))
+        else:
+            yield from find_audio([given])
+
+
 def find_audio(paths: Iterable[str | Path]) -> list[Path]:
     """Find the files that are meant by files, folders and patterns.
 

@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 
 from streamtag._system.places import user_cache
 from streamtag._system.progress import progress
+from streamtag.decoding.content import content_sha256
 from streamtag.decoding.decode import open_audio
-from streamtag.decoding.regular import unopenable
 from streamtag.dsp.leveller import Leveller
 from streamtag.dsp.params import PATCH_FRAMES, LevelOption
 from streamtag.errors import AudioFileError, StreamtagError
@@ -36,8 +36,6 @@ from streamtag.melstream import MelStream
 FORMAT = "streamtag-features-1"
 OUTLINE = "sound.outline"
 """The outline's name among the arrays of a kept file."""
-PIECE = 1 << 22
-"""Bytes read at a time for a checksum."""
 LEAVING_SECONDS = 2.0
 AT_ONCE = 16
 """Windows predicted at a time."""
@@ -219,40 +217,6 @@ class FeatureCache:
                 self.folder / f"{key}.safetensors",
                 {"sound": about, "sha256": arrays_sha256(key + about, arrays)},
             )
-
-
-def content_sha256(path: Path, check: Callable[[], None] = lambda: None) -> str:
-    """Checksum of a file's bytes.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    check : callable
-        Called now and then; may raise to give up.
-
-    Returns
-    -------
-    str
-        SHA-256, in hexadecimal digits.
-
-    Raises
-    ------
-    AudioFileError
-        If it cannot be read, or is no regular file, whose end might never come.
-    """
-    if unopenable(path) is not None:
-        open_audio(path).close()  # knows best what to say of it
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(PIECE):
-                check()
-                digest.update(piece)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise AudioFileError(path, f"cannot be read: {reason}") from error
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def note(zeroconf, service_type, name, state_change):
 shown = WebSink("0.0.0.0", 0, control=ControlPort("0.0.0.0", 9001), announce=True)
 shown.open(INFO)
 assert shown.trouble is None, shown.trouble
-assert not shown._announcement.names
+assert not shown._port.announcement.names
 {network}
 others = Zeroconf(interfaces=["10.1.2.3"])
 kinds = ["_oscjson._tcp.local.", "_osc._udp.local."]

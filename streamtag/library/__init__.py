@@ -1,0 +1,1 @@
+"""A library of music: tagged once, kept in Parquet, searched."""
