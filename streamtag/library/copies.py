@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from streamtag.library.rows import path_of
 from streamtag.library.store import Store
-from streamtag.library.vectors import TAGGRAM, live, names_of, vectors
+from streamtag.library.vectors import live, names_of, vectors
 
-ALIKE = 0.99
-"""Cosine of embedding, and of mean tags, from which two tracks of one length are taken for one recording."""
+ALIKE = 0.98
+"""Cosine of the embedding from which two tracks of one length are one recording (figures: docs/library.md)."""
 LENGTH_SECONDS, LENGTH_SHARE = 0.5, 0.002
 """How much the length of a recording differs from encoder to encoder: their padding; a share, for clocks."""
 
@@ -62,8 +62,8 @@ def copies(store: Store, alike: float = ALIKE) -> list[Copies]:
         by_content.setdefault(checksum, []).append(number)
     found = [Copies(True, _sorted(paths, numbers)) for numbers in by_content.values() if len(numbers) > 1]
     firsts = np.array([numbers[0] for numbers in by_content.values()], np.int64)
-    matrices = [vectors(store, tracks, name)[firsts] for name in (names_of(store)[0], TAGGRAM)]
-    for group in _groups(np.array(lengths)[firsts], matrices, alike):
+    matrix = vectors(store, tracks, names_of(store)[0])[firsts]
+    for group in _groups(np.array(lengths)[firsts], matrix, alike):
         found.append(Copies(False, _sorted(paths, firsts[group].tolist())))
     return sorted(found, key=lambda copies: (not copies.exact, copies.paths))
 
@@ -72,11 +72,11 @@ def _sorted(paths: list[str], numbers: list[int]) -> tuple[str, ...]:
     return tuple(sorted(paths[number] for number in numbers))
 
 
-def _groups(lengths: NDArray[np.float64], matrices: list[NDArray[np.float32]], alike: float) -> list[NDArray[np.int64]]:
+def _groups(lengths: NDArray[np.float64], matrix: NDArray[np.float32], alike: float) -> list[NDArray[np.int64]]:
     """Tracks that are alike, directly or through others: each is compared with those that are hardly longer."""
     order = np.argsort(lengths, kind="stable")
     lengths = lengths[order]
-    matrices = [matrix[order] for matrix in matrices]
+    matrix = matrix[order]
     ends = np.searchsorted(lengths, lengths * (1 + LENGTH_SHARE) + LENGTH_SECONDS, "right")
     leader = np.arange(len(order))
 
@@ -89,10 +89,9 @@ def _groups(lengths: NDArray[np.float64], matrices: list[NDArray[np.float32]], a
     for number, end in enumerate(ends):
         others = slice(number + 1, end)
         if number + 1 < end:
-            same = np.ones(end - number - 1, bool)
-            for matrix in matrices:
-                same &= matrix[others] @ matrix[number] >= alike
-            for other in np.flatnonzero(same) + number + 1:
+            for other in np.flatnonzero(matrix[others] @ matrix[number] >= alike) + number + 1:
                 leader[lead(int(other))] = lead(number)
-    leaders = np.array([lead(number) for number in range(len(order))])
-    return [order[leaders == one] for one in np.unique(leaders) if np.count_nonzero(leaders == one) > 1]
+    groups: dict[int, list[int]] = {}
+    for number in range(len(order)):
+        groups.setdefault(lead(number), []).append(int(order[number]))
+    return [np.array(group) for group in groups.values() if len(group) > 1]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import soundfile
 
@@ -29,6 +32,36 @@ def write_sound(path: Path, seed: int, seconds: float = 3.5) -> Path:
     time = np.arange(int(seconds * RATE)) / RATE
     tones = sum(np.sin(2 * np.pi * frequency * time) for frequency in random.uniform(80, 2000, 4))
     soundfile.write(path, 0.1 * tones + random.normal(0, 0.01 * (seed % 5), len(time)), RATE)
+    return path
+
+
+def write_encoded(path: Path, codec: str, samples: np.ndarray, rate: int, out_rate: int | None = None) -> None:
+    """Write mono samples through one of FFmpeg's encoders."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=out_rate or rate, layout="mono")
+        stream.open()
+        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
+        frame.sample_rate = rate
+        resampler = av.AudioResampler(stream.format.name, "mono", stream.rate, frame_size=stream.frame_size)
+        for part in (*resampler.resample(frame), *resampler.resample(None)):
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+
+
+def write_kind(path: Path, seed: int) -> Path:
+    """A sound as a file of the kind that its name says."""
+    source = write_sound(path.with_name("source.wav"), seed, 3.2)
+    samples, rate = soundfile.read(source)
+    source.unlink()
+    match path.suffix:
+        case ".mp3":
+            write_encoded(path, "mp3", samples, rate)
+        case ".m4a":
+            write_encoded(path, "aac", samples, rate)
+        case ".opus":
+            write_encoded(path, "libopus", samples, rate, 48_000)
+        case _:
+            soundfile.write(path, samples, rate)
     return path
 
 
@@ -108,9 +141,6 @@ def written(folder: Path) -> int:
 @contextmanager
 def claimed_by_another(folder: Path, paths: list[Path]) -> Iterator[None]:
     """Meanwhile, another process works on these files."""
-    import subprocess
-    import sys
-
     program = (
         "import sys; from streamtag.library.store import Store; from streamtag.library.known import hashed\n"
         "claims = Store(sys.argv[1]).claims()\n"
