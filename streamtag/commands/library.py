@@ -18,14 +18,16 @@ from streamtag._compile.progress import KERNELS
 from streamtag._system.progress import Steps, progress
 from streamtag.commands.completion import complete_model
 from streamtag.commands.console import EXIT_FAILED, err, note_stuck, out, preparing
-from streamtag.commands.options import FILE_MODEL, Heads, Window, all_named, heads_and_model, named
+from streamtag.commands.options import FILE_MODEL, Heads, all_named, finite, heads_and_model, named
 from streamtag.commands.signals import install_signal_handlers
-from streamtag.dsp.params import LevelOption, frames_in, hop_frames
+from streamtag.dsp.params import FRAME_SECONDS, LevelOption, frames_in, hop_frames
 from streamtag.errors import AudioFileError, MissingExtraError, OptionError
 from streamtag.inference.networks.catalogue import find_spec
+from streamtag.tagging.options import WINDOW_SECONDS
 
 if TYPE_CHECKING:
     from streamtag.library.hearing import Heard
+    from streamtag.library.ray_workers import RayWorkers
     from streamtag.library.rows import File
     from streamtag.library.tag import Outcome
 
@@ -34,8 +36,16 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
+
+
+def place(given: str) -> str:
+    """A path or an address, that is not empty."""
+    named(given)
+    return given
+
+
 Store = Annotated[
-    Path, typer.Argument(help="The library, as `streamtag library tag` made it.", metavar="STORE", parser=named)
+    str, typer.Argument(help="The library, as `streamtag library tag` made it.", metavar="STORE", callback=place)
 ]
 REASONS = 10
 """Of failures, that are listed at the end."""
@@ -57,21 +67,32 @@ def needs_library(what: str) -> None:
 )
 def tag(
     paths: Annotated[
-        list[str], typer.Argument(help="Folders, files, or quoted patterns.", metavar="MUSIC...", callback=all_named)
+        list[str],
+        typer.Argument(
+            help="Folders, files, quoted patterns, or addresses (s3://...).", metavar="MUSIC...", callback=all_named
+        ),
     ],
     to: Annotated[
-        Path,
-        typer.Option("--out", help="The library: a folder, made, or gone on with.", metavar="STORE", parser=named),
+        str,
+        typer.Option(
+            "--out",
+            help="The library: a folder or an address (s3://...), made, or gone on with.",
+            metavar="STORE",
+            callback=place,
+        ),
     ],
     model: Annotated[
         str | None,
         typer.Option(
             autocompletion=complete_model,
-            help=f"A model's name, or one of your own. Default: that of a library that is there; else {FILE_MODEL}.",
+            help=f"A model's name, or one of your own. Default: {FILE_MODEL}.",
             metavar="NAME",
         ),
     ] = None,
-    window: Window = 3.0,
+    window: Annotated[
+        float | None,
+        typer.Option(help="Seconds of a patch (vgg models: 3 only). Default: 3.", metavar="SECONDS", callback=finite),
+    ] = None,
     hop: Annotated[
         float | None,
         typer.Option(
@@ -79,18 +100,20 @@ def tag(
         ),
     ] = None,
     level: Annotated[
-        LevelOption,
-        typer.Option(help="off: as they are, which gives the published numbers. auto: at the level that models know."),
-    ] = "off",
+        LevelOption | None,
+        typer.Option(
+            help="off: as they are, which gives the published numbers (default). auto: at the level that models know."
+        ),
+    ] = None,
     head: Heads = None,
     features: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Further features whose mean is kept: mean_pool, max_pool, joined by +. They make a row 3 kB larger "
             "each.",
             metavar="NAMES",
         ),
-    ] = "",
+    ] = None,
     windows: Annotated[
         bool, typer.Option("--windows", help="Also keep tags and embedding of every window: 1 kB each.")
     ] = False,
@@ -101,27 +124,46 @@ def tag(
         bool, typer.Option("--retry", help="Try files again that could not be heard in an earlier run.")
     ] = False,
     jobs: Annotated[int, typer.Option(help="Files to hear at a time; 0: one for each processor.", min=0)] = 0,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Hear on a Ray cluster (streamtag\\[ray]): auto, or its address. MUSIC then lies on a share, "
+            "under the same path on all its machines.",
+            metavar="auto|HOST:PORT",
+        ),
+    ] = None,
 ) -> None:
     """Tag all music of folders, once, into a library.
 
     It may be stopped or killed at any time: run again, it goes on where it was. What has not changed is skipped; files
-    that were moved or copied are recognised by their content. Several runs may work on one library at once.
+    that were moved or copied are recognised by their content. Several runs may work on one library at once. How files
+    are heard is said once: later runs take it from the library.
     """
     needs_library("a library (it is kept as Parquet)")
     from streamtag.library.settings import Settings
-    from streamtag.library.store import SETTINGS, Store
+    from streamtag.library.store import Store
     from streamtag.library.tag import tag_library
     from streamtag.library.tidy import prune as mark_removed
     from streamtag.library.tidy import tidy
     from streamtag.library.workers import Workers
 
-    if model is None and not head and (to / SETTINGS).exists():
-        model = Store(to).settings.model_file
+    begun = Store.there(to)
+    there = None if begun is None else begun.settings
+    if there is not None:  # what is not said is as it was
+        head = head or [one.file for one in there.heads]
+        model = model or there.model_file
+        window = (there.window_frames + 0.1) * FRAME_SECONDS if window is None else window  # as it is counted
+        hop = there.hop_frames * FRAME_SECONDS if hop is None else hop
+        level = level or there.level
+        features = "+".join(there.features[1:]) if features is None else features
+        windows = windows or there.windows
+    window = WINDOW_SECONDS if window is None else window
+    level = level or "off"
     heads, model = heads_and_model(head, model, FILE_MODEL, window, level)
     frames = frames_in(window)
-    files = [(one, os.path.abspath(path), _sha256(path)) for one, path in zip(heads, head or (), strict=True)]  # noqa: PTH100
-    names = [name for name in features.split("+") if name]
     hop_is = frames if hop is None else hop_frames(hop)
+    files = [(one, os.path.abspath(path), _sha256(path)) for one, path in zip(heads, head or (), strict=True)]  # noqa: PTH100
+    names = [name for name in (features or "").split("+") if name]
     settings = Settings.chosen(model, frames, hop_is, level, names, files, windows)
     store = Store.begun(to, settings)
     install_signal_handlers()
@@ -132,8 +174,13 @@ def tag(
             from streamtag.library.hearing import Ear
 
             Ear(settings).warm_up()
-    with preparing(spec.name):
-        workers = Workers(settings, count)
+    workers: Workers | RayWorkers = Workers(settings, count)
+    if ray is not None:
+        from streamtag.library.ray_workers import RayWorkers
+
+        with preparing("workers on the Ray cluster"):
+            workers = RayWorkers(settings, ray, jobs)
+        count = workers.count
     began = time.monotonic()
     try:
         with _shown() as shown:
@@ -362,7 +409,7 @@ def _say(text: str, *, red: bool = False) -> None:
         err.print(f"note: {text}", markup=False)
 
 
-def _sum_up(to: Path, outcome: Outcome, pruned: int, took: float, died: int) -> None:
+def _sum_up(to: str, outcome: Outcome, pruned: int, took: float, died: int) -> None:
     counts = outcome.counts
     words = {
         "tagged": "tagged",

@@ -24,8 +24,8 @@ class Claims:
 
     Parameters
     ----------
-    path : Path
-        The file; made if it is not there.
+    path : Path or None
+        The file; made if it is not there. None where there can be none.
 
     Attributes
     ----------
@@ -33,11 +33,13 @@ class Claims:
         Whether the file system knows such locks; if not, every claim is granted.
     """
 
-    def __init__(self, path: Path) -> None:
-        with writing(path):
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+    def __init__(self, path: Path | None) -> None:
         self._held: set[int] = set()
-        self.possible = True
+        self._file: int | None = None
+        self.possible = path is not None
+        if path is not None:
+            with writing(path):
+                self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
 
     def take(self, place: int) -> bool:
         """Whether it is ours now; not if another run has it, or this one already."""
@@ -45,7 +47,8 @@ class Claims:
         if place in self._held:
             return False
         try:
-            _lock(self._file, place)
+            if self._file is not None:
+                _lock(self._file, place)
         except (BlockingIOError, PermissionError):  # EAGAIN, EACCES: somebody's
             return False
         except OSError:
@@ -57,12 +60,14 @@ class Claims:
         """Give one back."""
         place = place if place == TIDYING else place % PLACES
         self._held.discard(place)
-        with suppress(OSError):
-            _unlock(self._file, place)
+        if self._file is not None:
+            with suppress(OSError):
+                _unlock(self._file, place)
 
     def close(self) -> None:
         """Give all back."""
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
 
 
 if sys.platform == "win32":

@@ -48,6 +48,8 @@ class Heard:
         Of every window.
     error : str or None
         Why it could not be heard; all else is empty then.
+    sha256 : str or None
+        Checksum of the file's content, from who has read it; None if another has.
     """
 
     seconds: float = 0.0
@@ -63,6 +65,7 @@ class Heard:
     window_tags: Array = field(default_factory=nothing)
     window_embedding: Array = field(default_factory=nothing)
     error: str | None = None
+    sha256: str | None = None
 
 
 class Ear:

@@ -6,6 +6,7 @@ less likely than one in 300,000; then a file would be taken for another.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import blake2b
@@ -31,6 +32,9 @@ PLACE = np.dtype(
         ("state", "u1"),
     ]
 )
+LOOK_SECONDS = 10.0
+UNSURE_SECONDS = 2.0
+"""A folder that was looked at within this time of its last change may have changed again without its time saying so."""
 DONE, FAILED, AGAIN, REMOVED = range(4)
 
 
@@ -60,7 +64,8 @@ class Known:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._parts: list[str] = []
-        self._state: tuple[int, ...] = ()
+        self._state: tuple[int, ...] | None = None
+        self._looked = 0.0
         self._places = np.empty(0, PLACE)
         self._by_content: NDArray[np.uint32] = np.empty(0, np.uint32)
         self._contents: NDArray[np.uint64] = np.empty(0, np.uint64)
@@ -72,14 +77,19 @@ class Known:
     def refresh(self) -> None:
         """Take in the parts that others have written meanwhile."""
         state = self._store.state()
-        if state == self._state:
+        if self._is_fresh(state):
             return
-        self._state = state
+        self._state, self._looked = state, time.time()
         there = set(self._parts)
         for part in self._store.parts():
             if part not in there:
                 with suppress(FileNotFoundError):  # what has taken its place is of a later time
                     self._take(part)
+
+    def _is_fresh(self, state: tuple[int, ...] | None) -> bool:
+        if state is None:  # then it is looked at now and then: what others have written is known a little later
+            return time.time() - self._looked < LOOK_SECONDS
+        return state == self._state and self._looked - max(state, default=0) / 1e9 > UNSURE_SECONDS
 
     def add(self, part: str) -> None:
         """Take in a part of our own."""
@@ -150,9 +160,10 @@ class Known:
     def _of_path(self, path: int) -> np.void | None:
         if (place := self._newer.get(path)) is not None:
             return place
-        at = int(np.searchsorted(self._places["path"], np.uint64(path)))
-        if at < len(self._places) and self._places["path"][at] == path:
-            found: np.void = self._places[at]
+        places = self._places  # another thread counts while this one puts together
+        at = int(np.searchsorted(places["path"], np.uint64(path)))
+        if at < len(places) and places["path"][at] == path:
+            found: np.void = places[at]
             return found
         return None
 

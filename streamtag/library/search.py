@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from streamtag.decoding.content import content_sha256
-from streamtag.errors import AudioFileError
+from streamtag.errors import AudioFileError, ModelError
+from streamtag.inference.networks.catalogue import weights_sha256
 from streamtag.library.hearing import Ear, Heard
+from streamtag.library.places import fetch, is_address
 from streamtag.library.rows import path_of, schema_of, text_of
 from streamtag.library.store import Store
 from streamtag.library.vectors import TAGGRAM, Array, Live, live, names_of, unit, vectors
@@ -153,22 +153,33 @@ def _wanted(
     store: Store, tracks: Live, matrix: Array, like: Sequence[str], name: str
 ) -> tuple[Array, NDArray[np.int64]]:
     """The vector that is wanted, and the tracks that are what was given."""
-    given = {text_of(os.path.abspath(path)): path for path in like}  # noqa: PTH100 - as they are kept
+    given = {path if is_address(path) else text_of(os.path.abspath(path)): path for path in like}  # noqa: PTH100 - as kept
     found: list[Array] = []
     same: set[str] = set()
     for number, values in _among(store, tracks, "path", given, ("path", "sha256")):
         found.append(matrix[number])
         same.add(values["sha256"])
         del given[values["path"]]
-    ear = Ear(store.settings) if given else None
+    ear = _ear(store) if given else None
     for path in given.values():
-        heard = ear.hear(path) if ear is not None else Heard()
+        fetched = fetch(path)
+        heard = ear.hear(fetched.path) if ear is not None else Heard()
+        fetched.forget()
         if heard.error is not None:
             raise AudioFileError(path, heard.error)
         found.append(unit(heard.tags if name == TAGGRAM else heard.features[name]))
-        same.add(content_sha256(Path(path)))
+        same.add(fetched.sha256)
     numbers = [number for number, _ in _among(store, tracks, "sha256", same, ("sha256",))]
     return unit(np.mean(found, 0)), np.array(numbers, np.int64)
+
+
+def _ear(store: Store) -> Ear:
+    """What hears as the library's tracks were heard, for a file that is not in it."""
+    settings = store.settings
+    if weights_sha256(settings.model_file) != settings.model_sha256:
+        said = "has other weights now than in this library: only files that are in it can be compared"
+        raise ModelError(f"{settings.model} {said}")
+    return Ear(replace(settings, heads=(), windows=False))
 
 
 def _among(

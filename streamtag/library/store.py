@@ -13,41 +13,43 @@ so that nothing is double when it was interrupted between the two.
 from __future__ import annotations
 
 import json
-import os
+import re
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streamtag.errors import DataError, OptionError
-from streamtag.files.outputs import replacing, writing
+from streamtag.errors import DataError, OptionError, SinkError
+from streamtag.files.outputs import writing
 from streamtag.library.claims import Claims
+from streamtag.library.folder import folder_at
 from streamtag.library.settings import Settings
 
 SETTINGS, TRACKS, CLAIMS, SEARCH = "streamtag.json", "tracks", "claims", "search"
 WHOLE = "part-whole-"
 """How the names of parts begin that others were put into."""
+PART = re.compile(r"day=[^/]+/part-[^/]+\.parquet")
 REPLACES = b"streamtag.replaces"
 GROUP_ROWS = 1024
 """Rows of a row group: what is read to get one."""
 
 
 class Store:
-    """A library on disk.
+    """A library.
 
     Parameters
     ----------
-    folder : str or Path
-        Where it is.
+    place : str or Path
+        Where it is: a folder, or an address (see `places`).
 
     Attributes
     ----------
-    folder : Path
+    folder : Folder
         Where it is.
     settings : Settings
         What it was made with.
@@ -56,24 +58,31 @@ class Store:
     ------
     DataError
         No library, or one that is damaged.
+    OptionError
+        An address that cannot be used.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, place: str | Path) -> None:
+        self.folder = folder_at(place)
         self._replaced: dict[str, list[str]] = {}
         try:
-            text = (self.folder / SETTINGS).read_bytes()
+            text = self.folder.read(SETTINGS)
         except OSError as error:
-            what = "holds no library" if self.folder.is_dir() else "is no folder"
-            raise DataError(f"{folder} {what} ({error.strerror}): make one with `streamtag library tag`") from None
+            reason = error.strerror or " ".join(str(error).split())[:200]
+            raise DataError(f"{place} holds no library ({reason}): make one with `streamtag library tag`") from None
         try:
             self.settings = Settings.from_json(text)
         except DataError as error:
-            raise DataError(f"{self.folder / SETTINGS}: {error}") from error
+            raise DataError(f"{self.folder}/{SETTINGS}: {error}") from error
 
     @classmethod
-    def begun(cls, folder: str | Path, settings: Settings) -> Store:
-        """The store in this folder, begun if there is none.
+    def there(cls, place: str | Path) -> Store | None:
+        """The store in this place; None if there is none (errors: DataError, OptionError)."""
+        return cls(place) if SETTINGS in folder_at(place).names("") else None
+
+    @classmethod
+    def begun(cls, place: str | Path, settings: Settings) -> Store:
+        """The store in this place, begun if there is none.
 
         Raises
         ------
@@ -84,37 +93,45 @@ class Store:
         SinkError
             The folder cannot be written to.
         """
-        folder = Path(folder)
-        with writing(folder):
-            folder.mkdir(exist_ok=True)
-            if not (folder / SETTINGS).exists():
-                if [path for path in folder.iterdir() if not path.name.startswith(".")]:
-                    raise OptionError(
-                        f"{folder} holds other files, and no library: give one that is empty, or a new one"
-                    )
-                with replacing(folder / SETTINGS) as file:
-                    file.write(settings.as_json().encode())
-            (folder / TRACKS).mkdir(exist_ok=True)
-        store = cls(folder)
+        folder = folder_at(place)
+        if folder.path is not None:
+            with writing(folder.path):
+                folder.path.mkdir(exist_ok=True)
+        try:
+            names = folder.names("")
+        except OSError as error:
+            raise SinkError(f"cannot write {place}: {error.strerror or error}") from error
+        if SETTINGS not in names:
+            if [name for name in names if not name.startswith(".")]:
+                raise OptionError(f"{place} holds other files, and no library: give a new or an empty folder")
+            folder.write(SETTINGS, lambda file: file.write(settings.as_json().encode()))
+        store = cls(place)
         if said := store.settings.differences(settings):
             raise OptionError(
-                f"{folder} was made with {'; '.join(said)}: rows of both are never mixed. Give another --out, or the "
+                f"{place} was made with {'; '.join(said)}: rows of both are never mixed. Give another --out, or the "
                 "options that it was made with"
             )
         return store
 
     def claims(self) -> Claims:
         """The claims of a run."""
-        return Claims(self.folder / CLAIMS)
+        return Claims(None if self.folder.path is None else self.folder.path / CLAIMS)
 
     # --- reading --------------------------------------------------------------------------------------------------
 
     def parts(self) -> list[str]:
-        """The parts that hold, by name (``day=2026-11-27/part-….parquet``), those written first before others."""
-        names = sorted(
-            (f"{day.name}/{part}" for day in self._days() for part in _names(day.path)),
-            key=lambda name: name.rpartition("part-")[2],
-        )
+        """The parts that hold, by name (``day=2026-11-27/part-….parquet``), those written first before others.
+
+        Raises
+        ------
+        DataError
+            The folder cannot be read.
+        """
+        try:
+            found = [f"{day}/{part}" for day in self._days() for part in self.folder.names(f"{TRACKS}/{day}")]
+        except OSError as error:
+            raise DataError(f"{self.folder}/{TRACKS} cannot be read: {error.strerror or error}") from error
+        names = sorted((name for name in found if PART.fullmatch(name)), key=lambda name: name.rpartition("-20")[2])
         replaced: set[str] = set()
         for name in names:
             if WHOLE in name:
@@ -129,9 +146,10 @@ class Store:
                 self._replaced[part] = list(json.loads((file.schema_arrow.metadata or {}).get(REPLACES, b"[]")))
         return self._replaced[part]
 
-    def state(self) -> tuple[int, ...]:
-        """What changes when parts come or go."""
-        return tuple(day.stat().st_mtime_ns for day in sorted(self._days(), key=lambda day: day.name))
+    def state(self) -> tuple[int, ...] | None:
+        """What changes when parts come or go; None where that cannot be known."""
+        states = [self.folder.state(TRACKS), *(self.folder.state(f"{TRACKS}/{day}") for day in sorted(self._days()))]
+        return None if None in states else tuple(state for state in states if state is not None)
 
     def open(self, part: str) -> pq.ParquetFile:
         """A part, to be read.
@@ -143,21 +161,29 @@ class Store:
         FileNotFoundError
             Gone meanwhile: put together with others.
         """
-        path = self.folder / TRACKS / part
         try:
-            return pq.ParquetFile(path)
+            return pq.ParquetFile(self.folder.input(f"{TRACKS}/{part}"))
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path} is damaged ({error}): move it away, and tag again what was in it") from error
+            raise self._damaged(part, error) from error
 
     def read(self, part: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """Columns of a part, all if None."""
+        """Columns of a part, all if None (errors: see `open`)."""
         with self.open(part) as file:
             try:
                 return file.read(None if columns is None else list(columns))
             except (pa.ArrowException, OSError) as error:
-                raise DataError(f"{self.folder / TRACKS / part} is damaged ({error}): move it away") from error
+                raise self._damaged(part, error) from error
+
+    def _damaged(self, part: str, error: Exception) -> DataError:
+        said = " ".join(str(error).split())[:200]
+        return DataError(
+            f"{self.folder}/{TRACKS}/{part} is damaged ({said}): move it away, and tag again what was in it"
+        )
+
+    def _days(self) -> list[str]:
+        return [name for name in self.folder.names(TRACKS) if name.startswith("day=")]
 
     # --- writing --------------------------------------------------------------------------------------------------
 
@@ -172,58 +198,23 @@ class Store:
         return self.write_all([table], table.schema)
 
     def write_all(self, tables: Iterable[pa.Table], schema: pa.Schema, replaces: Sequence[str] = ()) -> str:
-        """Add a part of several tables, in the place of others. Returns its name; "" if there is no row."""
+        """Add a part of several tables, in the place of others. Returns its name."""
         now = datetime.now(UTC)
         day = next(iter(replaces), f"day={now:%Y-%m-%d}/").partition("/")[0]
         kind = WHOLE if replaces else "part-"
         name = f"{day}/{kind}{now:%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}.parquet"
-        path = self.folder / TRACKS / name
         if replaces:
             schema = schema.with_metadata((schema.metadata or {}) | {REPLACES: json.dumps(list(replaces)).encode()})
-        rows = 0
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            options: dict[str, Any] = {"compression": "zstd"}
-            with pq.ParquetWriter(file, schema, **options) as writer:
+
+        def write(file: IO[bytes]) -> None:
+            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
                 for table in tables:
-                    rows += len(table)
                     writer.write_table(table.replace_schema_metadata(schema.metadata), GROUP_ROWS)
-            file.flush()
-            os.fsync(file.fileno())
-        _sync(path.parent)
+
+        self.folder.write(f"{TRACKS}/{name}", write)
         return name
 
     def remove(self, parts: Iterable[str]) -> None:
-        """Remove parts, those that are gone among them."""
+        """Remove parts, those that are gone among them (errors: SinkError)."""
         for part in parts:
-            path = self.folder / TRACKS / part
-            with suppress(FileNotFoundError), writing(path):
-                path.unlink()
-            with suppress(OSError):  # the last one of its day
-                path.parent.rmdir()
-
-    def _days(self) -> Iterator[os.DirEntry[str]]:
-        try:
-            with os.scandir(self.folder / TRACKS) as entries:
-                yield from [entry for entry in entries if entry.name.startswith("day=")]
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise DataError(f"{self.folder / TRACKS} cannot be read: {error.strerror}") from error
-
-
-def _names(day: str) -> list[str]:
-    with suppress(FileNotFoundError):
-        return [path.name for path in Path(day).iterdir() if path.match("part-*.parquet")]
-    return []
-
-
-def _sync(folder: Path) -> None:
-    """That a name is there after a power cut, too, where systems know how."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+            self.folder.remove(f"{TRACKS}/{part}")

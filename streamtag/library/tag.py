@@ -21,11 +21,11 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from streamtag._system.threads import start_whole
-from streamtag.decoding.content import content_sha256
 from streamtag.decoding.find import walk_audio
 from streamtag.errors import AudioFileError
 from streamtag.library.hearing import Heard
 from streamtag.library.known import Known, hashed
+from streamtag.library.places import Fetched, exists, fetch, forget_all, is_address, walk
 from streamtag.library.rows import File, Row, table_of, text_of
 from streamtag.library.store import Store
 from streamtag.library.workers import Hearing
@@ -35,11 +35,14 @@ PART_ROWS = 512
 PART_SECONDS = 30.0
 """And no row waits longer than that: what is lost when the power goes."""
 READERS = 8
-"""Threads that read ahead: as many requests as a slow disk or a share gets at once."""
+"""Threads that read ahead, at the least: so many requests a slow disk or a share gets at once."""
 AHEAD = 16
 """Files that are read before they are heard, beside those at work; they stay in the system's cache meanwhile."""
 WAIT_SECONDS = 1.0
 """From one look to the next at what another run works on."""
+
+
+CHANGED = Heard(error="changed while it was read: run again")
 
 
 class Tell(Protocol):
@@ -82,17 +85,33 @@ class _Track:
     file: File
     claim: int
     sha256: str | None = None
+    fetched: Fetched | None = None  # until it was heard
 
 
 def files_of(paths: Iterable[str | Path]) -> Iterator[File]:
-    """The files of a collection, by absolute path; one that cannot be looked at has the size -1."""
-    for path in walk_audio(paths):
+    """The files of a collection, by address or absolute path; one that cannot be looked at has the size -1.
+
+    Raises
+    ------
+    OptionError
+        An address where there is nothing, or that cannot be used.
+    """
+    given = list(paths)
+    for address in filter(is_address, given):
+        for found in walk(str(address)):
+            yield File(*found)
+    for path in walk_audio(path for path in given if not is_address(path)):
         absolute = os.path.abspath(path)  # noqa: PTH100 - Path.absolute keeps `..`, and Path.resolve follows links
         try:
             status = os.stat(absolute)  # noqa: PTH116 - Path raises for some names
             yield File(absolute, status.st_size, status.st_mtime_ns)
         except (OSError, ValueError):
             yield File(absolute, -1, 0)
+
+
+def _is_there(path: str) -> bool:
+    """Whether there is something, and no folder: one that cannot be listed is found as itself."""
+    return is_address(path) or (os.path.lexists(path) and not os.path.isdir(path))  # noqa: PTH112 - Path.is_dir raises for some names
 
 
 def tag_library(
@@ -150,7 +169,7 @@ class _Run:
         self._known = Known(store)
         self._claims = store.claims()
         self._most = jobs + AHEAD
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="streamtag-reader")
+        self._readers = ThreadPoolExecutor(max(READERS, jobs // 2), thread_name_prefix="streamtag-reader")
         self._hearers = ThreadPoolExecutor(jobs, thread_name_prefix="streamtag-hearer")
         self._events: SimpleQueue[tuple[Callable[[_Track, Any], None], _Track, Future[Any]]] = SimpleQueue()
         self._under_way: dict[str, _Track] = {}  # by path
@@ -160,10 +179,10 @@ class _Run:
         self._held: list[int] = []  # claims on what is in `_rows`
         self._oldest = 0.0  # when the first of `_rows` came
         self._tried: set[str] = set()  # what has failed in this run
+        self._ending = threading.Event()
 
     def count(self, files: Iterator[File]) -> None:
         """Tell how much there is to do, from a thread that runs ahead."""
-        self._ending = threading.Event()
 
         def count() -> None:
             found = 0
@@ -171,7 +190,9 @@ class _Run:
                 for file in files:
                     if self._ending.is_set():
                         return
-                    found += self._retry or not self._known.is_done(file)
+                    if self._known.is_done(file) and not (self._retry and self._known.failed_before(file)):
+                        continue
+                    found += 1
                     if found % 100 == 1:
                         self._tell.found(found)
                 self._tell.found(found)
@@ -215,6 +236,7 @@ class _Run:
                 pool.shutdown(wait=False, cancel_futures=True)
             self._hearing.close()
             self._claims.close()
+            forget_all()
 
     # --- a file's way ---------------------------------------------------------------------------------------------
 
@@ -231,7 +253,10 @@ class _Run:
             self._claims.release(claim)
             return
         track = self._under_way[file.path] = _Track(file, claim)
-        self._submit(self._readers, self._read, track, lambda: content_sha256(Path(file.path)))
+        if self._hearing.fetches:
+            self._submit(self._hearers, self._heard_there, track, lambda: self._hearing.hear(file.path))
+        else:
+            self._submit(self._readers, self._read, track, lambda: fetch(file.path))
 
     def _is_done(self, file: File) -> bool:
         if not self._known.is_done(file):
@@ -247,58 +272,84 @@ class _Run:
         if isinstance(result, AudioFileError):
             self._keep(track, "failed", Heard(error=result.reason), again=True)
             return
-        track.sha256 = result
+        track.fetched, track.sha256 = result, result.sha256
         content = (track.sha256 or "", track.file.kind)
-        if (row := self._unwritten.get(content) or self._known.with_content(*content)) is not None and not (
-            self._retry and row.heard.error is not None
-        ):
+        if (row := self._same_content(track)) is not None:
             self._found_again(track, row)
         elif content in self._same:
             self._same[content].append(track)
         else:
             self._same[content] = [track]
-            self._submit(self._hearers, self._heard, track, lambda: self._hearing.hear(track.file.path))
+            self._hear(track)
+
+    def _hear(self, track: _Track) -> None:
+        path = track.file.path if track.fetched is None else track.fetched.path
+        self._submit(self._hearers, self._heard, track, lambda: self._hearing.hear(path))
+
+    def _same_content(self, track: _Track) -> Row | None:
+        """A row of the same content, which is then not heard again."""
+        content = (track.sha256 or "", track.file.kind)
+        row = self._unwritten.get(content) or self._known.with_content(*content)
+        return None if row is not None and self._retry and row.heard.error is not None else row
+
+    def _heard_there(self, track: _Track, heard: Heard) -> None:
+        """Read and heard by who reads itself: it may turn out to be known."""
+        track.sha256 = heard.sha256
+        if track.sha256 is None:
+            self._keep(track, "failed", heard, again=True)
+        elif (row := self._same_content(track)) is not None:
+            self._found_again(track, row)
+        elif self._has_changed(track):
+            self._keep(track, "failed", CHANGED, again=True)
+        else:
+            self._keep(track, "tagged" if heard.error is None else "failed", heard)
 
     def _heard(self, track: _Track, heard: Heard) -> None:
         content = (track.sha256 or "", track.file.kind)
         waiting = self._same.pop(content)
-        with suppress(OSError, ValueError):
-            status = os.stat(track.file.path)  # noqa: PTH116
-            if (status.st_size, status.st_mtime_ns) != (track.file.bytes, track.file.modified_ns):
-                heard = Heard(error="changed while it was read: run again")
-                self._keep(track, "failed", heard, again=True)
-                if waiting[1:]:  # who waited for it is heard itself
-                    self._same[content] = waiting[1:]
-                    self._submit(
-                        self._hearers, self._heard, waiting[1], lambda: self._hearing.hear(waiting[1].file.path)
-                    )
-                return
+        if self._has_changed(track):
+            self._keep(track, "failed", CHANGED, again=True)
+            if waiting[1:]:  # who waited for it is heard itself
+                self._same[content] = waiting[1:]
+                self._hear(waiting[1])
+            return
         self._keep(track, "tagged" if heard.error is None else "failed", heard)
         for other in waiting[1:]:
             self._keep(other, "copy" if heard.error is None else "failed", heard)
+
+    def _has_changed(self, track: _Track) -> bool:
+        """Whether it is another file now than the one that was found."""
+        if is_address(track.file.path):
+            return False
+        with suppress(OSError, ValueError):
+            status = os.stat(track.file.path)  # noqa: PTH116
+            return (status.st_size, status.st_mtime_ns) != (track.file.bytes, track.file.modified_ns)
+        return False
 
     def _found_again(self, track: _Track, row: Row) -> None:
         """The same content, under another path: a copy; or it was moved here."""
         what = "copy" if row.heard.error is None else "failed"
         if row.file.path == track.file.path and what == "copy":  # only its time has changed
             what = "kept"
-        elif row.removed is None and not os.path.lexists(row.file.path):
+        elif row.removed is None and not exists(row.file.path):
             what = "moved"
             gone = replace(row, removed=row.now().tagged).now()
             claim = hashed(text_of(row.file.path))
             if self._claims.take(claim):
-                self._held.append(claim)
-                self._rows.append(gone)
+                self._add(gone, claim)
         self._keep(track, what, row.heard)
 
     def _keep(self, track: _Track, what: str, heard: Heard, *, again: bool = False) -> None:
         row = Row(track.file, track.sha256, heard, again).now()
-        self._oldest = self._oldest if self._rows else time.monotonic()
-        self._rows.append(row)
+        if again and not _is_there(track.file.path):
+            self._claims.release(track.claim)  # told, but no track
+        else:
+            self._add(row, track.claim)
         if track.sha256 is not None and not again:
             self._unwritten[track.sha256, track.file.kind] = row
-        self._held.append(track.claim)
         del self._under_way[track.file.path]
+        if track.fetched is not None:
+            track.fetched.forget()
         self.outcome.counts[what] += 1
         if what == "failed":
             self._tried.add(track.file.path)
@@ -306,6 +357,11 @@ class _Run:
         elif what == "tagged":
             self.outcome.seconds += heard.seconds
         self._tell.done(what, track.file, heard)
+
+    def _add(self, row: Row, claim: int) -> None:
+        self._oldest = self._oldest if self._rows else time.monotonic()
+        self._rows.append(row)
+        self._held.append(claim)
 
     # --- together -------------------------------------------------------------------------------------------------
 

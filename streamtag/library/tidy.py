@@ -12,8 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from streamtag.decoding.find import walk_audio
+from streamtag.errors import OptionError
 from streamtag.library.claims import TIDYING
 from streamtag.library.known import Known
+from streamtag.library.places import exists, is_address, walk
 from streamtag.library.rows import path_of, row_of, schema_of, table_of
 from streamtag.library.store import TRACKS, WHOLE, Store
 
@@ -21,6 +23,7 @@ WHOLE_ROWS = 16_384
 """Rows of a part that others were put into: some 20 MB in memory."""
 MANY_PARTS = 16
 """Small parts of a day that are worth being put together."""
+AWAY = "holds no music now: nothing of it is marked as removed, as its disk may be away"
 STALE_SECONDS = 3600.0
 """Age of something half written that nobody writes any more."""
 
@@ -44,10 +47,17 @@ def prune(paths: Sequence[str | Path], store: Store, said: Callable[[str], None]
     """
     folders, files = [], []
     for path in paths:
+        if is_address(path):
+            with suppress(OptionError):
+                if next(walk(str(path)), None) is not None:
+                    folders.append(f"{str(path).rstrip('/')}/")
+                    continue
+            said(f"{path} {AWAY}")
+            continue
         absolute = os.path.abspath(path)  # noqa: PTH100 - as in `files_of`
         if os.path.isdir(absolute):  # noqa: PTH112
             if next(walk_audio([absolute]), None) is None:
-                said(f"{path} holds no music now: nothing of it is marked as removed, as its disk may be away")
+                said(f"{path} {AWAY}")
                 continue
             folders.append(os.path.join(absolute, ""))  # noqa: PTH118
         elif os.path.isdir(os.path.dirname(absolute)):  # noqa: PTH112, PTH120
@@ -58,7 +68,7 @@ def prune(paths: Sequence[str | Path], store: Store, said: Callable[[str], None]
         names = store.read(part, ["path"]).take(rows)["path"].to_pylist()
         paths_of = map(path_of, names)
         meant = ((row, path) for row, path in zip(rows, paths_of, strict=True) if _lies_in(path, folders, files))
-        gone = [row for row, path in meant if not os.path.lexists(path)]
+        gone = [row for row, path in meant if not exists(path)]
         if gone:
             whole = store.read(part).take(gone).to_pylist()
             found = [row_of(values, store.settings).now() for values in whole]
@@ -72,10 +82,13 @@ def _lies_in(path: str, folders: Sequence[str], files: Sequence[str]) -> bool:
 
 
 def tidy(store: Store) -> None:
-    """Put small parts together, and leave out rows that do not hold any more. One run does it at a time."""
+    """Put small parts together, and leave out rows that do not hold any more. One run does it at a time.
+
+    Where there are no locks, nobody knows who else is at it: nothing is done.
+    """
     claims = store.claims()
     try:
-        if claims.take(TIDYING):
+        if claims.take(TIDYING) and claims.possible:
             _remove_stale(store)
             known = Known(store)
             replaced = {name for part in store.parts() if WHOLE in part for name in store.replaced_by(part)}
@@ -118,7 +131,9 @@ def _put_together(store: Store, group: Sequence[str], tables: Iterator[pa.Table]
 
 
 def _remove_stale(store: Store) -> None:
-    for partial in (store.folder / TRACKS).glob("day=*/.streamtag-*.partial"):
+    if store.folder.path is None:
+        return
+    for partial in (store.folder.path / TRACKS).glob("day=*/.streamtag-*.partial"):
         with suppress(OSError):
             if time.time() - partial.stat().st_mtime > STALE_SECONDS:
                 partial.unlink()

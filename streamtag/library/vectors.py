@@ -102,9 +102,11 @@ def unit(vector: Any) -> Array:
 
 
 def _kept(store: Store, parts: list[str], name: str, write: Any) -> Any:
-    mark = hashlib.sha256("\n".join((str(FORMAT), str(store.folder.resolve()), *parts)).encode()).hexdigest()[:16]
+    own = None if store.folder.path is None else store.folder.path / SEARCH
+    place = str(store.folder) if own is None else str(own.resolve())
+    mark = hashlib.sha256("\n".join((str(FORMAT), place, *parts)).encode()).hexdigest()[:16]
     cache = user_cache()
-    folders = [store.folder / SEARCH, *(() if cache is None else (cache / SEARCH,))]
+    folders = [folder for folder in (own, None if cache is None else cache / SEARCH) if folder is not None]
     for folder in folders:
         with suppress(OSError, ValueError):
             return np.load(folder / mark / f"{name}.npy", mmap_mode="r")
@@ -117,17 +119,17 @@ def _kept(store: Store, parts: list[str], name: str, write: Any) -> Any:
             if folder is folders[-1]:
                 raise
             continue
-        _forget_others(folder, mark, store.folder / SEARCH)
+        if folder == own:
+            _forget_others(folder, mark)
         return np.load(folder / mark / f"{name}.npy", mmap_mode="r")
-    raise AssertionError("there is a folder")
+    raise SinkError(f"{store.folder}: there is no folder in which the vectors for a search could be kept")
 
 
-def _forget_others(folder: Path, mark: str, own: Path) -> None:
+def _forget_others(folder: Path, mark: str) -> None:
     """What was made from parts of before."""
-    if folder == own:
-        for other in folder.iterdir():
-            if other.name != mark:
-                shutil.rmtree(other, ignore_errors=True)
+    for other in folder.iterdir():
+        if other.name != mark:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _write_live(store: Store, parts: list[str], path: Path) -> None:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -26,6 +25,9 @@ TRIES = 2
 class Hearing(Protocol):
     """What hears tracks, whichever machine does it."""
 
+    fetches: bool
+    """Whether it reads files itself, wherever it is, and says what their checksums are."""
+
     def hear(self, path: str) -> Heard:
         """Hear one; called from several threads."""
 
@@ -41,7 +43,7 @@ class Workers:
     settings : Settings
         How tracks are heard.
     count : int
-        Processes at the most.
+        Processes at the most; each is started when it is first needed.
 
     Attributes
     ----------
@@ -49,16 +51,17 @@ class Workers:
         Workers that ended without being asked to.
     """
 
+    fetches = False
+
     def __init__(self, settings: Settings, count: int) -> None:
         self._settings = settings
         self._idle: SimpleQueue[_Worker | None] = SimpleQueue()  # None: no more, for whoever waits
         self._all: set[_Worker] = set()
         self._lock = threading.Lock()
         self._closed = False
+        self._count = count
+        self._started = 0
         self.died = 0
-        with ThreadPoolExecutor(count) as starting:
-            for worker in starting.map(lambda _: self._start(), range(count)):
-                self._idle.put(worker)
 
     def hear(self, path: str) -> Heard:
         """Hear a track, on whichever worker is free. One on which workers die is given as such.
@@ -75,9 +78,7 @@ class Workers:
         """
         said = ""
         for _ in range(TRIES):
-            if (worker := self._idle.get()) is None:
-                self._idle.put(None)
-                raise StreamtagError("stopped")
+            worker = self._free()
             try:
                 heard = cast(Heard, worker.ask(path))
             except (EOFError, OSError, pickle.UnpicklingError):
@@ -87,7 +88,7 @@ class Workers:
                     self.died += 1
                     if self._closed:
                         raise StreamtagError("stopped") from None
-                self._idle.put(self._start())
+                    self._started -= 1  # the next one is started when it is needed
                 continue
             self._idle.put(worker)
             return heard
@@ -101,6 +102,18 @@ class Workers:
         for worker in workers:
             worker.end()
         self._idle.put(None)
+
+    def _free(self) -> _Worker:
+        """One that has nothing to do: started, while there are fewer than there may be."""
+        with self._lock:
+            start = self._idle.empty() and self._started < self._count
+            self._started += start
+        if start:
+            return self._start()
+        if (worker := self._idle.get()) is None:
+            self._idle.put(None)
+            raise StreamtagError("stopped")
+        return worker
 
     def _start(self) -> _Worker:
         worker = _Worker()

@@ -124,8 +124,8 @@ class UndoList:
 
     @classmethod
     def new(cls, store: Store) -> UndoList:
-        """A new one, in the library."""
-        return cls(store.folder / f"undo-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.jsonl")
+        """A new one, in the library; here, if that lies elsewhere."""
+        return cls((store.folder.path or Path()) / f"undo-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.jsonl")
 
     def add(self, change: Change) -> None:
         """Note one (errors: SinkError)."""

@@ -293,10 +293,19 @@ def test_a_file_that_kills_its_worker_costs_this_file(
 def test_a_worker_that_was_killed_costs_nothing(music: Path, out: Path) -> None:
     store = Store.begun(out, settings())
     workers = Workers(store.settings, 1)
+    assert workers.hear(str(music / "1.wav")).error is None
     (worker,) = workers._all
     worker._process.kill()
     assert tag_library([music], store, workers, Quiet(), jobs=1).counts["tagged"] == 5
     assert workers.died == 1
+
+
+def test_what_is_not_there_is_told_and_has_no_row(music: Path, out: Path) -> None:
+    store = Store.begun(out, settings())
+    outcome = tag_library([music / "nowhere.wav", music / "b"], store, InThread(store.settings), Quiet(), jobs=1)
+    assert outcome.counts == {"failed": 1, "tagged": 3}
+    assert outcome.reasons == {"no such file": 1}
+    assert len(rows(out)) == 3
 
 
 def test_a_full_disk_is_said_and_nothing_is_half(music: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,8 @@ class Quiet:
 class InThread:
     """Hears on the threads of the test: quick to start."""
 
+    fetches = False
+
     def __init__(self, of: Settings) -> None:
         self._ear = Ear(of)
         self.heard: list[str] = []
@@ -121,7 +123,7 @@ def tagged(music: Path, folder: Path, *, retry: bool = False, **given: Any) -> t
     return outcome, sorted(Path(path).name for path in ear.heard)
 
 
-def rows(folder: Path, *, times: bool = False) -> dict[str, dict[str, Any]]:
+def rows(folder: Path | str, *, times: bool = False) -> dict[str, dict[str, Any]]:
     """The rows that hold, by path, as Python's values."""
     store = Store(folder)
     found = [
