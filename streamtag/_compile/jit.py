@@ -76,6 +76,7 @@ def cfunction(signature: Any, function: Callable[..., Any]) -> Any:
 def _cached(function: Function, *signature: str, **options: Any) -> Function:
     if CONFIG.DISABLE_JIT:
         return function
+    _name_apart(function)
     dispatcher = NJIT(**(OPTIONS | options))(function)
     if function.__module__.startswith("streamtag."):  # the folder is named after these sources, and no others
         dispatcher._cache = _Cache(function)
@@ -84,6 +85,19 @@ def _cached(function: Function, *signature: str, **options: Any) -> Function:
             dispatcher.compile(*signature)
             dispatcher.disable_compile()
     return cast(Function, dispatcher)
+
+
+def _name_apart(function: Callable[..., Any]) -> None:
+    """Give kernels that one function makes, each for other constants, names of their own.
+
+    Numba tells functions of one name apart by a number, which counts what a process has compiled. Code out of the cache
+    was counted by another process: then two functions may have one name, and LLVM takes the first for both. So wrong
+    numbers came of two first starts at once.
+    """
+    if function.__closure__ is not None:
+        constants = (cell.cell_contents for cell in function.__closure__)
+        said = "_".join(str(getattr(constant, "__qualname__", constant)) for constant in constants)
+        function.__qualname__ += f"_{said}"
 
 
 class _Cache(FunctionCache):

@@ -93,11 +93,14 @@ class StreamReader(Protocol):
         How many.
     damaged : int
         Packets that could not be decoded so far.
+    live : bool
+        Whether it goes on by itself while nobody reads it, so that what waits is old.
     """
 
     samplerate: int
     channels: int
     damaged: int
+    live: bool
 
     @property
     def title(self) -> str | None:
@@ -116,6 +119,7 @@ class RawReader:
     """Samples without a header, from `read`."""
 
     damaged = 0
+    live = False
     title = None
 
     def __init__(self, read: Read, raw: RawFormat) -> None:
@@ -171,6 +175,8 @@ class FFmpegStream:
     RefusedError
         It cannot be opened, or is no sound.
     """
+
+    live = False
 
     def __init__(
         self,

@@ -87,7 +87,9 @@ class AddressOpener:
                 return _StationStream(station)
         if self._scheme in ("rtsp", "rtsps"):
             options["rtsp_transport"] = "tcp"  # through firewalls, and without holes
-        return FFmpegStream(address, options, (CONNECT_SECONDS, READ_SECONDS), _meant)
+        stream = FFmpegStream(address, options, (CONNECT_SECONDS, READ_SECONDS), _meant)
+        stream.live = self._scheme not in ("http", "https", "tcp")  # files and HLS wait; so does who writes to a socket
+        return stream
 
     def close(self) -> None:
         """Nothing to do: a connection is its reader's."""
@@ -98,6 +100,7 @@ class _StationStream(FFmpegStream):
 
     def __init__(self, station: StationReader) -> None:
         self._station = station
+        self.live = station.live
         try:
             super().__init__(station, {"protocol_whitelist": "none", "format_whitelist": DEMUXERS}, meant=_meant)
         except BaseException:

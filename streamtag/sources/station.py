@@ -186,10 +186,13 @@ class StationReader:
     ----------
     title : str or None
         What plays, in the station's words; None before it has said anything.
+    live : bool
+        Whether it has no end: a file has a length.
     """
 
     def __init__(self, response: Any, seconds: float) -> None:
         self.title: str | None = None
+        self.live = "Content-Length" not in response.headers
         self._response = response
         interval = response.headers.get("icy-metaint", "")
         self._interval = int(interval) if interval.isdecimal() and len(interval) < 9 else 0

@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -91,6 +91,7 @@ class StreamSource:
         self._wanted = channel_numbers(channels)
         self._stopping = threading.Event()
         self._reader = self._opened()
+        self._opened_at = time.monotonic()
         try:
             self.ring = self._new_ring(self._reader)
         except BaseException:
@@ -201,9 +202,26 @@ class StreamSource:
                     return
                 self.ring.write(block)
 
+    def _blocks(self) -> Iterator[Array]:
+        """What comes, without what has come since the opening: a network is built meanwhile, perhaps compiled.
+
+        As many seconds are left out as have passed, and only of what waits already.
+        """
+        blocks = self._reader.blocks()
+        if self._reader.live:
+            old = round((time.monotonic() - self._opened_at) * self._reader.samplerate)
+            asked = time.monotonic()
+            for block in blocks:
+                if old < len(block) or time.monotonic() - asked > LATE_SECONDS:
+                    yield block
+                    break
+                old -= len(block)
+                asked = time.monotonic()
+        yield from blocks
+
     def _ahead(self) -> Generator[Array]:
         """Blocks at the station's pace."""
-        ahead = Ahead(self._reader.blocks(), self._reader.samplerate, self._stopping.wait)
+        ahead = Ahead(self._blocks(), self._reader.samplerate, self._stopping.wait)
         try:
             yield from ahead
         finally:
@@ -214,7 +232,7 @@ class StreamSource:
         rate = self._reader.samplerate
         began, passed, waited_at = time.monotonic(), 0, -math.inf
         before = math.inf
-        for block in self._reader.blocks():
+        for block in self._blocks():
             now = time.monotonic()
             if now - before > DRY_SECONDS:
                 waited_at = now
@@ -250,6 +268,7 @@ class StreamSource:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue
             self._reader, self._left = reader, False
+            self._opened_at = time.monotonic()
             self.ring.successor = ring
             self.ring = ring
             self.recovering = None

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -139,3 +140,16 @@ def test_what_a_user_sees_of_it(server: Icecast) -> None:
     titles = [line["status"].get("title") for line in map(json.loads, done.stdout.splitlines()) if "status" in line]
     assert "Ann - First" in titles
     assert "geheim" not in done.stdout + done.stderr
+
+
+def test_what_is_sent_before_the_start_is_left_out(server: Icecast) -> None:
+    """A network is built between opening and start, and on a new machine compiled: that takes a minute."""
+    station = Broadcast(server)
+    source = open_source(server.address("tone.mp3"))
+    time.sleep(8)
+    source.start()
+    station.end()
+    wait_until(lambda: source.recovering, "the end")
+    seconds = source.ring.written / source.ring.samplerate
+    source.stop()
+    assert 0 < seconds < 6  # what Icecast gives a new listener at once, and what was sent ahead
