@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -183,7 +184,8 @@ def tag(
         count = workers.count
     began = time.monotonic()
     try:
-        with _shown() as shown:
+        # Ray prints to stdout which worker died; how many did is said in the end
+        with _shown() as shown, nullcontext() if ray is None else redirect_stdout(io.StringIO()):
             outcome = tag_library(paths, store, workers, shown, jobs=count, retry=retry)
     except BaseException:
         note_stuck(True)  # a thread may be waiting for a disk
@@ -426,7 +428,7 @@ def _sum_up(to: str, outcome: Outcome, pruned: int, took: float, died: int) -> N
         rate = f"{counts['tagged'] / took:.2f} tracks/s, {outcome.seconds / took:.0f} × real time"
         out.print(f"  {_clock(outcome.seconds)} of music in {_clock(took)}: {rate}", markup=False)
     if died:
-        err.print(f"note: {died} workers died on the way, and were started anew", markup=False)
+        err.print(f"note: {died} worker{'' if died == 1 else 's'} died on the way, and started anew", markup=False)
     for reason, count in outcome.reasons.most_common(REASONS):
         out.print(f"  {count} could not be heard: {reason}", markup=False)
     if (more := len(outcome.reasons) - REASONS) > 0:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
+import time
+from contextlib import suppress
 from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
@@ -21,6 +24,8 @@ from streamtag.library.settings import Settings
 
 TRIES = 3
 """Workers that a track is given to before it is taken for what kills them."""
+PATIENCE_SECONDS, AGAIN_SECONDS = 120.0, 0.5
+CONNECT_SECONDS = 5.0
 AUTO = "auto"
 PASSED = ("AWS_", "GOOGLE_", "STREAMTAG_")
 """Beginnings of what nodes get of the environment: keys for object stores, where models are."""
@@ -96,6 +101,7 @@ class RayWorkers:
         self.died = 0
         self._lock = threading.Lock()
         self._closed = False
+        self._left = self.count
         # a dead actor is started anew as often as it dies
         remote = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0)(StreamtagEar)
         self._actors = [remote.remote(settings) for _ in range(self.count)]
@@ -111,18 +117,45 @@ class RayWorkers:
             self._idle.put(actor)
 
     def hear(self, path: str) -> Heard:
-        """Hear a track, on whichever actor is free."""
-        for attempt in range(TRIES):
+        """Hear a track, on whichever actor is free.
+
+        Raises
+        ------
+        StreamtagError
+            No worker is left; or it is closed.
+        """
+        for _ in range(TRIES):
             actor = self._idle.get()
+            if actor is None:
+                self._idle.put(None)
+                raise StreamtagError("the Ray cluster has no workers any more")
             try:
                 heard: Heard = self._ray.get(actor.hear.remote(path))
-            except self._error as error:
-                self._dead(error, attempt)
-            else:
-                return heard
-            finally:
-                self._idle.put(actor)  # one that died comes back, elsewhere perhaps
+            except self._error:
+                with self._lock:
+                    if self._closed:
+                        raise StreamtagError("stopped") from None
+                    self.died += 1
+                if self._comes_back(actor):
+                    self._idle.put(actor)
+                continue
+            self._idle.put(actor)
+            return heard
         return Heard(error="the workers that hear it die on it")
+
+    def _comes_back(self, actor: Any) -> bool:
+        """Wait until an actor was started anew; not for ever, where its node is gone and there is no room elsewhere."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until and not self._closed:
+            with suppress(self._error):
+                self._ray.get(actor.ready.remote())
+                return True
+            time.sleep(AGAIN_SECONDS)
+        with self._lock:
+            self._left -= 1
+            if not self._left:
+                self._idle.put(None)  # for all who wait
+        return False
 
     def close(self) -> None:
         """End what is under way; leave the cluster, and end it if it is ours."""
@@ -135,16 +168,20 @@ class RayWorkers:
         if self._own:
             self._ray.shutdown()
 
-    def _dead(self, error: Exception, attempt: int) -> None:
-        with self._lock:
-            if self._closed:
-                raise StreamtagError("stopped") from None
-            self.died += 1
-        if attempt + 1 < TRIES:
-            threading.Event().wait(attempt)  # it is being started anew
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address where nobody listens: Ray asks again for minutes, and says so in its own words."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StreamtagError(f"--ray {address}: no Ray cluster there ({reason}); expected auto or HOST:PORT") from None
 
 
 def _connect(ray: Any, address: str) -> None:
+    if address != AUTO:
+        _check_reachable(address)
     passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED)}
     options: dict[str, Any] = {
         "log_to_driver": False,

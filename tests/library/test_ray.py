@@ -35,9 +35,7 @@ def ears() -> list[int]:
     return found
 
 
-def test_the_same_rows_with_workers_killed_on_the_way(
-    tmp_path: Path, start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_rows_with_workers_killed_on_the_way(tmp_path: Path, start: Callable[..., Running]) -> None:
     music, out = write_music(tmp_path / "music", 24, 60), tmp_path / "store"
     shutil.copy(music / "1.wav", music / "copy.wav")
     tagged(music, tmp_path / "alone")
@@ -48,6 +46,7 @@ def test_the_same_rows_with_workers_killed_on_the_way(
         os.kill(worker, signal.SIGKILL)
     ended = running.end(200)
     assert ended.status == 1, ended.stderr  # broken.mp3
+    assert "note: 1 worker died on the way, and started anew" in ended.stderr
     assert ended.stdout.startswith(f"{out}: 24 tagged, 1 copies of others, 1 could not be heard\n"), ended.stderr
     assert rows(out) == rows(tmp_path / "alone")
     assert written(out) == 26
