@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import blake2b
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -148,8 +149,8 @@ class Known:
         places = self._places if removed else self._places[self._places["state"] != REMOVED]
         order = np.lexsort((places["row"], places["part"]))
         places = places[order]
-        bounds = np.flatnonzero(np.diff(places["part"], prepend=-1)) if len(places) else np.empty(0, np.int64)
-        for begin, end in zip(bounds, [*bounds[1:], len(places)], strict=True):
+        bounds = [*np.flatnonzero(np.diff(places["part"].astype(np.int64), prepend=-1)), len(places)]
+        for begin, end in pairwise(bounds):
             yield self._parts[int(places["part"][begin])], places["row"][begin:end].copy()
 
     def __len__(self) -> int:

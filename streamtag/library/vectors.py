@@ -48,7 +48,7 @@ class Live:
 
     def __iter__(self) -> Iterator[tuple[str, int, NDArray[np.uint32]]]:
         """Each part with the number of its first track, and the rows."""
-        bounds = [*np.flatnonzero(np.diff(self.places["part"], prepend=-1)), len(self.places)]
+        bounds = [*np.flatnonzero(np.diff(self.places["part"].astype(np.int64), prepend=-1)), len(self.places)]
         for begin, end in pairwise(bounds):
             yield self.parts[int(self.places["part"][begin])], int(begin), self.places["row"][begin:end]
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from streamtag.errors import AudioFileError, OptionError
+from streamtag.library.copies import copies
 from streamtag.library.search import Match, search
 from streamtag.library.store import Store
 from streamtag.library.vectors import live, names_of, unit, vectors
-from tests.support.libraries import rows, tagged, write_music, write_sound
+from tests.support.libraries import rows, settings, tagged, write_music, write_sound
 from tests.support.program import run_cli
 
 COUNT = 9
@@ -67,6 +68,13 @@ def test_a_file_and_its_copies_are_not_like_themselves(music: Path, out: Path, t
     elsewhere = search(Store(out), like=[str(tmp_path / "elsewhere.wav")], top=0)
     assert [match.path for match in elsewhere] == [match.path for match in matches]
     np.testing.assert_allclose(scores_of(elsewhere), scores_of(matches), atol=1e-6)
+
+
+def test_an_empty_library(tmp_path: Path, music: Path) -> None:
+    store = Store.begun(tmp_path / "store", settings())
+    assert search(store, where="duration > 1") == []
+    assert search(store, like=[str(music / "1.wav")]) == []
+    assert copies(store) == []
 
 
 def test_like_something_new_and_like_several(music: Path, out: Path, tmp_path: Path) -> None:
