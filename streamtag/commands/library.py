@@ -48,6 +48,8 @@ def place(given: str) -> str:
 Store = Annotated[
     str, typer.Argument(help="The library, as `streamtag library tag` made it.", metavar="STORE", callback=place)
 ]
+SHOWN_FAILURES = 50
+"""One by one, while it is at work."""
 REASONS = 10
 """Of failures, that are listed at the end."""
 
@@ -389,8 +391,10 @@ class _Shown:
         left = (self._found - self._done) / rate
         text += f", {_clock(left)} left" if left >= 1 else ""
         text += f", {self._failed} failed" if self._failed else ""
-        if what == "failed":
+        if what == "failed" and self._failed <= SHOWN_FAILURES:
             self.said(f"{file.path}: {heard.error}", red=True)
+            if self._failed == SHOWN_FAILURES:
+                self.said("further files that cannot be heard are counted only; the library says which and why")
         self._steps.advance()
         self._steps.detail(text)
 

@@ -98,8 +98,8 @@ class LocalFolder:
     def remove(self, name: str) -> None:
         """See `Folder`."""
         path = self._path / name
-        with suppress(FileNotFoundError), writing(path):
-            path.unlink()
+        with writing(path):
+            path.unlink(missing_ok=True)
         with suppress(OSError):  # there are others
             path.parent.rmdir()
 
@@ -155,11 +155,12 @@ class RemoteFolder:
 
     def remove(self, name: str) -> None:
         """See `Folder`."""
-        with suppress(FileNotFoundError):
-            try:
-                self._system.delete_file(f"{self._root}/{name}")
-            except OSError as error:
-                raise SinkError(f"cannot remove {self}/{name}: {error}") from error
+        try:
+            self._system.delete_file(f"{self._root}/{name}")
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise SinkError(f"cannot remove {self}/{name}: {error}") from error
 
     def state(self, inside: str) -> int | None:
         """See `Folder`."""

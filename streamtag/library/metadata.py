@@ -75,13 +75,18 @@ def write_fields(path: str | Path, fields: dict[Field, list[str]]) -> None:
         for field, values in fields.items():
             _set(opened, field, values)
         opened.save()
-        if sound_of(copy) != sound_of(real):
+        before = sound_of(real)
+        try:
+            after = sound_of(copy)
+        except AudioFileError:
+            after = ""
+        if before != after:
             raise AudioFileError(path, "its sound would not be the same with these words: left as it is")
         with copy.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(copy, real)  # noqa: PTH105 - as in the line above
     except mutagen.MutagenError as error:
-        raise AudioFileError(path, f"cannot be written to ({error})") from error
+        raise AudioFileError(path, f"cannot be written to ({str(error) or type(error).__name__})") from error
     except OSError as error:
         raise AudioFileError(path, f"cannot be written: {error.strerror or error}") from error
     finally:
@@ -107,7 +112,7 @@ def _open(path: str | Path) -> Any:
     try:
         opened = mutagen.File(str(path), easy=True)
     except mutagen.MutagenError as error:
-        raise AudioFileError(path, f"its metadata cannot be read ({error})") from error
+        raise AudioFileError(path, f"its metadata cannot be read ({str(error) or type(error).__name__})") from error
     if opened is None:
         raise AudioFileError(path, "has no place for genre and mood")
     if opened.tags is None:

@@ -9,6 +9,7 @@ workers. How much is under way is bounded, whatever the size of the collection.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections import Counter, deque
@@ -353,7 +354,9 @@ class _Run:
         self.outcome.counts[what] += 1
         if what == "failed":
             self._tried.add(track.file.path)
-            self.outcome.reasons[heard.error or ""] += 1
+            self.outcome.reasons[re.sub(r" \(.*\)$", "", heard.error or "")] += (
+                1  # without what differs from file to file
+            )
         elif what == "tagged":
             self.outcome.seconds += heard.seconds
         self._tell.done(what, track.file, heard)

@@ -15,6 +15,7 @@ from streamtag.errors import AudioFileError, DataError
 from streamtag.files.outputs import writing
 from streamtag.library.known import Known
 from streamtag.library.metadata import FIELDS, Field, read_fields, write_fields
+from streamtag.library.places import is_address
 from streamtag.library.rows import File, Row, path_of, table_of, text_of
 from streamtag.library.store import Store
 
@@ -98,6 +99,9 @@ class Change:
 def planned(tracks: Iterable[tuple[str, Mapping[str, float]]], words: Words) -> Iterator[Change | AudioFileError]:
     """What would be written into files, by path and scores; a file that cannot be is given as its error."""
     for path, scores in tracks:
+        if is_address(path):
+            yield AudioFileError(path, "is not on this machine: words are written into its own files only")
+            continue
         try:
             there = read_fields(path)
         except AudioFileError as error:
@@ -178,16 +182,20 @@ def write_changes(
 
     try:
         for change in changes:
-            yield _written(change, known, undo, rows)
+            if (done := _written(change, known, undo, rows)) is not None:
+                yield done
             if len(rows) >= ROWS:
                 keep()
     finally:
         keep()
 
 
-def _written(change: Change, known: Known, undo: UndoList | None, rows: list[Row]) -> Change | AudioFileError:
+def _written(change: Change, known: Known, undo: UndoList | None, rows: list[Row]) -> Change | AudioFileError | None:
+    """The change, once it is made; why it is not; None for what is so already, as a change that had failed."""
     try:
         there = read_fields(change.path)
+        if all(there[field] == words for field, words in change.after.items()):
+            return None
         if any(there[field] != words for field, words in change.before.items()):
             raise AudioFileError(change.path, "says something else by now: left as it is")
         row = known.of_file(_file(change.path))

@@ -353,8 +353,9 @@ def test_small_parts_are_put_together(music: Path, out: Path, monkeypatch: pytes
     for part, data in kept.items():  # as if it had been interrupted before they were removed
         (out / TRACKS / part).write_bytes(data)
     assert Store(out).parts() == [whole]
-    tidy(Store(out))
-    assert not any((out / TRACKS / part).exists() for part in many)
+    for _ in range(2):
+        tidy(Store(out))
+        assert not any((out / TRACKS / part).exists() for part in many)
     assert tagged(music, out)[1] == []
 
     (out / TRACKS / whole).write_bytes(b"something else")
