@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamtag._system.terminal import on_one_line
+from streamtag.decoding.bare import ENOUGH, bare_format, may_be_bare
 from streamtag.decoding.frames import as_block
 from streamtag.decoding.reader import Array, RefusedError
 from streamtag.decoding.uniform import Uniform
@@ -169,6 +170,8 @@ class FFmpegStream:
         Seconds that opening, and then each read, may take.
     meant : callable
         What FFmpeg's words mean to people.
+    bare : bool
+        Whether it is said to be MP3 or AAC without a container, perhaps from the middle of a frame.
 
     Raises
     ------
@@ -184,6 +187,8 @@ class FFmpegStream:
         options: dict[str, str],
         timeout: tuple[float, float] | None = None,
         meant: Callable[[str], str] = str,
+        *,
+        bare: bool = False,
     ) -> None:
         self.damaged = 0
         self._title: str | None = None
@@ -191,8 +196,16 @@ class FFmpegStream:
         self._came = 0  # bytes since then
         self._meant = meant
         try:
-            given = source if isinstance(source, str) else _Readable(source, self._is_barren)
-            self._container: Any = av.open(given, options={**PROBE, **options}, timeout=timeout, buffer_size=4096)
+            given: _Readable | str
+            format = None
+            if isinstance(source, str):
+                given = source
+            else:
+                given = _Readable(source, self._is_barren)
+                format = given.bare_format(bare)
+            self._container: Any = av.open(
+                given, format=format, options={**PROBE, **options}, timeout=timeout, buffer_size=4096
+            )
         except av.FFmpegError as error:
             raise self._refused(error) from None
         except (OSError, ValueError) as error:
@@ -292,11 +305,25 @@ class _Readable:
         self._read = read
         self._is_barren = is_barren
         self._over = False
+        self._head = b""  # read, and not given
+
+    def bare_format(self, expected: bool) -> str | None:
+        """What FFmpeg calls it, if it is bare frames; looked at if that is said, or its beginning looks like them."""
+        while len(self._head) < ENOUGH and (data := self._read(ENOUGH)):
+            self._head += data
+            if not expected and not may_be_bare(self._head):
+                break
+            if (found := bare_format(self._head)) is not None:
+                return found
+        return None
 
     def read(self, size: int) -> bytes:
         """Up to so many bytes; none at the end."""
         if self._over:
             return b""
+        if self._head:
+            data, self._head = self._head[:size], self._head[size:]
+            return data
         try:
             asked = time.monotonic()
             data = self._read(size)

@@ -28,6 +28,9 @@ DEMUXERS = "mp3,aac,ogg,flac,wav,mpegts,matroska,webm,mov,hls,rtsp,rtp,sdp,flv,l
 """What a stream may be: nothing that only names other things (concat, and the like), but HLS."""
 
 
+WITHOUT_ANY = {"protocol_whitelist": "none", "format_whitelist": DEMUXERS}
+
+
 def is_address(given: str) -> bool:
     """Whether this is written like an address."""
     return "://" in given and given.partition("://")[0].isalnum()
@@ -102,7 +105,7 @@ class _StationStream(FFmpegStream):
         self._station = station
         self.live = station.live
         try:
-            super().__init__(station, {"protocol_whitelist": "none", "format_whitelist": DEMUXERS}, meant=_meant)
+            super().__init__(station, WITHOUT_ANY, meant=_meant, bare=station.bare)
         except BaseException:
             station.close()
             raise

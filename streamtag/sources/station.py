@@ -25,6 +25,7 @@ LIST_BYTES = 1 << 16
 MOST_LISTS = 3
 """A list may name a list."""
 LISTS = ("audio/x-mpegurl", "audio/mpegurl", "application/x-mpegurl", "application/vnd.apple.mpegurl", "audio/x-scpls")
+BARE = ("audio/mpeg", "audio/mp3", "audio/x-mpeg", "audio/aac", "audio/aacp", "audio/x-aac")
 HLS = b"#EXT-X-"
 SAID = {
     401: "the user or the password is wrong (401)",
@@ -188,11 +189,14 @@ class StationReader:
         What plays, in the station's words; None before it has said anything.
     live : bool
         Whether it has no end: a file has a length.
+    bare : bool
+        Whether it says that it is MP3 or AAC without a container.
     """
 
     def __init__(self, response: Any, seconds: float) -> None:
         self.title: str | None = None
         self.live = "Content-Length" not in response.headers
+        self.bare = response.headers.get_content_type() in BARE
         self._response = response
         interval = response.headers.get("icy-metaint", "")
         self._interval = int(interval) if interval.isdecimal() and len(interval) < 9 else 0
