@@ -224,6 +224,10 @@ def search(
         ),
     ] = None,
     top: Annotated[int, typer.Option(help="How many, at the most; 0 for all.", min=0)] = 20,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Compare with every track, also above 300,000 with streamtag\\[faiss]."),
+    ] = False,
     format: Annotated[
         Literal["table", "json", "m3u"],
         typer.Option(help="table; json, an object a line; m3u, a playlist (save it as .m3u8)."),
@@ -237,7 +241,7 @@ def search(
     from streamtag.library.search import search as search_library
     from streamtag.library.store import Store as Opened
 
-    matches = search_library(Opened(store), like=like or (), where=where, by=by, top=top)
+    matches = search_library(Opened(store), like=like or (), where=where, by=by, top=top, exact=exact)
     if format == "m3u":
         print("#EXTM3U")
     for match in matches:

@@ -25,6 +25,8 @@ from streamtag.library.settings import Settings
 TRIES = 3
 """Workers that a track is given to before it is taken for what kills them."""
 PATIENCE_SECONDS, AGAIN_SECONDS = 120.0, 0.5
+OBJECT_BYTES = 100_000_000
+"""Of memory for results between processes, which are small; Ray would take a third of the machine's."""
 CONNECT_SECONDS = 5.0
 AUTO = "auto"
 PASSED = ("AWS_", "GOOGLE_", "STREAMTAG_")
@@ -193,7 +195,7 @@ def _connect(ray: Any, address: str) -> None:
             try:
                 ray.init(address="auto", **options)
             except ConnectionError:  # no cluster here: one of this machine
-                ray.init(include_dashboard=False, **options)
+                ray.init(include_dashboard=False, object_store_memory=OBJECT_BYTES, **options)
         else:
             ray.init(address=address, **options)
     except Exception as error:  # of many kinds, for what is one

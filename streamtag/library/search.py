@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from streamtag.errors import AudioFileError, ModelError
 from streamtag.inference.networks.catalogue import weights_sha256
 from streamtag.library.hearing import Ear, Heard
+from streamtag.library.index import is_installed, is_worth_it, nearest
 from streamtag.library.places import fetch, is_address
 from streamtag.library.rows import path_of, schema_of, text_of
 from streamtag.library.store import Store
-from streamtag.library.vectors import TAGGRAM, Array, Live, live, names_of, unit, vectors
+from streamtag.library.vectors import TAGGRAM, Array, Live, live, names_of, places_of, unit, vectors
 from streamtag.library.where import Condition, condition
 
 AT_ONCE = 1 << 15
@@ -51,7 +52,13 @@ class Match:
 
 
 def search(
-    store: Store, *, like: Sequence[str] = (), where: str | None = None, by: str | None = None, top: int = 20
+    store: Store,
+    *,
+    like: Sequence[str] = (),
+    where: str | None = None,
+    by: str | None = None,
+    top: int = 20,
+    exact: bool = False,
 ) -> list[Match]:
     """Search a library.
 
@@ -68,6 +75,8 @@ def search(
         What tracks are compared by: the model's embedding, another feature that the library has, or ``taggram``.
     top : int
         How many, at the most; 0 for all.
+    exact : bool
+        Whether every track is compared, also where there are so many, and faiss, that an index is used.
 
     Returns
     -------
@@ -87,13 +96,18 @@ def search(
     scores: NDArray[np.float32] | None = None
     if asked is not None:
         chosen, scores = _asked(store, tracks, asked)
+    numbers = np.flatnonzero(chosen)
     if like:
         name = by or names_of(store)[0]
         matrix = vectors(store, tracks, name)
         wanted, same = _wanted(store, tracks, matrix, like, name)
-        chosen[same] = False
-        scores = cosines(matrix, wanted)
-    numbers = np.flatnonzero(chosen)
+        if asked is None and top and not exact and is_worth_it(tracks) and is_installed():
+            numbers, found_scores = nearest(store, tracks, name, matrix, wanted, top + len(same))
+            scores = np.zeros(len(chosen), np.float32)
+            scores[numbers] = found_scores
+        else:
+            scores = cosines(matrix, wanted)
+        numbers = np.setdiff1d(numbers, same)
     if scores is not None:
         numbers = numbers[np.argsort(-scores[numbers], kind="stable")]
         numbers = numbers[: top or None]
@@ -156,10 +170,11 @@ def _wanted(
     given = {path if is_address(path) else text_of(os.path.abspath(path)): path for path in like}  # noqa: PTH100 - as kept
     found: list[Array] = []
     same: set[str] = set()
-    for number, values in _among(store, tracks, "path", given, ("path", "sha256")):
+    own = places_of(store, tracks, "path", given)
+    for number, values in zip(own, _rows(store, tracks, own, ("path", "sha256")), strict=True):
         found.append(matrix[number])
         same.add(values["sha256"])
-        del given[values["path"]]
+        given.pop(values["path"], None)
     ear = _ear(store) if given else None
     for path in given.values():
         fetched = fetch(path)
@@ -169,8 +184,7 @@ def _wanted(
             raise AudioFileError(path, heard.error)
         found.append(unit(heard.tags if name == TAGGRAM else heard.features[name]))
         same.add(fetched.sha256)
-    numbers = [number for number, _ in _among(store, tracks, "sha256", same, ("sha256",))]
-    return unit(np.mean(found, 0)), np.array(numbers, np.int64)
+    return unit(np.mean(found, 0)), places_of(store, tracks, "sha256", same)
 
 
 def _ear(store: Store) -> Ear:
@@ -180,17 +194,6 @@ def _ear(store: Store) -> Ear:
         said = "has other weights now than in this library: only files that are in it can be compared"
         raise ModelError(f"{settings.model} {said}")
     return Ear(replace(settings, heads=(), windows=False))
-
-
-def _among(
-    store: Store, tracks: Live, column: str, wanted: Collection[str], columns: Sequence[str]
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Tracks whose value in a column is one of those wanted: number and columns of each."""
-    values = pa.array(list(wanted), pa.string())
-    for part, begin, rows in tracks:
-        table = store.read(part, columns).take(rows)
-        at = np.flatnonzero(np.asarray(pc.is_in(table[column], values)))
-        yield from zip((begin + at).tolist(), table.take(at).to_pylist(), strict=True)
 
 
 def _rows(store: Store, tracks: Live, numbers: NDArray[np.int64], columns: Sequence[str]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from streamtag._system.places import user_cache
 from streamtag.errors import OptionError, SinkError
 from streamtag.files.outputs import replacing
-from streamtag.library.known import Known
+from streamtag.library.known import Known, hashed
 from streamtag.library.store import SEARCH, Store
 
 Array = NDArray[np.float32]
@@ -101,28 +101,45 @@ def unit(vector: Any) -> Array:
     return divided
 
 
-def _kept(store: Store, parts: list[str], name: str, write: Any) -> Any:
+def places_of(store: Store, tracks: Live, column: str, values: Collection[str]) -> NDArray[np.int64]:
+    """The tracks whose path or checksum is one of some values; by 64 bits of each, which are kept."""
+    hashes = _kept(store, tracks.parts, column, lambda path: _write_hashes(store, tracks, column, path))
+    wanted = np.array([hashed(value) for value in values], np.uint64)
+    return np.flatnonzero(np.isin(hashes, wanted))
+
+
+def kept_path(store: Store, parts: list[str], file: str, write: Callable[[Path], None]) -> Path:
+    """A file that is kept for these parts of a store, made if it is not there (errors: SinkError)."""
     own = None if store.folder.path is None else store.folder.path / SEARCH
     place = str(store.folder) if own is None else str(own.resolve())
     mark = hashlib.sha256("\n".join((str(FORMAT), place, *parts)).encode()).hexdigest()[:16]
     cache = user_cache()
     folders = [folder for folder in (own, None if cache is None else cache / SEARCH) if folder is not None]
     for folder in folders:
-        with suppress(OSError, ValueError):
-            return np.load(folder / mark / f"{name}.npy", mmap_mode="r")
+        if (folder / mark / file).is_file():
+            return folder / mark / file
     for folder in folders:
         try:
             with suppress(OSError):
                 (folder / mark).mkdir(parents=True, exist_ok=True)
-            write(folder / mark / f"{name}.npy")
+            write(folder / mark / file)
         except SinkError:
             if folder is folders[-1]:
                 raise
             continue
         if folder == own:
             _forget_others(folder, mark)
-        return np.load(folder / mark / f"{name}.npy", mmap_mode="r")
+        return folder / mark / file
     raise SinkError(f"{store.folder}: there is no folder in which the vectors for a search could be kept")
+
+
+def _kept(store: Store, parts: list[str], name: str, write: Callable[[Path], None]) -> Any:
+    path = kept_path(store, parts, f"{name}.npy", write)
+    try:
+        return np.load(path, mmap_mode="r")
+    except (OSError, ValueError):  # damaged, or empty, which cannot be mapped
+        write(path)
+        return np.load(path)
 
 
 def _forget_others(folder: Path, mark: str) -> None:
@@ -145,6 +162,15 @@ def _write_live(store: Store, parts: list[str], path: Path) -> None:
     places = np.concatenate(found)
     with replacing(path) as file:
         np.save(file, places[np.lexsort((places["row"], places["part"]))])
+
+
+def _write_hashes(store: Store, tracks: Live, column: str, path: Path) -> None:
+    hashes = [np.empty(0, np.uint64)]
+    for part, _, rows in tracks:
+        values = store.read(part, [column])[column].take(rows).to_pylist()
+        hashes.append(np.array([hashed(value) for value in values], np.uint64))
+    with replacing(path) as file:
+        np.save(file, np.concatenate(hashes))
 
 
 def _write_vectors(store: Store, tracks: Live, name: str, path: Path) -> None:
