@@ -10,7 +10,7 @@ import pytest
 from streamtag.library import index
 from streamtag.library.search import search
 from streamtag.library.store import Store
-from streamtag.library.vectors import live, unit, vectors
+from streamtag.library.vectors import Live, live, unit, vectors
 from tests.support.libraries import tagged, write_music
 
 
@@ -47,12 +47,14 @@ def test_a_search_uses_it_where_there_are_many(tmp_path: Path, monkeypatch: pyte
     assert not list((tmp_path / "store" / "search").rglob("*.faiss"))
     monkeypatch.setattr(index, "LEAST", 2)
     asked: list[int] = []
-    monkeypatch.setattr(
-        "streamtag.library.search.nearest",
-        lambda store, tracks, name, matrix, wanted, count: (
-            asked.append(count) or (np.arange(len(matrix)), np.asarray(matrix @ wanted))
-        ),
-    )
+
+    def compared_whole(
+        store: Store, tracks: Live, name: str, matrix: np.ndarray, wanted: np.ndarray, count: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(count)
+        return np.arange(len(matrix)), np.asarray(matrix @ wanted)
+
+    monkeypatch.setattr("streamtag.library.search.nearest", compared_whole)
     assert search(store, like=[query], top=3) == exact
     assert asked == [4]  # and the file itself, which is left out
     for given in ({"exact": True}, {"where": "duration > 1"}):
