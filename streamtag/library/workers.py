@@ -100,6 +100,8 @@ class Workers:
             self._closed = True
             workers = list(self._all)
         for worker in workers:
+            worker.kill()
+        for worker in workers:
             worker.end()
         self._idle.put(None)
 
@@ -156,6 +158,9 @@ class _Worker:
     def ask(self, value: Any) -> Any:
         self.send(value)
         return self.receive()
+
+    def kill(self) -> None:
+        self._process.kill()
 
     def end(self) -> str:
         """End it, and say how it ended, in words."""
