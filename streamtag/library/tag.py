@@ -66,8 +66,8 @@ class Outcome:
     Attributes
     ----------
     counts : Counter of str
-        Files that were ``tagged``, ``moved``, a ``copy`` of another, ``kept`` from before, ``failed`` now, and ``known``
-        to have failed before.
+        Files that were ``tagged``, ``moved``, a ``copy`` of another, ``kept`` from before, ``failed`` now, and that were
+        ``known`` to have failed before.
     reasons : Counter of str
         Why files failed now, and how many for each reason.
     seconds : float
