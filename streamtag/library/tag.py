@@ -66,7 +66,7 @@ class Outcome:
     Attributes
     ----------
     counts : Counter of str
-        Files that were ``tagged``, ``moved``, a ``copy`` of another, ``kept`` from before, ``failed`` now, and that were
+        Files that were ``tagged``, ``moved``, a ``copy`` of another, ``kept`` from before, or ``failed`` now, and those
         ``known`` to have failed before.
     reasons : Counter of str
         Why files failed now, and how many for each reason.
