@@ -66,6 +66,7 @@ def kernel(signature: str, fastmath: bool | set[str] = False, *, nogil: bool = T
 
 def cfunction(signature: Any, function: Callable[..., Any]) -> Any:
     """Compile a function that C can call; its `address` is valid as long as the result is kept."""
+    _name_apart(function)
     options = {"nopython": True, "error_model": "numpy"}
     compiled: Any = CFunc(function, NORMALIZED(signature), locals={}, options=options)
     compiled._cache = _Cache(function)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -143,6 +142,7 @@ def tag(
     are heard is said once: later runs take it from the library.
     """
     needs_library("a library (it is kept as Parquet)")
+    from streamtag.decoding.content import content_sha256
     from streamtag.library.settings import Settings
     from streamtag.library.store import Store
     from streamtag.library.tag import tag_library
@@ -165,7 +165,10 @@ def tag(
     heads, model = heads_and_model(head, model, FILE_MODEL, window, level)
     frames = frames_in(window)
     hop_is = frames if hop is None else hop_frames(hop)
-    files = [(one, os.path.abspath(path), _sha256(path)) for one, path in zip(heads, head or (), strict=True)]  # noqa: PTH100
+    files = [
+        (one, os.path.abspath(path), content_sha256(Path(path)))  # noqa: PTH100 - what it is called, not a link's end
+        for one, path in zip(heads, head or (), strict=True)
+    ]
     names = [name for name in (features or "").split("+") if name]
     settings = Settings.chosen(model, frames, hop_is, level, names, files, windows)
     store = Store.begun(to, settings)
@@ -177,8 +180,10 @@ def tag(
             from streamtag.library.hearing import Ear
 
             Ear(settings).warm_up()
-    workers: Workers | RayWorkers = Workers(settings, count)
-    if ray is not None:
+    workers: Workers | RayWorkers
+    if ray is None:
+        workers = Workers(settings, count)
+    else:
         from streamtag.library.ray_workers import RayWorkers
 
         with preparing("workers on the Ray cluster"):
@@ -193,7 +198,8 @@ def tag(
         note_stuck(True)  # a thread may be waiting for a disk
         raise
     pruned = mark_removed(paths, store, _say) if prune else 0
-    tidy(store)
+    if outcome.rows or pruned:
+        tidy(store)
     _sum_up(to, outcome, pruned, time.monotonic() - began, workers.died)
     raise typer.Exit(EXIT_FAILED if outcome.counts["failed"] else 0)
 
@@ -237,6 +243,7 @@ def search(
     needs_library("a library (it is kept as Parquet)")
     if not like and where is None:
         raise OptionError("nothing to search for: give --like FILE, --where CONDITION, or both")
+    from streamtag.files.timeline import clock
     from streamtag.library.rows import text_of
     from streamtag.library.search import search as search_library
     from streamtag.library.store import Store as Opened
@@ -258,8 +265,7 @@ def search(
             print(f"#EXTINF:{round(match.duration)},{Path(match.path).stem}\n{match.path}")
         else:
             score = "    " if match.score is None else f"{match.score:.2f}"
-            minutes, seconds = divmod(round(match.duration), 60)
-            print(f"{score}  {minutes:3}:{seconds:02d}  {', '.join(match.top_tags[:3]):32}  {match.path}")
+            print(f"{score}  {clock(match.duration, 0):>6}  {', '.join(match.top_tags[:3]):32}  {match.path}")
     if not matches:
         err.print("note: nothing found", markup=False)
 
@@ -446,7 +452,3 @@ def _sum_up(to: str, outcome: Outcome, pruned: int, took: float, died: int) -> N
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-def _sha256(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

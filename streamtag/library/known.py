@@ -92,6 +92,11 @@ class Known:
             return time.time() - self._looked < LOOK_SECONDS
         return state == self._state and self._looked - max(state, default=0) / 1e9 > UNSURE_SECONDS
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that were taken in, those that others have replaced since among them."""
+        return tuple(self._parts)
+
     def add(self, part: str) -> None:
         """Take in a part of our own."""
         self._take(part)

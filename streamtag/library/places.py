@@ -21,13 +21,11 @@ from typing import NamedTuple
 import pyarrow as pa
 from pyarrow import fs
 
-from streamtag.decoding.content import content_sha256
+from streamtag.decoding.content import PIECE, content_sha256
 from streamtag.decoding.find import EXTENSIONS
 from streamtag.errors import AudioFileError, OptionError
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-PIECE = 1 << 22
-"""Bytes read at a time."""
 
 
 class Found(NamedTuple):

@@ -41,8 +41,6 @@ AHEAD = 16
 """Files that are read before they are heard, beside those at work; they stay in the system's cache meanwhile."""
 WAIT_SECONDS = 1.0
 """From one look to the next at what another run works on."""
-
-
 CHANGED = Heard(error="changed while it was read: run again")
 
 
@@ -50,7 +48,7 @@ class Tell(Protocol):
     """Who is told how far it is, while it is done."""
 
     def found(self, files: int) -> None:
-        """So many more files are to be done."""
+        """So many files are to be done, as far as is known."""
 
     def done(self, what: str, file: File, heard: Heard) -> None:
         """A file is 'tagged', 'kept', 'moved', a 'copy', or 'failed'."""
@@ -72,11 +70,14 @@ class Outcome:
         Why files failed now, and how many for each reason.
     seconds : float
         Of sound that was heard.
+    rows : int
+        That were written.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    rows: int = 0
 
 
 @dataclass(slots=True)
@@ -112,7 +113,8 @@ def files_of(paths: Iterable[str | Path]) -> Iterator[File]:
 
 def _is_there(path: str) -> bool:
     """Whether there is something, and no folder: one that cannot be listed is found as itself."""
-    return is_address(path) or (os.path.lexists(path) and not os.path.isdir(path))  # noqa: PTH112 - Path.is_dir raises for some names
+    is_folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises for some names
+    return is_address(path) or (os.path.lexists(path) and not is_folder)
 
 
 def tag_library(
@@ -354,9 +356,8 @@ class _Run:
         self.outcome.counts[what] += 1
         if what == "failed":
             self._tried.add(track.file.path)
-            self.outcome.reasons[re.sub(r" \(.*\)$", "", heard.error or "")] += (
-                1  # without what differs from file to file
-            )
+            reason = re.sub(r" \(.*\)$", "", heard.error or "")  # without what differs from file to file
+            self.outcome.reasons[reason] += 1
         elif what == "tagged":
             self.outcome.seconds += heard.seconds
         self._tell.done(what, track.file, heard)
@@ -406,6 +407,7 @@ class _Run:
             self._rows = rows
             raise
         self._unwritten = {}
+        self.outcome.rows += len(rows)
         self._known.add(part)
         for claim in self._held:
             self._claims.release(claim)

@@ -91,11 +91,14 @@ def tidy(store: Store) -> None:
         if claims.take(TIDYING) and claims.possible:
             _remove_stale(store)
             known = Known(store)
-            replaced = {name for part in store.parts() if WHOLE in part for name in store.replaced_by(part)}
+            # only what was taken in is looked at: another run may be adding parts, of which nothing is known here
+            replaced = {name for part in known.parts if WHOLE in part for name in store.replaced_by(part)}
             store.remove(replaced)  # whoever put them together was interrupted
             holding = {part: rows for part, rows in known.live(removed=True)}
-            for day in sorted({part.partition("/")[0] for part in store.parts()}):
-                parts = [part for part in store.parts() if part.startswith(f"{day}/")]
+            days: dict[str, list[str]] = {}
+            for part in known.parts:
+                days.setdefault(part.partition("/")[0], []).append(part)
+            for parts in days.values():
                 for group in _groups(store, parts, {part: len(holding.get(part, ())) for part in parts}):
                     tables = (store.read(part).take(holding[part]) for part in group if part in holding)
                     _put_together(store, group, tables, any(part in holding for part in group))

@@ -26,9 +26,8 @@ PROTOCOLS = {
 """What FFmpeg may open for an address of each kind: a playlist that names a file, or another kind, is refused."""
 DEMUXERS = "mp3,aac,ogg,flac,wav,mpegts,matroska,webm,mov,hls,rtsp,rtp,sdp,flv,live_flv,asf,caf,w64,aiff,loas,ac3,eac3"
 """What a stream may be: nothing that only names other things (concat, and the like), but HLS."""
-
-
-WITHOUT_ANY = {"protocol_whitelist": "none", "format_whitelist": DEMUXERS}
+OF_ITSELF = {"protocol_whitelist": "none", "format_whitelist": DEMUXERS}
+"""For what is read here: FFmpeg opens nothing."""
 
 
 def is_address(given: str) -> bool:
@@ -105,7 +104,7 @@ class _StationStream(FFmpegStream):
         self._station = station
         self.live = station.live
         try:
-            super().__init__(station, WITHOUT_ANY, meant=_meant, bare=station.bare)
+            super().__init__(station, OF_ITSELF, meant=_meant, bare=station.bare)
         except BaseException:
             station.close()
             raise

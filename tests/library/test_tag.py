@@ -363,6 +363,25 @@ def test_small_parts_are_put_together(music: Path, out: Path, monkeypatch: pytes
         Known(Store(out))
 
 
+def test_parts_that_another_run_adds_meanwhile_are_left_alone(
+    music: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tagged(music, out)
+    write_sound(music / "1.wav", 55)  # so that there is something to tidy
+    tagged(music, out)
+    write_sound(music / "late.wav", 56)
+
+    def known_before_the_other_writes(store: Store) -> Known:
+        known = Known(store)
+        tagged(music, out)
+        return known
+
+    monkeypatch.setattr("streamtag.library.tidy.Known", known_before_the_other_writes)
+    tidy(Store(out))
+    assert str(music / "late.wav") in rows(out)
+    assert len(rows(out)) == written(out) == 7
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' names are text")
 def test_names_that_are_no_text(tmp_path: Path, out: Path) -> None:
     for name in (b"caf\xe9.wav", b"a\\xe9.wav", "ü\n.wav".encode()):
