@@ -71,9 +71,14 @@ def nearest(
     SinkError
         An index cannot be written.
     """
+    path = kept_path(store, tracks.parts, f"{name}.faiss", lambda path: write_index(path, matrix))
+    return nearest_in(path, matrix, wanted, count)
+
+
+def nearest_in(path: Path, matrix: Array, wanted: Array, count: int) -> tuple[NDArray[np.int64], Array]:
+    """As `nearest`, with the index in this file."""
     import faiss
 
-    path = kept_path(store, tracks.parts, f"{name}.faiss", lambda path: _write(path, matrix))
     index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
     faiss.extract_index_ivf(index).nprobe = PROBED
     _, found = index.search(np.ascontiguousarray(wanted[None], np.float32), min(SPARE * count, len(matrix)))
@@ -83,7 +88,8 @@ def nearest(
     return numbers[order], scores[order]
 
 
-def _write(path: Path, matrix: Array) -> None:
+def write_index(path: Path, matrix: Array) -> None:
+    """Make an index of unit vectors, in this file (errors: SinkError)."""
     import faiss
 
     cells = int(4 * math.sqrt(len(matrix)))
