@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.walkthrough import ROOT, Shell, blocks_of
+
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "library.md").read_text()
-BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def test_from_a_folder_to_a_search(tmp_path: Path) -> None:
-    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, command in (("python", ""), ("streamtag", " -m streamtag")):
-        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{command} "$@"\n')
-        (programs / name).chmod(0o755)
-    env = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    clips, tag, ask, copies, words = BLOCKS
+    clips, tag, ask, copies, words = blocks_of("library.md")
+    shell = Shell(tmp_path, "scripts")
 
     def run(block: str) -> str:
-        done = subprocess.run(
-            ["sh", "-e", "-c", block], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout
+        return shell(block).stdout
 
     run(clips)
     assert run(tag).startswith("music.library: 60 tagged\n")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,38 +10,16 @@ import pytest
 from streamtag.inference.networks.catalogue import find_spec
 from streamtag.train.store import Store
 from streamtag.train.truth import read_truth
+from tests.support.walkthrough import Shell, blocks_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 
-ROOT = Path(__file__).parents[2]
 TAGS = ("bass", "drums", "pad", "whistle")
-BLOCKS = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs" / "train.md").read_text(), re.MULTILINE | re.DOTALL)
-Shell = Callable[[str], "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    """Runs a block of the page in a folder of its own."""
-    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, command in (("python", ""), ("streamtag", " -m streamtag")):
-        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{command} "$@"\n')
-        (programs / name).chmod(0o755)
-    env = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-
-    def run(block: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            ["sh", "-e", "-c", block], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=900
-        )
-        assert done.returncode == 0, done.stderr
-        return done
-
-    return run
-
-
-def test_from_clips_to_a_model_that_plays(shell: Shell, tmp_path: Path) -> None:
-    clips, prepare, split, further, new, evaluate, play = BLOCKS
+def test_from_clips_to_a_model_that_plays(tmp_path: Path) -> None:
+    clips, prepare, split, further, new, evaluate, play = blocks_of("train.md")
+    shell = Shell(tmp_path, "scripts")
     for block in (clips, prepare, split):
         assert shell(block).stderr == ""
     store = Store.open(tmp_path / "data")
