@@ -18,9 +18,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_from_clips_to_a_light_cue(tmp_path: Path, start: Callable[..., Running]) -> None:
-    make, learn, try_it, react, play, _ = blocks_of(
-        "learn.md"
-    )  # the last corrects what plays: tests/session/test_corrections.py
+    # the last block corrects what plays: tests/session/test_corrections.py
+    make, learn, try_it, react, play, _ = blocks_of("learn.md")
     port = str(free_udp_port())  # a receiver of the user's may have the one in the document
     assert "9000" in play
     react, play = f"{react.strip()} --port {port}", play.replace("9000", port)
