@@ -315,6 +315,7 @@ def test_pausing_leaves_windows_out_and_those_after_are_exact(before: int, durin
             session.pause()
         if number == before + during:
             session.resume()
+        pump(session)  # what is asked for soon after something else is carried out a moment later
         session.source.deliver(last_sample(0) if number == 0 else HOP_SAMPLES)
         pump(session)
         assert session.stats.state is (State.PAUSED if before <= number < before + during else State.RUNNING)

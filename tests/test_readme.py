@@ -19,7 +19,7 @@ def test_every_model_has_its_vocabulary() -> None:
     named = [name for summary, _ in VOCABULARIES for name in re.findall(r"M[TS]\w+", summary)]
     assert set(named) == set(SPECS)
     (mtt, _), (msd, _) = VOCABULARIES
-    assert "default for files and the demo" in mtt
+    assert "default for files, libraries and the demo" in mtt
     assert {FILE_MODEL, DEMO_MODEL} == {"MTT_musicnn"}
     assert f"{LIVE_MODEL} is the default for live input" in msd
 
