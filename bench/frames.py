@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.dsp.kernels import log_mel, window_frames
+from streamtag.dsp.kernels import sum_bands, window_frames
 from streamtag.dsp.leveller import Leveller
 from streamtag.dsp.resampler import Resampler
 from streamtag.melstream import BLOCK, MelStream
@@ -39,11 +39,9 @@ def main() -> None:
     logmel, power, leveller = np.empty((BLOCK, 96), np.float32), np.full(BLOCK, 1e-3, np.float32), Leveller()
     gain = np.ones(BLOCK)
     parts = {
-        "window (Numba)": lambda: window_frames(noise, 256, stream._window, windowed),
+        "window (Numba)": lambda: window_frames(noise, 256, stream._taper, windowed),
         "FFT, 512 points, float64 (NumPy)": lambda: np.fft.rfft(windowed, out=spectra),
-        "power, mel, log (Numba)": lambda: log_mel(
-            spectra, stream._first, stream._offset, stream._weights, gain, logmel
-        ),
+        "power, mel, log (Numba)": lambda: sum_bands(spectra, *stream._filters, stream._settings, gain, logmel),
         "level (Numba)": lambda: leveller.gains(power),
     }
     print("microseconds a frame:")

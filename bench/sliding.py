@@ -154,7 +154,7 @@ def stage_times(prepared: Prepared, hop: int, seconds: float) -> dict[str, float
 
 def multiply_adds(spec: ModelSpec, hop: int) -> dict[str, float]:
     """Multiply-adds for a window, stage by stage, without what fills registers up."""
-    filters, front_end = spec.filters, spec.front_end
+    filters, front_end = spec.filters, spec.first_layer
     timbral_filters = len(front_end.timbral) * front_end.timbral_filters
     widths = (timbral_filters, *(front_end.temporal_filters for _ in front_end.temporal))
     columns = min(hop, WINDOW - 6) + 6

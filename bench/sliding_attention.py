@@ -36,7 +36,7 @@ def multiply_adds(spec: ModelSpec, hop: int) -> float:
     """Of a window; the powers of its softmax are not counted."""
     found = sum(sliding.multiply_adds(spec, hop).values())
     if spec.family == "attention":
-        widths = (spec.front_end.channels, *LAYERS * (spec.filters,))
+        widths = (spec.first_layer.channels, *LAYERS * (spec.filters,))
         for width, (before, after) in zip(widths, geometry.sums(WINDOW), strict=True):
             rows = before + after + min(hop, WINDOW - before - after)
             found += rows * TAPS * width * spec.channels
@@ -45,7 +45,7 @@ def multiply_adds(spec: ModelSpec, hop: int) -> float:
 
 def whole(spec: ModelSpec) -> float:
     """Of a patch, as Keras evaluates it."""
-    front_end, filters = spec.front_end, spec.filters
+    front_end, filters = spec.first_layer, spec.filters
     bands = front_end.timbral[0]
     found = (96 - bands + 1) * 7 * bands * front_end.timbral_filters
     found += MIDEND_TAPS * (front_end.channels + 2 * filters) * filters

@@ -16,7 +16,7 @@ from streamtag.commands.options import Window, all_named
 from streamtag.commands.signals import install_signal_handlers
 from streamtag.dsp.params import LevelOption
 from streamtag.inference.networks.catalogue import find_spec
-from streamtag.inference.networks.specs import SPECS, check_window
+from streamtag.inference.networks.specs import SPECS, window_frames
 from streamtag.tagging.options import GATE_DBFS, LIVE_MODEL, TaggingOptions
 
 app = typer.Typer()
@@ -39,7 +39,7 @@ def calibrate(
             autocompletion=complete_model,
         ),
     ] = LIVE_MODEL,
-    window: Window = 3.0,
+    window: Window = None,
     smooth: Annotated[
         float, typer.Option(help="Time constant of the scores; 0 for none.", metavar="SECONDS", min=0)
     ] = 1.0,
@@ -51,10 +51,8 @@ def calibrate(
     20 s of every minute are heard, as live sessions hear them. Only figures are kept: 32 quantiles a tag. Take music as
     broad as what is to be played: on a scale made of metal alone, metal is nothing unusual.
     """
-    from streamtag.dsp.params import frames_in
-
     spec = find_spec(model)
-    check_window(spec, frames_in(window))
+    window_frames(spec, window)  # refuses one that it cannot take
     options = TaggingOptions(model=model, window=window, smooth=smooth, level=level, gate=GATE_DBFS)
     from streamtag.decoding.find import find_audio
     from streamtag.files.outputs import check_outputs

@@ -10,9 +10,9 @@ from streamtag._compile.cache import is_cached
 from streamtag._compile.progress import KERNELS
 from streamtag.commands.completion import complete_model
 from streamtag.commands.console import preparing
-from streamtag.dsp.params import LevelOption, frames_in, hop_frames
+from streamtag.dsp.params import LevelOption
 from streamtag.inference.networks.catalogue import find_spec
-from streamtag.inference.networks.specs import SPECS, check_window
+from streamtag.inference.networks.specs import SPECS, window_frames
 
 if TYPE_CHECKING:
     from streamtag.learn.features import Extraction, FeatureCache
@@ -27,18 +27,23 @@ Model = Annotated[
 ]
 Jobs = Annotated[int, typer.Option(help="Files to work on at a time; 0: one for each processor.", min=0)]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor keep the features of earlier runs.")]
-Window = Annotated[float, typer.Option(help="Seconds of a patch (vgg models: 3 only).", metavar="SECONDS")]
+Window = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds of a patch (vgg models: 3 only). Default: what the model was trained on, 3 of musicnn's.",
+        metavar="SECONDS",
+    ),
+]
 Hop = Annotated[float, typer.Option(help="Seconds from one patch to the next.", metavar="SECONDS")]
 
 
-def extraction_of(model: str, window: float, hop: float, level: LevelOption) -> Extraction:
+def extraction_of(model: str, window: float | None, hop: float, level: LevelOption) -> Extraction:
     """Which features of which patches, heard at which level."""
     spec = find_spec(model)
-    frames = frames_in(window)
-    check_window(spec, frames)
+    frames = window_frames(spec, window)
     from streamtag.learn import features
 
-    return features.Extraction(model, frames, hop_frames(hop), level)
+    return features.Extraction(model, frames, spec.front_end.hop_frames(hop), level)
 
 
 def compile_first(extraction: Extraction) -> None:

@@ -39,7 +39,7 @@ def features(
         typer.Option("--out", help="Where to write: .npz, or .parquet (streamtag\\[parquet]).", metavar="FILE"),
     ],
     model: Model = "MSD_musicnn",
-    window: Window = 3.0,
+    window: Window = None,
     hop: Hop = 1.0,
     level: Annotated[
         LevelOption,

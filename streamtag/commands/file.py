@@ -45,7 +45,7 @@ def file(
     ],
     model: Model = None,
     top: Annotated[int, typer.Option(help="How many tags to name.", min=1)] = 10,
-    window: Window = 3.0,
+    window: Window = None,
     hop: Annotated[
         float | None,
         typer.Option(
@@ -133,7 +133,7 @@ def file(
             window=window,
             smooth=1.0 if smooth is None else smooth,
             react="normal" if smooth is None else "off",
-            music="gate" if level != "off" and window == WINDOW_SECONDS else "off",
+            music="gate" if level != "off" and window in (None, WINDOW_SECONDS) else "off",
             threshold=threshold,
             head_threshold=head_threshold,
             engine=engine,

@@ -69,7 +69,7 @@ def learn(
     c: Annotated[float, typer.Option("--C", help="Inverse regularisation of svm, linear-svm, logistic.")] = 1.0,
     folds: Annotated[int, typer.Option(help="Parts of the files left out in turn.", min=2)] = 5,
     seed: Annotated[int, typer.Option(help="Of all that is random.", min=0, max=2**32 - 1)] = 0,
-    window: Window = 3.0,
+    window: Window = None,
     hop: Hop = 1.0,
     level: Annotated[
         LevelOption,

@@ -20,10 +20,10 @@ from streamtag.commands.completion import complete_model
 from streamtag.commands.console import EXIT_FAILED, err, note_stuck, out, preparing
 from streamtag.commands.options import FILE_MODEL, Heads, all_named, finite, heads_and_model, named
 from streamtag.commands.signals import install_signal_handlers
-from streamtag.dsp.params import FRAME_SECONDS, LevelOption, frames_in, hop_frames
+from streamtag.dsp.params import LevelOption
 from streamtag.errors import AudioFileError, MissingExtraError, OptionError
 from streamtag.inference.networks.catalogue import find_spec
-from streamtag.tagging.options import WINDOW_SECONDS
+from streamtag.inference.networks.specs import window_frames
 
 if TYPE_CHECKING:
     from streamtag.library.hearing import Heard
@@ -93,7 +93,9 @@ def tag(
     ] = None,
     window: Annotated[
         float | None,
-        typer.Option(help="Seconds of a patch (vgg models: 3 only). Default: 3.", metavar="SECONDS", callback=finite),
+        typer.Option(
+            help="Seconds of a patch (vgg models: 3 only). Default: 3 of musicnn's.", metavar="SECONDS", callback=finite
+        ),
     ] = None,
     hop: Annotated[
         float | None,
@@ -155,16 +157,18 @@ def tag(
     if there is not None:  # what is not said is as it was
         head = head or [one.file for one in there.heads]
         model = model or there.model_file
-        window = (there.window_frames + 0.1) * FRAME_SECONDS if window is None else window  # as it is counted
-        hop = there.hop_frames * FRAME_SECONDS if hop is None else hop
+        frame = find_spec(model).front_end.frame_seconds
+        frame = find_spec(model).front_end.frame_seconds
+        window = (there.window_frames + 0.1) * frame if window is None else window  # as it is counted
+        hop = there.hop_frames * frame if hop is None else hop
         level = level or there.level
         features = "+".join(there.features[1:]) if features is None else features
         windows = windows or there.windows
-    window = WINDOW_SECONDS if window is None else window
     level = level or "off"
     heads, model = heads_and_model(head, model, FILE_MODEL, window, level)
-    frames = frames_in(window)
-    hop_is = frames if hop is None else hop_frames(hop)
+    spec = find_spec(model)
+    frames = window_frames(spec, window)
+    hop_is = spec.step or frames if hop is None else spec.front_end.hop_frames(hop)
     files = [
         (one, os.path.abspath(path), content_sha256(Path(path)))  # noqa: PTH100 - what it is called, not a link's end
         for one, path in zip(heads, head or (), strict=True)
@@ -174,7 +178,6 @@ def tag(
     store = Store.begun(to, settings)
     install_signal_handlers()
     count = jobs or os.cpu_count() or 1
-    spec = find_spec(model)
     if not is_cached():  # by one process, and not by all at once
         with preparing(spec.name, KERNELS.get(spec.family, 0)):
             from streamtag.library.hearing import Ear

@@ -29,7 +29,16 @@ from streamtag.commands.shows import (
 from streamtag.dsp.params import LevelOption
 from streamtag.errors import OptionError
 from streamtag.inference.networks.catalogue import find_spec
-from streamtag.tagging.options import GATE_DBFS, HEAD_THRESHOLD, LIVE_MODEL, MusicOption, ReactOption, TaggingOptions
+from streamtag.inference.networks.specs import window_frames
+from streamtag.tagging.options import (
+    GATE_DBFS,
+    HEAD_THRESHOLD,
+    LIVE_MODEL,
+    WINDOW_SECONDS,
+    MusicOption,
+    ReactOption,
+    TaggingOptions,
+)
 
 if TYPE_CHECKING:
     from streamtag.engine import Session
@@ -64,7 +73,7 @@ def live(
             callback=finite,
         ),
     ] = None,
-    window: Window = 3.0,
+    window: Window = None,
     top: Annotated[int, typer.Option(help="How many tags to name.", min=1)] = 5,
     react: Annotated[
         ReactOption | None,
@@ -241,7 +250,7 @@ def live(
         gate=parse_gate(gate),
         level=level,
         calibration=_calibration(calibration, model, window, smooth, level, threshold),
-        music=music or ("gate" if level == "auto" and window == 3 else "off"),
+        music=music or ("gate" if level == "auto" and window in (None, WINDOW_SECONDS) else "off"),
         tags=selection_of(show),
     )
     saved = _saved(save_head or [], head or [], heads)
@@ -315,13 +324,12 @@ def parse_threshold(text: str) -> float | str:
 
 
 def _calibration(
-    name: str | None, model: str, window: float, smooth: float, level: LevelOption, threshold: str
+    name: str | None, model: str, window: float | None, smooth: float, level: LevelOption, threshold: str
 ) -> Calibration | None:
     """Each tag's own scale, as it was asked for; and a word where it is not of what is heard now."""
     wanted = name or ("auto" if level == "auto" or threshold.strip().endswith("%") else "off")
     if wanted == "off":
         return None
-    from streamtag.dsp.params import frames_in
     from streamtag.tagging.calibration_file import check_calibration, differs, load_calibration, shipped_calibration
 
     if wanted == "auto":
@@ -335,7 +343,7 @@ def _calibration(
         found = load_calibration(wanted)
         check_calibration(found, find_spec(model))
     asked = name is not None or threshold.strip().endswith("%")
-    if found is not None and asked and (note := differs(found, frames_in(window), smooth, level)):
+    if found is not None and asked and (note := differs(found, window_frames(find_spec(model), window), smooth, level)):
         err.print(f"note: {note}", markup=False)
     return found
 

@@ -10,9 +10,9 @@ import typer
 
 from streamtag.commands.completion import complete_head, complete_model
 from streamtag.commands.console import err
-from streamtag.dsp.params import FRAME_SECONDS, LevelOption, frames_in
+from streamtag.dsp.params import LevelOption
 from streamtag.inference.networks.catalogue import find_spec
-from streamtag.inference.networks.specs import SPECS
+from streamtag.inference.networks.specs import SPECS, window_frames
 from streamtag.tagging.options import LIVE_MODEL
 
 if TYPE_CHECKING:
@@ -63,8 +63,13 @@ Heads = Annotated[
     ),
 ]
 Window = Annotated[
-    float,
-    typer.Option(help="Seconds of sound behind each result (vgg models: 3 only).", metavar="SECONDS", callback=finite),
+    float | None,
+    typer.Option(
+        help="Seconds of sound behind each result (vgg models: 3 only). Default: what the model was trained on, 3 of "
+        "musicnn's.",
+        metavar="SECONDS",
+        callback=finite,
+    ),
 ]
 
 
@@ -78,7 +83,7 @@ EngineOption = Annotated[
 
 
 def heads_and_model(
-    paths: list[str] | None, model: str | None, default: str, window: float, level: LevelOption | None
+    paths: list[str] | None, model: str | None, default: str, window: float | None, level: LevelOption | None
 ) -> tuple[list[PlainHead], str]:
     """The heads that were asked for, and the model: theirs, unless another is named (which then is refused)."""
     if not paths:
@@ -88,14 +93,16 @@ def heads_and_model(
 
     heads = load_heads(paths)
     model = model or heads[0].model
-    check_heads(heads, find_spec(model))
+    spec = find_spec(model)
+    check_heads(heads, spec)
     if level is None:
         common_level(heads)  # refuses those that differ, before any long work
+    frame = spec.front_end.frame_seconds
     for head in heads:
-        if head.window_frames != frames_in(window):
+        if head.window_frames != window_frames(spec, window):
             err.print(
-                f"note: the head {head.name} was learned from windows of {head.window_frames * FRAME_SECONDS:.2f} s, "
-                f"and hears windows of {window:g} s now",
+                f"note: the head {head.name} was learned from windows of {head.window_frames * frame:.2f} s, "
+                f"and hears windows of {window_frames(spec, window) * frame:.2f} s now",
                 markup=False,
             )
         if level is not None and head.level != level:

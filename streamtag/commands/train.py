@@ -14,7 +14,7 @@ from streamtag.commands.extraction import Jobs
 from streamtag.commands.options import finite, named
 from streamtag.commands.signals import install_signal_handlers
 from streamtag.commands.training import follow_training
-from streamtag.dsp.params import frames_in
+from streamtag.dsp.front_end import MUSICNN
 from streamtag.errors import OptionError
 from streamtag.inference.networks.architectures import ARCHITECTURES
 
@@ -306,7 +306,7 @@ def run(
         weight_decay=weight_decay,
         patience=patience,
         stop_after=stop_after,
-        frames=frames_in(seconds),
+        frames=MUSICNN.frames_in(seconds),
         patches_per_track=patches,
         balance=balance,
         precision=precision,

@@ -85,20 +85,37 @@ def window_frames(y: F32, hop: int, window: F64, windowed: F64) -> None:
             windowed[f, i] = y[f * hop + i] * window[i]
 
 
-@kernel("void(complex128[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float32[:, ::1])")
-def log_mel(spectra: NDArray[np.complex128], first: I64, offset: I64, weights: F64, gain: F64, logmel: F32) -> None:
-    """Power, mel bands, log10(10000 * gain * mel + 1), for each frame; gains are of power, and 1 changes no bit.
+# What is where in the settings of `sum_bands`, and which logarithm.
+MAGNITUDE, LOGARITHM, FACTOR, MULTIPLY, OFFSET, FLOOR, MEAN, STD = range(8)
+NO_LOG, LOG10, LN = range(3)
 
-    Band m has weights[offset[m]:offset[m + 1]], for the bins from first[m].
+
+@kernel("void(complex128[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float64[::1], float32[:, ::1])")
+def sum_bands(
+    spectra: NDArray[np.complex128], first: I64, offset: I64, weights: F64, settings: F64, gain: F64, bands: F32
+) -> None:
+    """Power or magnitude of each bin, summed up in bands, and their logarithm; gains are of power.
+
+    ``(FACTOR * log(max(MULTIPLY * (gain * band) + OFFSET, FLOOR)) - MEAN) / STD``, as `FrontEnd` has it: what is left
+    out there is 0 or 1 here, which changes no bit. Band m has weights[offset[m]:offset[m + 1]], from bin first[m] on.
     """
-    frames, bands = logmel.shape
+    frames, count = bands.shape
     for f in range(frames):
-        for m in range(bands):
-            mel = 0.0
+        loud = math.sqrt(gain[f]) if settings[MAGNITUDE] else gain[f]
+        for m in range(count):
+            band = 0.0
             for k in range(offset[m + 1] - offset[m]):
                 value = spectra[f, first[m] + k]
-                mel += weights[offset[m] + k] * (value.real * value.real + value.imag * value.imag)
-            logmel[f, m] = math.log10(10000.0 * (gain[f] * mel) + 1.0)
+                power = value.real * value.real + value.imag * value.imag
+                band += weights[offset[m] + k] * (math.sqrt(power) if settings[MAGNITUDE] else power)
+            band = settings[MULTIPLY] * (loud * band) + settings[OFFSET]
+            if band < settings[FLOOR]:
+                band = settings[FLOOR]
+            if settings[LOGARITHM] == LOG10:
+                band = math.log10(band)
+            elif settings[LOGARITHM] == LN:
+                band = math.log(band)
+            bands[f, m] = (settings[FACTOR] * band - settings[MEAN]) / settings[STD]
 
 
 @kernel("void(float32[::1], int64, int64, float32[::1])")

@@ -35,10 +35,16 @@ def power(db: float) -> float:
 
 
 class Leveller:
-    """Follows the loudness of one stream, and gives the gain for each frame. For one thread at a time."""
+    """Follows the loudness of one stream, and gives the gain for each frame. For one thread at a time.
 
-    def __init__(self) -> None:
-        keep = math.exp(-FRAME_SECONDS / SECONDS)
+    Parameters
+    ----------
+    frame_seconds : float
+        Seconds from one frame to the next.
+    """
+
+    def __init__(self, frame_seconds: float = FRAME_SECONDS) -> None:
+        keep = math.exp(-frame_seconds / SECONDS)
         limits = power(SMALLEST_DB), power(LARGEST_DB)
         self._settings = np.array([power(QUIETEST_DBFS), EXPONENT, keep, power(TARGET_DBFS), *limits])
         self.reset()

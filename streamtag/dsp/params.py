@@ -1,4 +1,4 @@
-"""The numbers that define the pipeline: rates, frames, limits, and seconds counted in frames."""
+"""The numbers that define the pipeline: rates, frames and limits."""
 
 from __future__ import annotations
 
@@ -56,51 +56,3 @@ def is_whole(value: Any) -> bool:
     except TypeError:
         return False
     return True
-
-
-def frames_in(seconds: float) -> int:
-    """Frames of a patch that is `seconds` long, as musicnn counts them.
-
-    librosa 0.7's ``time_to_frames(seconds, sr=16000, hop_length=256, n_fft=512) + 1``:
-    ``floor((int(seconds * 16000) - 256) / 256) + 1``, so that 3 seconds are 187 frames.
-
-    Raises
-    ------
-    OptionError
-        Shorter than one frame.
-    """
-    frames = frames_between(seconds) + 1
-    if frames < 1:
-        raise OptionError(f"a patch of {seconds:g} s is shorter than one frame (0.016 s)")
-    return frames
-
-
-def frames_between(seconds: float) -> int:
-    """Frames between two patches whose starts are `seconds` apart, as musicnn counts them (its `input_overlap`).
-
-    Raises
-    ------
-    OptionError
-        Not a number, or infinite.
-    """
-    if not is_number(seconds):
-        raise OptionError(f"{seconds!r} s: expected a number of seconds")
-    return (int(seconds * SAMPLE_RATE) - N_FFT // 2) // HOP_LENGTH
-
-
-def hop_frames(seconds: float) -> int:
-    """Seconds to the nearest whole number of frames.
-
-    Raises
-    ------
-    OptionError
-        Shorter than a frame, or longer than an hour.
-    """
-    if not is_number(seconds):
-        raise OptionError(f"a hop of {seconds!r} s: expected a number of seconds")
-    if seconds > MAX_HOP_SECONDS:
-        raise OptionError(f"a hop of {seconds:g} s: expected at most {MAX_HOP_SECONDS:g} s")
-    frames = round(seconds / FRAME_SECONDS)
-    if frames < 1:
-        raise OptionError(f"a hop of {seconds:g} s: expected at least one frame ({FRAME_SECONDS:g} s)")
-    return frames

@@ -63,8 +63,8 @@ def _wing(fraction: float, scale: float, table: NDArray[np.float64]) -> NDArray[
 
 
 @lru_cache(maxsize=4)
-def polyphase(rate: int) -> tuple[Array, int]:
-    """Coefficients for every phase from `rate` to 16 kHz.
+def polyphase(rate: int, target: int = SAMPLE_RATE) -> tuple[Array, int]:
+    """Coefficients for every phase from `rate` to `target` Hz.
 
     Returns
     -------
@@ -73,8 +73,8 @@ def polyphase(rate: int) -> tuple[Array, int]:
     left : int
         Taps before sample n.
     """
-    phases = SAMPLE_RATE // gcd(rate, SAMPLE_RATE)
-    scale = min(1.0, SAMPLE_RATE / rate)
+    phases = target // gcd(rate, target)
+    scale = min(1.0, target / rate)
     table = kaiser_best() * scale
     most = table.size // int(scale * STEPS) + 1
     left, width = most, 2 * most + 1
@@ -91,7 +91,7 @@ def polyphase(rate: int) -> tuple[Array, int]:
 
 
 class Resampler:
-    """A mono stream to 16 kHz.
+    """A mono stream to another rate.
 
     Owns its history; the arrays that it returns are the caller's.
 
@@ -99,6 +99,8 @@ class Resampler:
     ----------
     rate : int
         Hz of the input, a whole number.
+    target : int
+        Hz of what is given, 16 kHz where no other is asked for.
 
     Raises
     ------
@@ -106,15 +108,15 @@ class Resampler:
         A rate outside 1 to 384 kHz.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, target: int = SAMPLE_RATE) -> None:
         if not MIN_SAMPLERATE <= rate <= MAX_SAMPLERATE:
             raise OptionError(
                 f"a sample rate of {rate:g} Hz: rates from {MIN_SAMPLERATE} to {MAX_SAMPLERATE} Hz can be used"
             )
-        self.rate = rate
-        divisor = gcd(rate, SAMPLE_RATE)
-        self._phases, self._step = SAMPLE_RATE // divisor, rate // divisor
-        self._taps, self._left = (np.ones((1, 1), np.float32), 0) if rate == SAMPLE_RATE else polyphase(rate)
+        self.rate, self.target = rate, target
+        divisor = gcd(rate, target)
+        self._phases, self._step = target // divisor, rate // divisor
+        self._taps, self._left = (np.ones((1, 1), np.float32), 0) if rate == target else polyphase(rate, target)
         self.reset()
 
     @property
@@ -126,7 +128,7 @@ class Resampler:
         """Start a new stream."""
         self._history: Array = np.zeros(self._left, np.float32)
         self._begin = self._next = 0  # of a period: the first sample that it needs, in the history; the next output
-        self._clock = np.array([0.0, 1.0 / (SAMPLE_RATE / self.rate), self._left], np.float64)
+        self._clock = np.array([0.0, 1.0 / (self.target / self.rate), self._left], np.float64)
         self.samples_in = 0
         self.samples_out = 0
 
@@ -141,10 +143,10 @@ class Resampler:
         Returns
         -------
         ndarray of float32, shape (m,)
-            All that can be known so far, at 16 kHz.
+            All that can be known so far, at the other rate.
         """
         self.samples_in += len(x)
-        y = x.copy() if self.rate == SAMPLE_RATE else self._advance(x)
+        y = x.copy() if self.rate == self.target else self._advance(x)
         self.samples_out += len(y)
         return y
 
@@ -153,12 +155,12 @@ class Resampler:
 
         resampy computes ``int(n * ratio)`` samples and librosa pads with zeros to ``ceil(n * ratio)``.
         """
-        if self.rate == SAMPLE_RATE:
+        if self.rate == self.target:
             return np.empty(0, np.float32)
-        ratio = SAMPLE_RATE / self.rate
+        ratio = self.target / self.rate
         computed, wanted = int(self.samples_in * ratio), int(np.ceil(self.samples_in * ratio))
         rest = np.zeros(max(0, wanted - self.samples_out), np.float32)
-        tail = self._advance(np.zeros(self._taps.shape[1] + self.rate // SAMPLE_RATE + 1, np.float32))
+        tail = self._advance(np.zeros(self._taps.shape[1] + self.rate // self.target + 1, np.float32))
         count = max(0, min(len(tail), computed - self.samples_out))
         rest[:count] = tail[:count]
         self.samples_out += len(rest)
@@ -167,7 +169,7 @@ class Resampler:
     def _advance(self, x: Array) -> Array:
         from streamtag.dsp.polyphase import ORIGIN, resample, round_down
 
-        bank = bank_for(self.rate)
+        bank = bank_for(self.rate, self.target)
         end = len(self._history) + len(x)
         buffer = np.concatenate((self._history, x, np.zeros(bank.tiles.shape[1], np.float32)))
         # output n needs samples from begin + n * step / phases, rounded down, on
@@ -188,17 +190,17 @@ class Resampler:
 
 
 @lru_cache(maxsize=4)
-def bank_for(rate: int) -> Bank:
-    """The coefficients from `rate` to 16 kHz, as the kernels want them."""
+def bank_for(rate: int, target: int = SAMPLE_RATE) -> Bank:
+    """The coefficients from `rate` to `target` Hz, as the kernels want them."""
     from streamtag.dsp.polyphase import make_bank
 
-    return make_bank(polyphase(rate)[0][:-1], rate // gcd(rate, SAMPLE_RATE))
+    return make_bank(polyphase(rate, target)[0][:-1], rate // gcd(rate, target))
 
 
 @lru_cache(maxsize=8)
-def lookahead(rate: int) -> int:
+def lookahead(rate: int, target: int = SAMPLE_RATE) -> int:
     """Input samples after an output's position that it needs, for an input of `rate` Hz (see `Resampler`)."""
-    return Resampler(rate).lookahead
+    return Resampler(rate, target).lookahead
 
 
 def to_float32(samples: NDArray[np.generic]) -> Array:

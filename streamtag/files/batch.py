@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from streamtag._system.encoding import INSTEAD
 from streamtag._system.terminal import can_draw
 from streamtag.decoding.find import find_audio
-from streamtag.dsp.params import LevelOption, frames_between, frames_in, hop_frames
+from streamtag.dsp.params import PATCH_FRAMES, LevelOption
 from streamtag.errors import OptionError, SinkError, StreamtagError
 from streamtag.files.extract import saved_line
 from streamtag.files.offline import FileTagger, FileTags, Short
@@ -26,7 +26,7 @@ from streamtag.files.picture import check_picture, picture_names, write_picture
 from streamtag.files.timeline import FileTimeline, check_format, timeline, write_timelines
 from streamtag.heads.head import PlainHead
 from streamtag.inference.base import Engine
-from streamtag.inference.networks.specs import ModelSpec, check_window
+from streamtag.inference.networks.specs import ModelSpec, window_frames
 from streamtag.tagging.options import TaggingOptions
 from streamtag.tagging.tagger import Tagger
 
@@ -51,7 +51,7 @@ class Geometry:
     overlap: float | Literal[False]
 
     @classmethod
-    def chosen(cls, spec: ModelSpec, window: float, hop: float | None, overlap: float | None) -> Geometry:
+    def chosen(cls, spec: ModelSpec, window: float | None, hop: float | None, overlap: float | None) -> Geometry:
         """From a user's options, in seconds.
 
         Raises
@@ -59,19 +59,21 @@ class Geometry:
         OptionError
             A patch that the model cannot take, a hop below one frame, or both ways of giving it.
         """
-        window_frames = frames_in(window)
-        check_window(spec, window_frames)
+        front_end, window_is = spec.front_end, window_frames(spec, window)
+        if window is None:
+            window = 3 if spec.frames == PATCH_FRAMES else round(window_is * front_end.frame_seconds, 3)
         length = int(window) if window == int(window) else window
         if hop is not None and overlap is not None:
             raise OptionError("--hop and --overlap both say how far apart patches are: give one of them")
         if hop is not None:
-            return cls(window_frames, hop_frames(hop), length, hop)
+            return cls(window_is, front_end.hop_frames(hop), length, hop)
         if overlap is not None:
-            frames = frames_between(overlap)
+            frames = front_end.frames_between(overlap)
             if frames < 1:
                 raise OptionError(f"--overlap {overlap:g} s: less than one frame as musicnn counts; use --hop")
-            return cls(window_frames, frames, length, overlap)
-        return cls(window_frames, window_frames, length, False)
+            return cls(window_is, frames, length, overlap)
+        step = spec.step or window_is
+        return cls(window_is, step, length, False if step == window_is else step * front_end.frame_seconds)
 
 
 class Stopped(BaseException):

@@ -17,9 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from streamtag import __version__
 from streamtag._system.terminal import can_draw
 from streamtag.decoding.decode import open_audio
-from streamtag.dsp.params import frames_in
 from streamtag.errors import AudioFileError, CalibrationError, StreamtagError
-from streamtag.inference.networks.catalogue import weights_sha256
+from streamtag.inference.networks.catalogue import find_spec, weights_sha256
+from streamtag.inference.networks.specs import window_frames
 from streamtag.tagging.calibration import LEVELS, Calibration, quantiles
 from streamtag.tagging.options import TaggingOptions
 from streamtag.tagging.tagger import Tagger
@@ -195,7 +195,7 @@ def calibration_of(
     return Calibration(
         model=options.model,
         model_sha256=weights_sha256(options.model),
-        window_frames=frames_in(options.window),
+        window_frames=window_frames(find_spec(options.model), options.window),
         smooth=float(options.smooth),
         level=options.level or "off",
         levels=LEVELS.astype(np.float32),

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from streamtag._system.encoding import INSTEAD, writable
-from streamtag.dsp.params import N_MELS, frames_between, frames_in
+from streamtag.dsp.front_end import MUSICNN
 from streamtag.errors import OptionError
 from streamtag.files.offline import FileTagger, FileTags
 from streamtag.files.outputs import check_output, writing
@@ -37,11 +37,13 @@ def patch_geometry(spec: ModelSpec, input_length: float, input_overlap: float | 
     OptionError
         Not 3 s for a vgg model; a patch or a hop shorter than a frame.
     """
+    if spec.front_end != MUSICNN:
+        raise OptionError(f"{spec.name} is none of musicnn's: streamtag.FileTagger, or `streamtag file`, hears with it")
     if spec.fixed_length and input_length != 3:
         raise OptionError(f"{spec.name} hears patches of 3 s only: set input_length to 3 (musicnn models take any)")
-    window = frames_in(input_length)
+    window = MUSICNN.frames_in(input_length)
     check_window(spec, window)
-    hop = frames_between(input_overlap) if input_overlap else window
+    hop = MUSICNN.frames_between(input_overlap) if input_overlap else window
     if hop < 1:
         raise OptionError(f"input_overlap {input_overlap:g} s: the hop between patches is shorter than one frame")
     return window, hop
@@ -225,7 +227,7 @@ def _patches(logmel: Array, window: int, hop: int) -> Array:
     """All patches of a file's frames, (patches, window, 96), without copying; of too few frames a repeated one."""
     if len(logmel) < window:
         logmel = repeated(logmel, window)
-    return sliding_window_view(logmel, (window, N_MELS))[::hop, 0]
+    return sliding_window_view(logmel, (window, MUSICNN.width))[::hop, 0]
 
 
 def _patch_major(value: Array) -> Array:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamtag.decoding.decode import open_audio
 from streamtag.dsp.leveller import Leveller
-from streamtag.dsp.params import FRAME_SECONDS, PATCH_FRAMES, LevelOption, check_level
+from streamtag.dsp.params import LevelOption, check_level
 from streamtag.errors import AudioFileError, OptionError, TooShortError
 from streamtag.files.segments import SegmentedStream, SegmentPool
 from streamtag.files.timeline import Span
@@ -22,6 +22,7 @@ from streamtag.heads.head import PlainHead, as_heads, common_level
 from streamtag.inference.base import Engine, feature_sizes
 from streamtag.inference.factory import make_predictor
 from streamtag.inference.networks.catalogue import find_spec
+from streamtag.inference.networks.specs import window_frames as frames_of
 from streamtag.melstream import MelStream
 from streamtag.results import Value, best_tags, shown
 
@@ -84,14 +85,15 @@ class FileTags(Value):
 
 
 class FileTagger:
-    """Tags files with musicnn's frames. Its network is built once; files may be tagged from several threads at once.
+    """Tags files. Its network is built once; files may be tagged from several threads at once.
 
     Parameters
     ----------
     model : str
         Name of the model, as published.
-    window_frames, hop_frames : int
-        Frames of a patch, and from one to the next; None for patches side by side.
+    window_frames, hop_frames : int or None
+        Frames of a patch, and from one to the next; None for what the model was trained on, and for patches side by
+        side, or as far apart as its published code has them.
     engine : Engine
         What evaluates the network (see `make_predictor`).
     workers : int
@@ -118,7 +120,7 @@ class FileTagger:
     def __init__(
         self,
         model: str,
-        window_frames: int = PATCH_FRAMES,
+        window_frames: int | None = None,
         hop_frames: int | None = None,
         *,
         engine: Engine = "auto",
@@ -138,10 +140,11 @@ class FileTagger:
         if unknown := [name for name in features if name not in known]:
             raise OptionError(f"{model} does not give {', '.join(unknown)} for each patch: only {', '.join(known)}")
         kept = {"taggram", self.spec.embedding, *features, *(name for head in self._heads for name in head.features)}
-        hop = hop_frames or window_frames
+        window = frames_of(self.spec, None) if window_frames is None else window_frames
+        hop = hop_frames or self.spec.step or window
         pools = any(name.endswith("_pool") for name in kept)
         self._pool = SegmentPool(
-            lambda: make_predictor(model, window_frames, hop, engine, pools=pools), workers or os.cpu_count() or 1, kept
+            lambda: make_predictor(model, window, hop, engine, pools=pools), workers or os.cpu_count() or 1, kept
         )
 
     @property
@@ -151,7 +154,7 @@ class FileTagger:
 
     def warm_up(self) -> None:
         """Compile and touch what would make the first file slow."""
-        MelStream(44_100, centered=True).push(np.zeros(1024, np.float32))
+        MelStream(44_100, front_end=self.spec.front_end, centered=True).push(np.zeros(1024, np.float32))
         self._pool.warm_up()
 
     def tag(
@@ -173,7 +176,7 @@ class FileTagger:
         progress : Callable[[float], None]
             Called with the seconds read so far.
         hear : Callable[[NDArray[np.float32]], None]
-            Called with each block of frames in turn, (n, 96) log-mel: all of the file's, before any is repeated.
+            Called with each block of frames in turn, (n, width): all of the file's, before any is repeated.
 
         Returns
         -------
@@ -196,8 +199,11 @@ class FileTagger:
                 hear(frames)
 
         with open_audio(path) as reader:
-            leveller = Leveller() if self._level == "auto" else None
-            stream = MelStream(reader.samplerate, reader.channels, centered=True, leveller=leveller)
+            front_end = self.spec.front_end
+            leveller = Leveller(front_end.frame_seconds) if self._level == "auto" else None
+            stream = MelStream(
+                reader.samplerate, reader.channels, front_end=front_end, centered=True, leveller=leveller
+            )
             for block in reader.blocks():
                 take(stream.push(block).logmel)
                 if progress is not None:
@@ -210,7 +216,7 @@ class FileTagger:
         if stream.nonfinite:
             notes.append(f"{stream.nonfinite} NaN or infinite samples were replaced by 0")
         if segments.frames_in < self._pool.window_frames:
-            window = self._pool.window_frames * FRAME_SECONDS
+            window = self._pool.window_frames * front_end.frame_seconds
             reason = f"{seconds:.2f} s are shorter than one patch of {window:.2f} s"
             if short == "error":
                 raise TooShortError(path, reason)
@@ -222,7 +228,7 @@ class FileTagger:
             labels=self.spec.labels,
             taggram=taggram,
             embeddings=embeddings,
-            starts=np.arange(len(taggram), dtype=np.float64) * (self._pool.hop_frames * FRAME_SECONDS),
+            starts=np.arange(len(taggram), dtype=np.float64) * (self._pool.hop_frames * front_end.frame_seconds),
             seconds=seconds,
             samplerate=reader.samplerate,
             channels=reader.channels,

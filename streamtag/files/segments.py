@@ -14,7 +14,6 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.dsp.params import N_MELS
 from streamtag.inference.base import Features, Predictor, feature_sizes, repeated
 
 Array = NDArray[np.float32]
@@ -89,14 +88,14 @@ class SegmentedStream:
         shared = max(0, pool.window_frames - pool.hop_frames)
         self._windows = max(2, int(shared / (WASTE * pool.hop_frames)))
         self._length = (self._windows - 1) * pool.hop_frames + pool.window_frames
-        self._waiting: Array = np.empty((0, N_MELS), np.float32)
+        self._waiting: Array = np.empty((0, pool.spec.front_end.width), np.float32)
         self._ahead = 0  # frames between two windows that have not come yet (hop > window)
         self._futures: deque[Future[Features]] = deque()
         self._done: list[Features] = []
         self.frames_in = 0
 
     def push(self, frames: Array) -> None:
-        """Take frames: float32 (n, 96). Waits while more segments are under way than there are workers to take them."""
+        """Take frames: float32 (n, width). Waits while more segments are under way than there are workers for."""
         self.frames_in += len(frames)
         self._waiting = np.concatenate((self._waiting, frames))
         self._drop(0)

@@ -78,7 +78,7 @@ class Predictor(Protocol):
         ...
 
     def push(self, frames: Array) -> None:
-        """Take frames: float32 (n, 96) log-mel, any n from 0."""
+        """Take frames: float32 (n, width), musicnn's 96 log-mel bands; any n from 0."""
         ...
 
     def skip(self, windows: int) -> None:
@@ -112,7 +112,7 @@ class PatchNetwork(Protocol):
     window_frames: int
 
     def __call__(self, patches: Array) -> tuple[Array, Array]:
-        """(n, window, 96) patches to taggram (n, tags) and embedding (n, units)."""
+        """(n, window, width) patches to taggram (n, tags) and embedding (n, units)."""
         ...
 
     def warm_up(self) -> None:

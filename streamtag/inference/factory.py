@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from streamtag.errors import OptionError
 from streamtag.inference.base import Engine, Predictor
 from streamtag.inference.networks.catalogue import WeightsState, find_spec, load_weights, weights_state
-from streamtag.inference.networks.specs import WEIGHTED, check_window
+from streamtag.inference.networks.specs import OTHERS, WEIGHTED, ModelSpec, check_window
 from streamtag.inference.patches import PatchPredictor
 
 if TYPE_CHECKING:
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from streamtag.inference.sliding.musicnn.prepared import Prepared
     from streamtag.inference.sliding.vgg.prepared import PreparedVgg
 
-FINE_HOP, COARSE_HOP = 0.016, 0.064
-"""Seconds between results, where none are asked for: sliding, and predicting each window whole."""
+COARSE_HOP = 4
+"""Frames between results, where none are asked for and each of musicnn's windows is predicted whole."""
+OTHERS_HOP_SECONDS = 0.1
+"""The same of other networks whose published code does not say."""
 ENGINES: tuple[Engine, ...] = ("auto", "sliding", "tensorflow")
 
 
@@ -91,6 +93,17 @@ def slides(model: str, engine: Engine) -> bool:
             "tensorflow; those of the kinds musicnn, residual, attention, autopool and vgg, with 96 bands, slide"
         )
     return engine != "tensorflow" and spec.slides
+
+
+def default_hop(spec: ModelSpec, engine: Engine) -> int:
+    """Frames between results where none are asked for.
+
+    Every frame where windows slide. Other networks cost what they cost: each of their windows is predicted whole, as
+    often as their published code does, and at most ten times a second.
+    """
+    if spec.family in OTHERS:
+        return spec.step or max(1, round(OTHERS_HOP_SECONDS / spec.front_end.frame_seconds))
+    return 1 if slides(spec.name, engine) else COARSE_HOP
 
 
 @lru_cache(maxsize=4)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamtag.dsp.params import N_MELS
 from streamtag.inference.base import Array, PatchNetwork, Prediction, repeated
 
 
@@ -34,7 +33,7 @@ class PatchPredictor:
 
     def reset(self) -> None:
         """Discard all frames; the next one is frame 0 again."""
-        self._frames: Array = np.empty((0, N_MELS), np.float32)
+        self._frames: Array = np.empty((0, self.spec.bands), np.float32)
         self._ahead = 0  # frames of the gap before the next window that have not come yet (hop > window)
         self._next = 0
 
@@ -46,7 +45,7 @@ class PatchPredictor:
         return max(0, (len(self._frames) - self.window_frames) // self.hop_frames + 1)
 
     def push(self, frames: Array) -> None:
-        """Take frames: float32 (n, 96) log-mel."""
+        """Take frames: float32 (n, bands)."""
         self._frames = np.concatenate((self._frames, frames))
         self._drop(0)
 
@@ -62,7 +61,7 @@ class PatchPredictor:
             tags, units = len(self.spec.labels), self.spec.embedding_size
             return Prediction(self._next, np.empty((0, tags), np.float32), np.empty((0, units), np.float32))
         starts = range(0, count * self.hop_frames, self.hop_frames)
-        patches = np.empty((count, self.window_frames, N_MELS), np.float32)
+        patches = np.empty((count, self.window_frames, self.spec.bands), np.float32)
         for patch, start in zip(patches, starts, strict=True):
             patch[:] = self._frames[start : start + self.window_frames]
         first = self._next
@@ -81,7 +80,7 @@ class PatchPredictor:
         """Make the first window a quick one."""
         self._network.warm_up()
         if self._pools:
-            self._network.with_pools(np.zeros((1, self.window_frames, N_MELS), np.float32))
+            self._network.with_pools(np.zeros((1, self.window_frames, self.spec.bands), np.float32))
 
     def _drop(self, frames: int) -> None:
         """Discard frames before the next window, also of those that are still to come."""

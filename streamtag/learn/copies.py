@@ -18,8 +18,6 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.dsp.params import N_MELS
-
 Array = NDArray[np.float32]
 BANDS = 16
 LONGEST = 3750
@@ -82,11 +80,15 @@ class Fingerprint:
         self._begun, self._zeros = True, len(mono) - last - 1
 
     def see(self, logmel: Array) -> None:
-        """Take frames: float32 (frames, 96)."""
+        """Take frames: float32 (frames, width), less what silence is."""
         if not self._frames:
             logmel = logmel[int(np.argmax(logmel.any(axis=1))) if logmel.any() else len(logmel) :]
         logmel = logmel[: LONGEST - self._frames]
-        self._outline.append(logmel.reshape(len(logmel), BANDS, N_MELS // BANDS).mean(axis=2))
+        width = logmel.shape[1]
+        if width % BANDS == 0:
+            self._outline.append(logmel.reshape(len(logmel), BANDS, width // BANDS).mean(axis=2))
+        else:
+            self._outline.append(logmel[:, np.arange(BANDS) * width // BANDS])
         self._frames += len(logmel)
 
     @property

@@ -8,7 +8,6 @@ from typing import IO, Any
 
 import numpy as np
 
-from streamtag.dsp.params import HOP_LENGTH, SAMPLE_RATE
 from streamtag.errors import MissingExtraError, OptionError
 from streamtag.files.outputs import replacing
 from streamtag.inference.base import feature_sizes
@@ -54,7 +53,7 @@ def write_features(target: Path, files: Sequence[FileFeatures], extraction: Extr
     """
     spec = extraction.spec
     counts = [len(file.features["taggram"]) for file in files]
-    hop = extraction.hop_frames * HOP_LENGTH / SAMPLE_RATE
+    hop = extraction.hop_frames * extraction.spec.front_end.frame_seconds
     starts = np.concatenate([np.empty(0), *(np.arange(count) * hop for count in counts)])
     owner = np.repeat(np.arange(len(files)), counts)
     features = {

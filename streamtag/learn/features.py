@@ -136,14 +136,17 @@ class Extraction:
             while predictor.due:
                 parts.append(predictor.take(AT_ONCE).features(self.spec))
 
-        def listen(logmel: NDArray[np.float32]) -> None:
-            predictor.push(logmel)
-            fingerprint.see(logmel)
+        def listen(frames: NDArray[np.float32]) -> None:
+            predictor.push(frames)
+            fingerprint.see(frames - np.float32(front_end.silence))
             predict()
 
         with open_audio(path) as reader:
-            leveller = Leveller() if self.level == "auto" else None
-            stream = MelStream(reader.samplerate, reader.channels, centered=True, leveller=leveller)
+            front_end = self.spec.front_end
+            leveller = Leveller(front_end.frame_seconds) if self.level == "auto" else None
+            stream = MelStream(
+                reader.samplerate, reader.channels, front_end=front_end, centered=True, leveller=leveller
+            )
             fingerprint, full, count = Fingerprint(reader.samplerate), 0, 0
             for block in reader.blocks():
                 check(len(block) / reader.samplerate)
@@ -331,7 +334,8 @@ class _Work:
         e = extraction
         self.how = f"{FORMAT} {e.weights_sha256()} {e.window_frames} {e.hop_frames}"
         if e.level == "auto":
-            self.how += f" {' '.join(map(repr, Leveller().settings))}"
+            settings = Leveller(e.spec.front_end.frame_seconds).settings
+            self.how += f" {' '.join(map(repr, settings))}"
         self.stopping = threading.Event()
         self._local = threading.local()
         self._building = threading.Lock()

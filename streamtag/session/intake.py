@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from fractions import Fraction
 
+from streamtag.dsp.params import SAMPLE_RATE
 from streamtag.dsp.resampler import lookahead
 from streamtag.ringbuffer import Counters, RingBuffer
 from streamtag.session.events import Back, Ended, Gone, Heard, Lost, NewStream, Samples
@@ -25,6 +26,8 @@ class Intake:
     ----------
     source : Source
         What is read.
+    heard_rate : int
+        Hz at which the model hears.
 
     Attributes
     ----------
@@ -36,11 +39,12 @@ class Intake:
         How long it was gone altogether.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, heard_rate: int = SAMPLE_RATE) -> None:
         self._source = source
+        self._heard_rate = heard_rate
         # counters of the rings before this one, and this one: replaced together, for those who read from other threads
         self._counted: tuple[Counters, RingBuffer] = Counters(), source.ring
-        self._lookahead = lookahead(source.ring.samplerate)
+        self._lookahead = lookahead(source.ring.samplerate, heard_rate)
         self._offset: float | None = None  # `time.monotonic()` where the frames' time is 0, by when samples come
         self._awaiting_gap = False
         self._over = False  # whether the end was told
@@ -169,7 +173,7 @@ class Intake:
         before, old = self._counted
         self._origin += Fraction(old.read_position, old.samplerate)
         self._counted = before.plus(old.counters), ring
-        self._lookahead = lookahead(ring.samplerate)
+        self._lookahead = lookahead(ring.samplerate, self._heard_rate)
         self._awaiting_gap = True
 
     def _close_gap(self, ring: RingBuffer) -> list[Heard]:

@@ -85,7 +85,7 @@ class Loop:
         self.stopping = threading.Event()
         self.ended = threading.Event()
         self.outlet = Outlet(sinks, self.listeners)
-        self._intake = Intake(source)
+        self._intake = Intake(source, tagger.front_end.rate)
         self._pipeline = Pipeline(tagger, self._intake, self._pass_on)
         self._watch = Watch()
         self._heard = False  # whether there was a frame

@@ -32,10 +32,10 @@ class TaggingOptions:
     model : str
         Name of the model, as musicnn calls it.
     hop : float or None
-        Seconds between two results, rounded to whole frames of 16 ms, at least one. None: 0.016 where the sliding
-        engine predicts, 0.064 elsewhere.
-    window : float
-        Seconds that each result hears (vgg: 3 only).
+        Seconds between two results, rounded to whole frames (16 ms of musicnn's), at least one. None: 0.016 where the
+        sliding engine predicts, 0.064 elsewhere; of other networks as often as their published code, or 0.1.
+    window : float or None
+        Seconds that each result hears; None for what the model was trained on, 3 s of musicnn's (vgg: 3 only).
     top : int
         How many tags each result names.
     smooth : float
@@ -84,7 +84,7 @@ class TaggingOptions:
 
     model: str = LIVE_MODEL
     hop: float | None = None
-    window: float = WINDOW_SECONDS
+    window: float | None = None
     top: int = 5
     smooth: float = 1.0
     react: ReactOption = "off"
@@ -132,7 +132,7 @@ class TaggingKeywords(TypedDict, total=False):
     """The same options as keywords, for type checkers (the model comes first, and by position)."""
 
     hop: float | None
-    window: float
+    window: float | None
     top: int
     smooth: float
     react: ReactOption
@@ -162,7 +162,7 @@ def live_options(changes: TaggingKeywords) -> TaggingOptions:
     TaggingOptions
         The options, without these changes.
     """
-    at_level = changes.get("level") != "off" and changes.get("window", WINDOW_SECONDS) == WINDOW_SECONDS
+    at_level = changes.get("level") != "off" and changes.get("window") in (None, WINDOW_SECONDS)
     return TaggingOptions(
         gate=GATE_DBFS,
         react="off" if "smooth" in changes else "normal",

@@ -12,17 +12,18 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamtag.dsp.front_end import FrontEnd
 from streamtag.dsp.leveller import Leveller
-from streamtag.dsp.params import FRAME_SECONDS, frames_in, hop_frames, is_number
+from streamtag.dsp.params import is_number
 from streamtag.dsp.resampler import lookahead
 from streamtag.dsp.samples import as_samples, whole_rate
 from streamtag.errors import HeadError, OptionError
 from streamtag.heads.file import check_heads
 from streamtag.heads.head import PlainHead, common_level
 from streamtag.inference.base import Predictor
-from streamtag.inference.factory import COARSE_HOP, FINE_HOP, make_predictor, slides
+from streamtag.inference.factory import default_hop, make_predictor
 from streamtag.inference.networks.catalogue import find_spec
-from streamtag.inference.networks.specs import ModelSpec
+from streamtag.inference.networks.specs import ModelSpec, window_frames
 from streamtag.melstream import MelStream
 from streamtag.results import SILENCE_DBFS, TagFrame
 from streamtag.tagging.calibration_file import check_calibration, shipped_calibration
@@ -95,9 +96,10 @@ class Tagger:
         music = None if given.music == "off" else shipped_music_head(spec)
         pools = any(head.needs_pools for head in (*heads, *([music] if music else [])))
         if predictor is None:
-            remake = partial(make_predictor, given.model, frames_in(given.window), engine=given.engine, pools=pools)
-            default = FINE_HOP if slides(given.model, given.engine) else COARSE_HOP
-            predictor = remake(hop_frames(default if given.hop is None else given.hop))
+            window = window_frames(spec, given.window)
+            remake = partial(make_predictor, given.model, window, engine=given.engine, pools=pools)
+            hop = default_hop(spec, given.engine) if given.hop is None else spec.front_end.hop_frames(given.hop)
+            predictor = remake(hop)
         reaction = None if given.react == "off" else REACTIONS[given.react]
         self._pacer: Pacer | None = None
         if reaction and remake and self._hears_short(predictor):
@@ -135,6 +137,11 @@ class Tagger:
         return self._windows.predictor.spec
 
     @property
+    def front_end(self) -> FrontEnd:
+        """What the model hears."""
+        return self.spec.front_end
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The tags, in the order of the scores."""
         return self._scores.labels
@@ -147,12 +154,12 @@ class Tagger:
     @property
     def hop(self) -> float:
         """Seconds between two results."""
-        return self._windows.hop * FRAME_SECONDS
+        return self._windows.hop * self.front_end.frame_seconds
 
     @property
     def window(self) -> float:
         """Seconds that each result hears, to the whole frame."""
-        return self._windows.length * FRAME_SECONDS
+        return self._windows.length * self.front_end.frame_seconds
 
     @property
     def engine(self) -> str:
@@ -186,19 +193,18 @@ class Tagger:
 
     @property
     def frames_in(self) -> int:
-        """Log-mel frames made since the start."""
+        """Frames made since the start."""
         return self._timeline.frames
 
     def lookahead(self, samplerate: int) -> float:
         """Seconds that the newest sample of a window waits for those after it; deprecated since 0.2."""
         warnings.warn("Tagger.lookahead goes: ask MelStream.lookahead, in samples", DeprecationWarning, stacklevel=2)
-        return lookahead(samplerate) / samplerate
+        return lookahead(samplerate, self.front_end.rate) / samplerate
 
     def reset(self) -> None:
         """Start a new stream, of any rate and number of channels."""
-        self._timeline = Timeline(
-            centered=self._centered, gate=self._gate, leveller=Leveller() if self._level == "auto" else None
-        )
+        leveller = Leveller(self.front_end.frame_seconds) if self._level == "auto" else None
+        self._timeline = Timeline(self.front_end, centered=self._centered, gate=self._gate, leveller=leveller)
         self._windows.reset()
         if self._pacer is not None:
             self._pacer.reset()
@@ -212,7 +218,7 @@ class Tagger:
         if self._warm:
             return
         self._warm = True
-        MelStream(44_100).push(np.zeros(1024, np.float32))
+        MelStream(44_100, front_end=self.front_end).push(np.zeros(1024, np.float32))
         self._windows.predictor.warm_up()
         if self._pacer is not None:
             self._pacer.warm_up()
@@ -373,7 +379,7 @@ class Tagger:
         OptionError
             Shorter than a frame, longer than an hour; or the predictor was given, and keeps its hop.
         """
-        hop = hop_frames(seconds)
+        hop = self.front_end.hop_frames(seconds)
         if hop != self._windows.hop:
             self._windows.set_hop(hop)
         else:
@@ -387,7 +393,7 @@ class Tagger:
         OptionError
             As `set_hop`.
         """
-        hop_frames(seconds)
+        self.front_end.hop_frames(seconds)
         self._windows.check_hop()
 
     def set_top(self, count: int) -> None:
@@ -455,10 +461,10 @@ class Tagger:
         spec = predictor.spec
         return spec.slides and not spec.fixed_length and predictor.window_frames >= 2 * SHORT_FRAMES
 
-    def _accept(self, logmel: NDArray[np.float32]) -> None:
-        self._windows.push(logmel)
+    def _accept(self, frames: NDArray[np.float32]) -> None:
+        self._windows.push(frames)
         if self._pacer is not None:
-            self._pacer.push(logmel)
+            self._pacer.push(frames)
         self._discard()
 
     def _discard(self) -> None:
@@ -488,7 +494,7 @@ class Tagger:
 
     def _is_quiet(self) -> bool:
         """Whether the gate is closed at the oldest window that is due."""
-        return self._timeline.quiet_frames(self._windows.end) * FRAME_SECONDS >= GATE_SECONDS
+        return self._timeline.quiet_frames(self._windows.end) * self.front_end.frame_seconds >= GATE_SECONDS
 
     def _predict(self, limit: int) -> list[TagFrame]:
         prediction = self._windows.take(limit)
@@ -515,5 +521,5 @@ class Tagger:
         hops = index - self._last_index if self._last_index >= 0 else 1
         self._last_index = index
         level = self._timeline.level(end, min(self._windows.hop, self._windows.length))
-        time = window_end(end, self._centered)
+        time = window_end(self.front_end, end, self._centered)
         return Moment(index, time, level, hops * self.hop, self._timeline.gain_db(end))

@@ -1,26 +1,29 @@
 """Frames on the time of the music: numbered from the start, also across gaps in which no samples came.
 
-Frame k begins at ``k * 16 ms``. A gap is heard as silence: the frames in it are those of silence, and what comes after
-is in its right place, to the sample. Their levels are kept for as long as a window may ask for them.
+Frame k begins at k hops, of musicnn's at ``k * 16 ms``. A gap is heard as silence: the frames in it are those of
+silence, and what comes after is in its right place, to the sample. Their levels are kept for as long as a window may
+ask for them.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamtag.dsp.front_end import MUSICNN, FrontEnd
 from streamtag.dsp.leveller import Leveller
-from streamtag.dsp.params import HOP_LENGTH, N_FFT, N_MELS, SAMPLE_RATE
 from streamtag.errors import FeedError
 from streamtag.melstream import Frames, MelStream
 from streamtag.results import dbfs
 
 SHORT_GAP_SECONDS = 1.0
 """A shorter gap within a stream is filled with zeros; a longer one ends the stream and begins another."""
-FRAME = Fraction(HOP_LENGTH, SAMPLE_RATE)
-"""Seconds of a frame; time is exact here, whatever the rates of the streams: a count of samples of each."""
+RINGS_SECONDS = Fraction(16, 1000)
+"""For how long the resampler spreads what comes, at the rates that music has."""
 NEVER = -(10**9)
 """Number of the newest loud frame, where there was none."""
 
@@ -32,6 +35,8 @@ class Timeline:
 
     Parameters
     ----------
+    front_end : FrontEnd
+        What the frames are.
     centered : bool
         See `MelStream`.
     gate : float or None
@@ -49,7 +54,18 @@ class Timeline:
         The same in seconds, whatever the rates were.
     """
 
-    def __init__(self, *, centered: bool = False, gate: float | None = None, leveller: Leveller | None = None) -> None:
+    def __init__(
+        self,
+        front_end: FrontEnd = MUSICNN,
+        *,
+        centered: bool = False,
+        gate: float | None = None,
+        leveller: Leveller | None = None,
+    ) -> None:
+        self._front_end = front_end
+        # time is exact here, whatever the rates of the streams: a count of samples of each
+        self._frame = Fraction(front_end.hop, front_end.rate)
+        self._lead = Fraction(front_end.lead, front_end.rate)
         self._centered = centered
         self._leveller = leveller
         self._loud_power = None if gate is None else 10 ** (gate / 10)
@@ -59,7 +75,7 @@ class Timeline:
         self.seconds_in = Fraction(0)
         self._origin = Fraction(0)  # seconds at which the present stream begins (it may begin with silence), or will
         self._nonfinite = 0  # in streams before this one
-        self._ended: tuple[int, int] | None = None  # rate and channels of a stream that a gap has ended
+        self._ended = False  # whether a gap has ended the stream
         self._power: Array = np.empty(0, np.float32)  # of the frames from _start on
         self._gain = np.empty(0)  # of the same
         self._newest_loud: NDArray[np.int64] = np.empty(0, np.int64)  # up to each of them
@@ -88,7 +104,7 @@ class Timeline:
         return self._origin + Fraction(self._mel.samples_in, self._mel.samplerate)
 
     def push(self, samples: NDArray[np.generic], samplerate: int) -> Array:
-        """Take samples and give the frames that they complete: float32 (n, 96).
+        """Take samples and give the frames that they complete: float32 (n, width).
 
         Raises
         ------
@@ -106,7 +122,7 @@ class Timeline:
 
     def flush(self) -> Array:
         """End the stream and give the frames that are left."""
-        return self._take(self._mel.flush()) if self._mel and not self._ended else np.empty((0, N_MELS), np.float32)
+        return self._take(self._mel.flush()) if self._mel and not self._ended else self._none
 
     def fill(self, samples: int) -> Array:
         """Zeros in place of samples that were lost within the stream; gives the frames that they complete."""
@@ -120,21 +136,22 @@ class Timeline:
     def end(self) -> Array:
         """End the stream before a gap, with the silence that its last samples need; gives the frames that are left."""
         if self._mel is None or self._ended:
-            return np.empty((0, N_MELS), np.float32)
+            return self._none
         now = self.now
         rate = self._mel.samplerate
         # the resampler rings on after a sample for as long as it looks ahead of it
-        tail = 2 * self._mel.lookahead + -(-N_FFT * rate // SAMPLE_RATE) + 1
+        tail = 2 * self._mel.lookahead + -(-self._front_end.span * rate // self._front_end.rate) + 1
         frames = self._take(self._mel.push(self._zeros(tail)))
-        self._ended = (rate, self._mel.channels)
+        self._ended = True
         self._origin = now
         return frames
 
     def begin_after(self, seconds: Fraction) -> int:
         """Let a gap pass after `end`; gives how many frames of silence are to be passed: those that hear no more."""
         self._origin += seconds
-        # a frame hears two hops, and the resampler spreads what comes after it by less than one more
-        return max(0, self._origin // FRAME - 2 - self.frames)
+        # what a frame hears (musicnn's: two hops), and what the resampler spreads beyond less than one more
+        heard = -(-self._front_end.span // self._front_end.hop) + math.ceil(RINGS_SECONDS / self._frame) - 1
+        return max(0, (self._origin + self._lead) // self._frame - heard - self.frames)
 
     def silence(self, frames: int) -> None:
         """Number frames of silence."""
@@ -178,29 +195,31 @@ class Timeline:
 
     def _stream(self, samplerate: int, channels: int) -> tuple[MelStream, Array]:
         """The present stream, and the frames before it that its beginning completes."""
-        none = np.empty((0, N_MELS), np.float32)
-        given = (samplerate, channels)
-        if self._mel is None:
-            self._mel = MelStream(samplerate, channels, centered=self._centered, leveller=self._leveller)
-        elif not self._ended:
-            if (self._mel.samplerate, self._mel.channels) != given:
+        if self._mel is not None and not self._ended:
+            if (self._mel.samplerate, self._mel.channels) != (samplerate, channels):
                 raise FeedError(
                     f"{samplerate} Hz with {channels} channels after {self._mel.samplerate} Hz with "
                     f"{self._mel.channels}: a stream keeps its format; call reset() to start another"
                 )
-            return self._mel, none
-        else:
-            self._nonfinite += self._mel.nonfinite
-            if self._ended == given:
-                self._mel.reset()
-            else:
-                self._mel = MelStream(samplerate, channels, centered=self._centered, leveller=self._leveller)
-            self._ended = None
+            return self._mel, self._none
+        self._nonfinite, self._ended = self.nonfinite, False
+        if not self.frames and not self._origin:  # the very first: what leads it is the front-end's own
+            self._mel = self._begun(samplerate, channels, self._front_end)
+            return self._mel, self._none
+        self._mel = self._begun(samplerate, channels, replace(self._front_end, lead=0))
         # between the last whole frame and the stream's beginning there is silence too
-        first = self.frames * FRAME
+        first = self.frames * self._frame - self._lead
         lead = max(0, round((self._origin - first) * samplerate))
         self._origin = first
-        return self._mel, self._take(self._mel.push(self._zeros(lead))) if lead else none
+        return self._mel, self._take(self._mel.push(self._zeros(lead))) if lead else self._none
+
+    def _begun(self, samplerate: int, channels: int, front_end: FrontEnd) -> MelStream:
+        return MelStream(samplerate, channels, front_end=front_end, centered=self._centered, leveller=self._leveller)
+
+    @property
+    def _none(self) -> Array:
+        """No frames."""
+        return np.empty((0, self._front_end.width), np.float32)
 
     def _count(self, samples: int, samplerate: int, lead: Array, frames: Frames) -> Array:
         self.samples_in += samples
@@ -234,6 +253,7 @@ class Timeline:
         self.frames += frames
 
 
-def window_end(frame: int, centered: bool) -> float:
+def window_end(front_end: FrontEnd, frame: int, centered: bool) -> float:
     """Seconds to the newest sample of a window that ends before frame `frame`."""
-    return ((frame - 1) * HOP_LENGTH + (N_FFT // 2 if centered else N_FFT)) / SAMPLE_RATE
+    before = front_end.fft // 2 if centered and front_end.padding != "none" else front_end.lead
+    return ((frame - 1) * front_end.hop + front_end.span - before) / front_end.rate

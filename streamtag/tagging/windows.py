@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.dsp.params import N_MELS
 from streamtag.errors import OptionError
 from streamtag.inference.base import Prediction, Predictor
 
@@ -47,7 +46,7 @@ class Windows:
         self._done = 0  # and how many of its windows are done with
         self._ahead = 0  # frames to come that lie before the predictor's first
         self._done_before: int | None = None  # first frame of the last window of the predictor before
-        self._history: Array = np.zeros((0, N_MELS), np.float32)  # the newest frames, as many as a window has
+        self._history: Array = self._silence(0)  # the newest frames, as many as a window has
 
     @property
     def due(self) -> int:
@@ -104,7 +103,7 @@ class Windows:
     def pass_silence(self, frames: int) -> int:
         """Take frames of silence. Windows in which there is nothing else are not made; their number."""
         jumped = max(0, frames - self.length) // self.hop
-        self.push(np.zeros((frames - jumped * self.hop, N_MELS), np.float32))
+        self.push(self._silence(frames - jumped * self.hop))
         self._first_frame += jumped * self.hop
         self._first_index += jumped
         self.frames += jumped * self.hop
@@ -118,7 +117,7 @@ class Windows:
         """Go on as if silence had come before; windows that are due stay due, and hear nothing."""
         done = self._newest_done()
         start = self._first_frame if done is None else done + self.hop
-        self._history = np.zeros((max(0, self.frames - start), N_MELS), np.float32)
+        self._history = self._silence(max(0, self.frames - start))
         self.predictor.reset()
         self._begin_at(start)
 
@@ -149,6 +148,11 @@ class Windows:
         predictor = self._remake(frames)
         predictor.warm_up()
         self._begin_at(start, predictor)
+
+    def _silence(self, frames: int) -> Array:
+        """Frames of silence."""
+        front_end = self.predictor.spec.front_end
+        return np.full((frames, front_end.width), front_end.silence, np.float32)
 
     def _newest_done(self) -> int | None:
         """Number of the first frame of the newest window that is done with, if there is one."""

@@ -18,6 +18,7 @@ from rich.console import Console
 from streamtag._system.progress import progress
 from streamtag.decoding.decode import open_audio
 from streamtag.decoding.reader import AudioReader
+from streamtag.dsp.front_end import MEL_POWER
 from streamtag.errors import AudioFileError, OptionError
 from streamtag.files.outputs import writing
 from streamtag.melstream import MelStream
@@ -123,7 +124,7 @@ def prepare(
 
 def compile_first() -> None:
     """Compile and touch what would make the first file slow."""
-    MelStream(44_100, compress=False).push(np.zeros(1024, np.float32))
+    MelStream(44_100, front_end=MEL_POWER).push(np.zeros(1024, np.float32))
 
 
 # --- what is there ------------------------------------------------------------------------------------------------
@@ -253,7 +254,7 @@ class _Work:
 
     def _power(self, reader: AudioReader) -> Iterator[NDArray[np.float32]]:
         """Musicnn's frames, block by block; no error of the system's, which would be taken for one of writing."""
-        stream = MelStream(reader.samplerate, reader.channels, centered=True, compress=False)
+        stream = MelStream(reader.samplerate, reader.channels, front_end=MEL_POWER, centered=True)
         try:
             for block in reader.blocks():
                 if self._stopping.is_set():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamtag.dsp import kernels, power
+from streamtag.dsp import kernels
+from streamtag.dsp.filters import Filters, band_settings
+from streamtag.dsp.front_end import MEL_POWER, MUSICNN
 from tests.support import naive
 
 pytestmark = pytest.mark.kernels
@@ -107,12 +109,12 @@ def test_window_frames_passes_bad_values_on():
     assert np.isinf(windowed[2, 4])
 
 
-def packed(filters):
+def packed(filters: np.ndarray) -> Filters:
     """A dense filterbank as the kernel takes it: first bins, offsets, weights."""
     support = [np.flatnonzero(row) for row in filters]
     spans = [row[band[0] : band[-1] + 1] for row, band in zip(filters, support, strict=True)]
     offset = np.cumsum([0, *map(len, spans)]).astype(np.int64)
-    return np.array([band[0] for band in support], np.int64), offset, np.concatenate(spans)
+    return Filters(np.array([band[0] for band in support], np.int64), offset, np.concatenate(spans))
 
 
 def spectra_of(frames, scale=1.0):
@@ -125,9 +127,8 @@ def spectra_of(frames, scale=1.0):
 def test_log_mel_is_its_twin(frames, scale):
     filters = naive.mel_filterbank()
     logmel = np.full((frames, 96), 9, np.float32)
-    first, offset, weights = packed(filters)
     gain = np.array([1.0, 63.1, 0.01])[:frames]
-    kernels.log_mel(spectra_of(frames, scale), first, offset, weights, gain, logmel)
+    kernels.sum_bands(spectra_of(frames, scale), *packed(filters), band_settings(MUSICNN), gain, logmel)
     np.testing.assert_allclose(logmel, naive.log_mel(spectra_of(frames, scale), filters, gain), rtol=1e-6)
     assert np.all(np.isfinite(logmel))
 
@@ -137,8 +138,7 @@ def test_mel_power_is_its_twin(scale):
     filters = naive.mel_filterbank()
     mel = np.full((3, 96), 9, np.float32)
     gain = np.array([1.0, 63.1, 0.01])
-    first, offset, weights = packed(filters)
-    power.mel_power(spectra_of(3, scale), first, offset, weights, gain, mel)
+    kernels.sum_bands(spectra_of(3, scale), *packed(filters), band_settings(MEL_POWER), gain, mel)
     np.testing.assert_allclose(mel, naive.mel_power(spectra_of(3, scale), filters, gain), rtol=1e-6)
 
 
@@ -148,8 +148,7 @@ def test_log_mel_passes_bad_values_on_and_keeps_them_to_their_bins(bad):
     spectra = spectra_of(2)
     spectra[1, 100] = bad
     logmel = np.empty((2, 96), np.float32)
-    first, offset, weights = packed(filters)
-    kernels.log_mel(spectra, first, offset, weights, np.ones(2), logmel)
+    kernels.sum_bands(spectra, *packed(filters), band_settings(MUSICNN), np.ones(2), logmel)
     hit = np.zeros((2, 96), bool)
     hit[1] = filters[:, 100] > 0
     np.testing.assert_array_equal(~np.isfinite(logmel), hit)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamtag.dsp.params import frames_between, frames_in
+from streamtag.dsp.front_end import MUSICNN
 from streamtag.errors import OptionError, UnknownModelError, WeightsDamagedError
 from streamtag.inference.networks.catalogue import find_spec, installed_models, load_weights
 from streamtag.inference.networks.network import Network, build, layer_shapes
@@ -70,10 +70,10 @@ def test_weights_that_do_not_fit() -> None:
 
 def test_seconds_to_frames() -> None:
     """As librosa 0.7's time_to_frames with n_fft=512, which musicnn uses."""
-    assert [frames_in(seconds) for seconds in (3, 1, 0.032, 3.1, 10)] == [187, 62, 2, 193, 625]
-    assert [frames_between(seconds) for seconds in (0.5, 1, 3)] == [30, 61, 186]
+    assert [MUSICNN.frames_in(seconds) for seconds in (3, 1, 0.032, 3.1, 10)] == [187, 62, 2, 193, 625]
+    assert [MUSICNN.frames_between(seconds) for seconds in (0.5, 1, 3)] == [30, 61, 186]
     with pytest.raises(OptionError, match="shorter than one frame"):
-        frames_in(0.001)
+        MUSICNN.frames_in(0.001)
 
 
 def test_unknown_model_names_the_near_ones() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streamtag.dsp.params import hop_frames
+from streamtag.dsp.front_end import MUSICNN
 from streamtag.errors import OptionError
 from streamtag.tagging import calibration
 from streamtag.tagging.smoothing import Rolling
@@ -25,7 +25,7 @@ class Recorder:
 
     def set_hop(self, seconds: float) -> None:
         assert isinstance(seconds, float)
-        hop_frames(seconds)
+        MUSICNN.hop_frames(seconds)
         self.calls.append(("hop", round(seconds, 6)))
 
     def set_top(self, count: int) -> None:

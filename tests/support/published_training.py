@@ -46,9 +46,9 @@ def keys(spec: ModelSpec) -> list[str]:
             for taps in (7, 5, 3, 1):
                 add(f"timbre_{taps}x{int(share * spec.bands)}")
     else:
-        for bands in spec.front_end.timbral:
+        for bands in spec.first_layer.timbral:
             add(f"timbral_{bands}")
-        for frames in spec.front_end.temporal:
+        for frames in spec.first_layer.temporal:
             add(f"temporal_{frames}")
         for number in (1, 2, 3):
             add(f"midend_{number}")

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamtag.dsp.params import hop_frames
+from streamtag.dsp.front_end import MUSICNN
 from streamtag.dsp.resampler import lookahead
 from streamtag.errors import FeedError, HeadError, OptionError, UnknownModelError
 from streamtag.inference.factory import make_predictor
@@ -394,7 +394,7 @@ def test_the_rest_of_a_long_stream_is_not_repeated():
     ("seconds", "frames"), [(0.016, 1), (0.064, 4), (0.02, 1), (0.03, 2), (1.0, 62), (3.0, 188), (0.0081, 1)]
 )
 def test_hops_are_rounded_to_whole_frames(seconds, frames):
-    assert hop_frames(seconds) == frames
+    assert MUSICNN.hop_frames(seconds) == frames
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.007, -1.0, math.inf, math.nan])
@@ -438,7 +438,7 @@ NO_NUMBERS = ["0.5", None, [1], math.nan, math.inf, 10**400]
     ],
 )
 def test_refuses_values_of_another_kind_and_names_the_option(option, value):
-    if value is None and option in ("hop", "gate"):  # that is what they are by default
+    if value is None and option in ("window", "hop", "gate"):  # that is what they are by default
         return
     expected = {"window": "expected a number of seconds", "heads": "is no head: give what"}.get(option, option)
     with pytest.raises(HeadError if option == "heads" else OptionError, match=expected):
@@ -616,7 +616,7 @@ def every_window(model):
 @pytest.mark.parametrize(("before", "after"), [(0.064, 0.256), (0.512, 0.048), (0.256, 0.016), (0.128, 4.0)])
 def test_a_new_hop_counts_from_the_last_result(model, before, after):
     x, tagger = music(9), Tagger(model, hop=before)
-    fed = (3 * hop_frames(before) + 186) * 256 + 512 + 100  # the fourth result has just come
+    fed = (3 * MUSICNN.hop_frames(before) + 186) * 256 + 512 + 100  # the fourth result has just come
     frames = tagger.push(x[:fed], 16_000)
     tagger.set_hop(after)
     assert tagger.hop == pytest.approx(after, abs=0.008)

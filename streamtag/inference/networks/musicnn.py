@@ -77,7 +77,7 @@ def _front_end(patch: keras.KerasTensor, spec: ModelSpec) -> dict[str, keras.Ker
     """Timbral and temporal features, (batch, frames, channels) each."""
     image = ops.expand_dims(patch, -1)
     norm = InputNorm("input_norm")(image)
-    shape = spec.front_end
+    shape = spec.first_layer
 
     def branch(filters: int, kernel: tuple[int, int], name: str) -> keras.KerasTensor:
         """Convolution, relu, batch norm, then the maximum over frequency."""

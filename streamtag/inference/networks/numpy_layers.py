@@ -64,7 +64,7 @@ class Musicnn:
     """
 
     def __init__(self, read: TensorReader) -> None:
-        filters, front_end = read.spec.filters, read.spec.front_end
+        filters, front_end = read.spec.filters, read.spec.first_layer
         self._input = read.norm("input_norm", 1)
         self._timbral = [
             Layer(*read.convolution(f"timbral_{bands}", TAPS, bands, 1, front_end.timbral_filters))

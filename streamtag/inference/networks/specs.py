@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import nan
 from typing import Literal, NamedTuple
 
-from streamtag.dsp.params import FRAME_SECONDS, N_MELS, PATCH_FRAMES, frames_in
+from streamtag.dsp.front_end import MUSICNN, FrontEnd
+from streamtag.dsp.params import N_MELS, PATCH_FRAMES
 from streamtag.errors import OptionError
 from streamtag.inference.networks.labels import MSD_LABELS, MTT_LABELS
 
@@ -28,8 +29,10 @@ VGG_POOLS = (((4, 1), (2, 2)), ((2, 2), (2, 2)), ((2, 2), (2, 2)), ((2, 2), (2, 
 MTT = "MagnaTagATune"
 MSD = "Million Song Dataset"
 
-Family = Literal["musicnn", "residual", "attention", "autopool", "lstm", "vgg", "dieleman", "timbre"]
-"""The architectures of musicnn-training; `architectures` says which is which number there."""
+Family = Literal["musicnn", "residual", "attention", "autopool", "lstm", "vgg", "dieleman", "timbre", "vggish", "onnx"]
+"""The architectures of musicnn-training, `architectures` says which is which number there; and those of others."""
+OTHERS: tuple[Family, ...] = ("vggish", "onnx")
+"""Those that are nobody's of musicnn: another front-end, features of their own."""
 FLATTENED: tuple[Family, ...] = ("vgg", "dieleman", "timbre")
 """Those whose last layer has a weight for each time, so that a patch has one length."""
 POOLED: tuple[Family, ...] = ("musicnn", "residual")
@@ -38,7 +41,7 @@ WEIGHTED: tuple[Family, ...] = ("attention", "autopool")
 """Those that end in a mean over time with weights of their own for each channel."""
 
 
-class FrontEnd(NamedTuple):
+class FirstLayer(NamedTuple):
     """The first layer of musicnn and its relatives, whose filters are long in frequency or in time.
 
     Attributes
@@ -72,18 +75,18 @@ class ModelSpec:
     ----------
     name : str
         Name of the model, as musicnn calls it; of one's own, its file, or the name under which it was imported.
-    family : {'musicnn', 'residual', 'attention', 'autopool', 'lstm', 'vgg', 'dieleman', 'timbre'}
+    family : {'musicnn', 'residual', 'attention', 'autopool', 'lstm', 'vgg', 'dieleman', 'timbre', 'vggish', 'onnx'}
         Which of the architectures.
     dataset : str
         What it was trained on.
     labels : tuple of str
-        Its tags, in output order.
+        Its tags, in output order; none of a network that gives an embedding only.
     parameters : int
         Number of stored weights, moving averages included.
     filters : int
         Mid-end filters (musicnn and its relatives) or filters of every layer (vgg); 32 for the others.
     embedding_size : int
-        Width of `penultimate`, or of `pool5`, flattened (vgg).
+        Width of `penultimate`, of `pool5`, flattened (vgg), or of `embedding`; 0 of a network that gives tags only.
     roc_auc, pr_auc : float
         Macro-averaged over the tags: as published, on the test set; of one's own, on the validation set. NaN: unknown.
     frames, bands : int
@@ -93,6 +96,12 @@ class ModelSpec:
         library, or their convolution, as in the published training code, where the norm then has no effect.
     trained : bool
         Whether it is one's own.
+    front_end : FrontEnd
+        What it hears; musicnn's, unless it is somebody else's.
+    step : int or None
+        Frames from one patch to the next where published code has them overlap; None: side by side.
+    licence, origin : str
+        Its licence, and where it comes from, where it is somebody else's.
     """
 
     name: str
@@ -108,24 +117,30 @@ class ModelSpec:
     bands: int = N_MELS
     residuals: Literal["norm", "convolution"] = "norm"
     trained: bool = False
+    front_end: FrontEnd = MUSICNN
+    step: int | None = None
+    licence: str = ""
+    origin: str = ""
 
     @property
     def embedding(self) -> str:
         """Name of the layer that serves as the embedding."""
+        if self.family in OTHERS:
+            return "embedding"
         return "pool5" if self.family == "vgg" else "penultimate"
 
     @property
-    def front_end(self) -> FrontEnd:
+    def first_layer(self) -> FirstLayer:
         """Its first layer (musicnn and its relatives)."""
         narrow, wide = int(0.4 * self.bands), int(0.7 * self.bands)
         if self.family in WEIGHTED:
-            return FrontEnd((narrow,), WIDE_TIMBRAL_FILTERS, (), 0)
-        return FrontEnd((narrow, wide), TIMBRAL_FILTERS, TEMPORAL_FRAMES, TEMPORAL_FILTERS)
+            return FirstLayer((narrow,), WIDE_TIMBRAL_FILTERS, (), 0)
+        return FirstLayer((narrow, wide), TIMBRAL_FILTERS, TEMPORAL_FRAMES, TEMPORAL_FILTERS)
 
     @property
     def channels(self) -> int:
         """How many features of a frame are summed up over time (musicnn and its relatives)."""
-        return self.filters if self.family in ("residual", "lstm") else self.front_end.channels + 3 * self.filters
+        return self.filters if self.family in ("residual", "lstm") else self.first_layer.channels + 3 * self.filters
 
     @property
     def pool_size(self) -> int:
@@ -135,12 +150,12 @@ class ModelSpec:
     @property
     def fixed_length(self) -> bool:
         """Whether only patches of `frames` fit."""
-        return self.family in FLATTENED
+        return self.family in FLATTENED + OTHERS
 
     @property
     def slides(self) -> bool:
         """Whether the sliding engine can evaluate it, which then needs neither Keras nor TensorFlow."""
-        if self.bands != N_MELS:
+        if self.bands != N_MELS or self.front_end != MUSICNN:
             return False
         if self.family == "vgg":
             return self.frames == PATCH_FRAMES and self.filters <= 128
@@ -165,7 +180,21 @@ SPECS: dict[str, ModelSpec] = {
 
 LONGEST_WINDOW_SECONDS = 600
 """musicnn hears a window as one thing; memory grows with its length, some 10 MB a minute and more."""
-MOST_WINDOW_FRAMES = frames_in(LONGEST_WINDOW_SECONDS)
+
+
+def window_frames(spec: ModelSpec, seconds: float | None) -> int:
+    """Frames of a patch that is `seconds` long; None for what the model was trained on, 3 s of musicnn's.
+
+    Raises
+    ------
+    OptionError
+        A length that the model cannot take.
+    """
+    if seconds is None:
+        return spec.frames if spec.fixed_length else PATCH_FRAMES
+    frames = spec.front_end.frames_in(seconds)
+    check_window(spec, frames)
+    return frames
 
 
 def check_window(spec: ModelSpec, window_frames: int) -> None:
@@ -176,12 +205,13 @@ def check_window(spec: ModelSpec, window_frames: int) -> None:
     OptionError
         A model that takes patches of one length with another; a window of hours.
     """
-    if window_frames > MOST_WINDOW_FRAMES:
+    frame_seconds = spec.front_end.frame_seconds
+    if window_frames > spec.front_end.frames_in(LONGEST_WINDOW_SECONDS):
         raise OptionError(
-            f"a window of {window_frames * FRAME_SECONDS:.0f} s: at most {LONGEST_WINDOW_SECONDS} s can be used"
+            f"a window of {window_frames * frame_seconds:.0f} s: at most {LONGEST_WINDOW_SECONDS} s can be used"
         )
     if spec.fixed_length and window_frames != spec.frames:
-        seconds = 3 if spec.frames == PATCH_FRAMES else round(spec.frames * FRAME_SECONDS, 3)
+        seconds = 3 if spec.frames == PATCH_FRAMES else round(spec.frames * frame_seconds, 3)
         raise OptionError(
             f"{spec.name} takes patches of {seconds:g} s only: set the window (input_length) to {seconds:g}, "
             "or use a musicnn model, which takes any length"

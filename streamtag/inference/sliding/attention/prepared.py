@@ -80,7 +80,7 @@ def prepare_weighted(weights: Weights) -> PreparedWeighted:
         read("attention_conv/bias", spec.channels)
         kernel = read("attention_conv/kernel", TAPS, spec.channels, spec.channels)
         begin = 0
-        for width in (*group_widths(spec.front_end), *LAYERS * [spec.filters]):
+        for width in (*group_widths(spec.first_layer), *LAYERS * [spec.filters]):
             kernels.append(panels(kernel[:, begin : begin + width].reshape(TAPS * width, spec.channels)))
             begin += width
     weighing = Weighing(arena.put(factor), arena.room(spec.channels), arena.put_all(kernels))

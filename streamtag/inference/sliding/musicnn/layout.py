@@ -11,7 +11,7 @@ import numpy as np
 
 from streamtag._compile.simd import PANEL, SLICE
 from streamtag.dsp.params import N_MELS
-from streamtag.inference.networks.specs import TEMPORAL_FILTERS, WEIGHTED, FrontEnd, ModelSpec
+from streamtag.inference.networks.specs import TEMPORAL_FILTERS, WEIGHTED, FirstLayer, ModelSpec
 from streamtag.inference.sliding.arena import Arena, Integers
 from streamtag.inference.sliding.musicnn import geometry
 from streamtag.inference.sliding.musicnn.geometry import REACH, TEMPORAL
@@ -178,7 +178,7 @@ def make_shape(spec: ModelSpec, window: int, hop: int, at_once: int) -> Shape:
     """Shape of a stream that predicts up to `at_once` windows together."""
     capacity = window + (at_once - 1) * hop
     slots = (capacity - 1) // hop + 1  # a frame may be in this many windows that are not predicted yet
-    front_end = spec.front_end
+    front_end = spec.first_layer
     channels = front_end.channels + 3 * spec.filters
     pooled = channels if spec.family in WEIGHTED else 2 * channels
     temporal = tuple(sorted(front_end.temporal))
@@ -224,7 +224,7 @@ def pool_places(widths: tuple[int, ...], filters: int) -> tuple[int, ...]:
     return tuple(np.cumsum([0, *(_panels(width) for width in (*widths, *3 * [filters]))]).tolist())
 
 
-def pool_order(front_end: FrontEnd, filters: int) -> Integers:
+def pool_order(front_end: FirstLayer, filters: int) -> Integers:
     """Where musicnn's channels are among the maxima and totals."""
     widths = group_widths(front_end)
     begins = pool_places(widths, filters)

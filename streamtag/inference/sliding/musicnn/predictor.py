@@ -52,7 +52,7 @@ class SlidingPredictor(FrameStream):
         self._shape = make_shape(prepared.spec, window_frames, hop_frames, max(1, BLOCK_FRAMES // hop_frames))
         arena = Arena()
         self._rooms = make_rooms(self._shape, arena)
-        self._order = pool_order(prepared.spec.front_end, prepared.spec.filters)
+        self._order = pool_order(prepared.spec.first_layer, prepared.spec.filters)
         self._more_rooms(arena)
         self._memory = arena.array()
         self._jobs = np.zeros((1 + 2 * self._shape.at_once, 3), np.int64)

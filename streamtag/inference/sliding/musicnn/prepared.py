@@ -20,7 +20,7 @@ from streamtag._compile.simd import PANEL, SLICE
 from streamtag.dsp.params import N_MELS
 from streamtag.errors import OptionError
 from streamtag.inference.networks.playable import as_published
-from streamtag.inference.networks.specs import POOLED, FrontEnd, ModelSpec
+from streamtag.inference.networks.specs import POOLED, FirstLayer, ModelSpec
 from streamtag.inference.networks.tensors import Double, TensorReader, alive
 from streamtag.inference.networks.weights import Weights
 from streamtag.inference.sliding.arena import Arena, Floats
@@ -153,7 +153,7 @@ def put_layers(read: TensorReader, arena: Arena, dense: Double, dense_bias: Doub
     WeightsDamagedError
         If a tensor is missing or has another shape than the architecture's.
     """
-    spec, front_end = read.spec, read.spec.front_end
+    spec, front_end = read.spec, read.spec.first_layer
     timbral, even, odd, timbral_activation = _timbral(read, front_end)
     temporal = [
         read.convolution(f"temporal_{frames}", frames, 1, 1, front_end.temporal_filters)
@@ -190,12 +190,12 @@ def read_only(arena: Arena) -> Floats:
     return array
 
 
-def timbral_stride(front_end: FrontEnd) -> int:
+def timbral_stride(front_end: FirstLayer) -> int:
     """Channels that a timbral branch takes in memory: 204 or 576, filled up with zeros to whole registers of 16."""
     return -(-front_end.timbral_filters // 16) * 16
 
 
-def group_widths(front_end: FrontEnd) -> tuple[int, ...]:
+def group_widths(front_end: FirstLayer) -> tuple[int, ...]:
     """Channels in memory of the front end's groups: all timbral branches, then each of the temporal ones."""
     timbral = len(front_end.timbral) * timbral_stride(front_end)
     return (timbral, *(front_end.temporal_filters for _ in front_end.temporal))
@@ -207,7 +207,7 @@ def _dft() -> Double:
     return _pad(np.stack((np.cos(angle), -np.sin(angle)), axis=-1).reshape(N_MELS, 2 * BINS), SPECTRUM)
 
 
-def _timbral(read: TensorReader, front_end: FrontEnd) -> tuple[Double, list[Double], list[Double], Double]:
+def _timbral(read: TensorReader, front_end: FirstLayer) -> tuple[Double, list[Double], list[Double], Double]:
     """Filters, even and odd half of the inverse transforms, activation: as in `Places`."""
     filters, even, odd, activations = [], [], [], []
     stride = timbral_stride(front_end)
@@ -256,7 +256,7 @@ def spectral_filters(kernel: Double) -> tuple[Double, Double, Double]:
     return np.moveaxis(parts, 0, 1), np.cos(angle), -np.sin(angle)
 
 
-def front_end_channels(front_end: FrontEnd) -> list[tuple[int, int, int, int]]:
+def front_end_channels(front_end: FirstLayer) -> list[tuple[int, int, int, int]]:
     """Where musicnn's front-end channels are in ours: (first channel, how many, our group, place in the group).
 
     musicnn has the longest temporal branch first, we the shortest; each timbral branch is filled up (`timbral_stride`).
@@ -271,7 +271,7 @@ def front_end_channels(front_end: FrontEnd) -> list[tuple[int, int, int, int]]:
 
 
 def _midend(
-    read: TensorReader, front_end: FrontEnd, filters: int
+    read: TensorReader, front_end: FirstLayer, filters: int
 ) -> tuple[list[Double], list[Double], list[Double], list[Double]]:
     """First layer by groups, later layers, biases, activations: as in `Places`, before they are made panels."""
     kernel = read("midend_1_conv/kernel", TAPS, front_end.channels, filters)
