@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from streamtag.engine import Session
 from streamtag.heads.head import common_level
+from streamtag.inference.networks.catalogue import find_spec
+from streamtag.inference.networks.specs import live_level
 from streamtag.osc.control import ControlPort
 from streamtag.sinks.base import Sink
 from streamtag.sources.opening import Input, open_source
@@ -70,7 +72,9 @@ def open_session(
     StreamtagError
         What cannot be used or opened; everything is then closed again.
     """
-    options = replace(options, level=options.level or common_level(options.heads) or "auto")
+    options = replace(
+        options, level=options.level or common_level(options.heads) or live_level(find_spec(options.model))
+    )
     others = [session.source for session in beside]
     source = open_source(input, channels=channels, loop=loop, callback=callback, play=play, raw=raw, beside=others)
     try:

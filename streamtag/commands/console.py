@@ -78,7 +78,9 @@ def print_tags(name: str, tags: FileTags, model: str, top: int, format: str, *, 
     minutes, seconds = divmod(round(tags.seconds), 60)
     patches = f"{len(tags.taggram)} patch{'es' if len(tags.taggram) != 1 else ''}"
     print(f"{name}  ({minutes}:{seconds:02d}, {tags.samplerate} Hz, {tags.channels} ch, {patches})")
-    width = max(len(tag) for tag, _ in best)
+    if not tags.labels:
+        print(f"  no tags of its own: an embedding of {tags.embeddings.shape[1]} a patch, for --head and --embeddings")
+    width = max((len(tag) for tag, _ in best), default=0)
     for tag, score in best:
         print(f"  {tag:{width}}  {score:.2f}  {'█' * round(score * 30)}")
     for name_of_head, said in tags.heads.items():

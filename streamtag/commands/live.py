@@ -29,7 +29,7 @@ from streamtag.commands.shows import (
 from streamtag.dsp.params import LevelOption
 from streamtag.errors import OptionError
 from streamtag.inference.networks.catalogue import find_spec
-from streamtag.inference.networks.specs import window_frames
+from streamtag.inference.networks.specs import live_level, window_frames
 from streamtag.tagging.options import (
     GATE_DBFS,
     HEAD_THRESHOLD,
@@ -226,7 +226,7 @@ def live(
                 "learn it again, and it is right at any level",
                 markup=False,
             )
-    level = level or common_level(heads) or "auto"
+    level = level or common_level(heads) or live_level(find_spec(model))
     if smooth is not None and react not in (None, "off"):
         raise OptionError(f"--smooth {smooth:g} is plain smoothing, and --react {react} is none: leave out either")
     react, smooth = react or ("normal" if smooth is None else "off"), 1.0 if smooth is None else smooth

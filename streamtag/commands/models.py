@@ -84,8 +84,8 @@ def import_(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A checkpoint's folder, a folder of them, or the musicnn wheel; or a model of your own, which is then "
-            "known by the name of its file."
+            help="A checkpoint's folder, a folder of them, or the musicnn wheel; VGGish's vggish_model.ckpt; or a "
+            "model of your own, which is then known by the name of its file."
         ),
     ],
     model: Annotated[
@@ -95,12 +95,19 @@ def import_(
         Path | None, typer.Option(help="Where to write; default: your own data folder.", metavar="FOLDER")
     ] = None,
 ) -> None:
-    """Convert published musicnn checkpoints (TensorFlow 1) to streamtag's format, or install a model of your own."""
+    """Convert published checkpoints (TensorFlow 1) to streamtag's format, or install a model of your own."""
     target = to or user_models_folder()
     if target is None:
         raise OptionError("this user has no home folder to write models to: name one with --to FOLDER")
     if path.suffix == SUFFIX:
         out.print(f"{path.stem}: written to {import_own(path, target)}", markup=False)
+        return
+    if ".ckpt" in path.name:
+        with preparing("TensorFlow"):
+            from streamtag.inference.networks.vggish_checkpoint import import_vggish
+
+            file = import_vggish(path, target)
+        out.print(f"{file.stem}: written to {file}", markup=False)
         return
     only = None if model is None else find_spec(model).name
     with preparing("TensorFlow"):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COARSE_HOP = 4
 """Frames between results, where none are asked for and each of musicnn's windows is predicted whole."""
 OTHERS_HOP_SECONDS = 0.1
-"""The same of other networks whose published code does not say."""
+"""The least of other networks whose published code does not say."""
 ENGINES: tuple[Engine, ...] = ("auto", "sliding", "tensorflow")
 
 
@@ -56,6 +56,11 @@ def make_predictor(
     """
     spec = find_spec(model)
     check_window(spec, window_frames)
+    if spec.family == "vggish":
+        from streamtag.inference.networks.vggish import shared_vggish
+
+        slides(model, engine)  # refuses an engine that cannot evaluate it
+        return PatchPredictor(shared_vggish(model), hop_frames, name="NumPy")
     if not slides(model, engine):
         from streamtag.inference.networks.network import shared_network
 
@@ -87,6 +92,8 @@ def slides(model: str, engine: Engine) -> bool:
     spec = find_spec(model)
     if engine not in ENGINES:
         raise OptionError(f"the engine {engine!r}: {', '.join(ENGINES)} are known")
+    if engine != "auto" and spec.family in OTHERS:
+        raise OptionError(f"{model} is evaluated in one way only: leave the engine {engine} out")
     if engine == "sliding" and not spec.slides:
         raise OptionError(
             f"{model}, a network of the kind {spec.family}, is evaluated window by window, which is the engine "
@@ -98,11 +105,11 @@ def slides(model: str, engine: Engine) -> bool:
 def default_hop(spec: ModelSpec, engine: Engine) -> int:
     """Frames between results where none are asked for.
 
-    Every frame where windows slide. Other networks cost what they cost: each of their windows is predicted whole, as
-    often as their published code does, and at most ten times a second.
+    Every frame where windows slide. Other networks predict each window whole: as often as their published code does
+    where that has windows overlap, else four times a window, and at most ten times a second.
     """
     if spec.family in OTHERS:
-        return spec.step or max(1, round(OTHERS_HOP_SECONDS / spec.front_end.frame_seconds))
+        return spec.step or max(1, spec.frames // 4, round(OTHERS_HOP_SECONDS / spec.front_end.frame_seconds))
     return 1 if slides(spec.name, engine) else COARSE_HOP
 
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import IO, Any
 
+import numpy as np
+
 from streamtag._system.terminal import on_one_line
 from streamtag.results import SILENCE_DBFS, State, Stats, TagFrame, best_tags
 from streamtag.sinks.base import MUSIC, SessionInfo, troubles
@@ -59,13 +61,20 @@ class TextLines(_Lines):
     def frame(self, frame: TagFrame) -> None:
         """Write a line, at once."""
         without = frame.music is not None and frame.music < MUSIC and not frame.gated
-        tags = _named(frame.top, frame.gated or without)
+        tags = _named(frame.top, frame.gated or without) if len(frame.raw) else only_embedding(frame)
         if without and not frame.on:
             tags = f"{'' if tags == SILENCE else tags + '  '}no music ({frame.music:.2f})"
         for head in frame.heads:
             tags += f"  | {head.name}: {_named(head.top, frame.gated)}"
         named = f"{self._input:12}" if self._input else ""
         self._writer.write(f"{named}{frame.time:8.2f} s  {frame.level_dbfs:6.1f} dBFS  {on_one_line(tags)}")
+
+
+def only_embedding(frame: TagFrame) -> str:
+    """What stands in place of the tags of a model that has none."""
+    if frame.gated:
+        return SILENCE
+    return f"embedding of {len(frame.embedding)}, length {float(np.linalg.norm(frame.embedding)):.3g}"
 
 
 def _named(top: Sequence[tuple[str, float]], gated: bool) -> str:

@@ -14,6 +14,7 @@ from streamtag._system.encoding import writable
 from streamtag._system.terminal import on_one_line
 from streamtag.results import SILENCE_DBFS, HeadFrame, State, Stats, TagFrame
 from streamtag.sinks.base import MUSIC, BaseSink, SessionInfo, Sink, distinct_names
+from streamtag.sinks.lines import only_embedding
 from streamtag.sinks.painter import Painter
 
 BAR_CELLS = 32
@@ -131,14 +132,15 @@ class TerminalView(BaseSink):
 
     def _tags(self, columns: int) -> list[_Row]:
         if self._frame is None:
-            waiting = f"listening: the first tags come after {self._info.window:.0f} s"
+            first = "tags come" if self._info.labels else "embedding comes"
+            waiting = f"listening: the first {first} after {self._info.window:.2g} s"
             return [_Row(self._text((waiting, "dim")), TAGS)]
-        width = max(
-            len(label)
-            for labels in (self._info.labels, *(head.labels for head in self._info.heads))
-            for label in labels
-        )
-        rows = self._bars("", self._frame, width, columns)
+        groups = (self._info.labels, *(head.labels for head in self._info.heads))
+        width = max((len(label) for labels in groups for label in labels), default=0)
+        if self._info.labels:
+            rows = self._bars("", self._frame, width, columns)
+        else:
+            rows = [_Row(self._text((only_embedding(self._frame), "dim")), TAGS)]
         for head in self._frame.heads:
             rows += [_Row(self._text((head.name, "bold")), TAGS), *self._bars(head.name, head, width, columns)]
         return rows

@@ -33,7 +33,8 @@ class TaggingOptions:
         Name of the model, as musicnn calls it.
     hop : float or None
         Seconds between two results, rounded to whole frames (16 ms of musicnn's), at least one. None: 0.016 where the
-        sliding engine predicts, 0.064 elsewhere; of other networks as often as their published code, or 0.1.
+        sliding engine predicts, 0.064 elsewhere; of other networks as often as their published code, or four times a
+        window.
     window : float or None
         Seconds that each result hears; None for what the model was trained on, 3 s of musicnn's (vgg: 3 only).
     top : int

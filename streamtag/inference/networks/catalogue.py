@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from streamtag._system.places import user_data
 from streamtag.errors import ModelError, UnknownModelError, WeightsDamagedError, WeightsMissingError
-from streamtag.inference.networks.specs import SPECS, ModelSpec
+from streamtag.inference.networks.specs import OTHERS, PUBLISHED, SPECS, ModelSpec
 
 if TYPE_CHECKING:
     from streamtag.inference.networks.weights import Weights
@@ -56,14 +56,14 @@ def find_spec(name: str) -> ModelSpec:
     given: object = name
     if not isinstance(given, str):  # one of `models()` itself, or a path
         raise UnknownModelError(f"a model is chosen by its name, not by a {type(given).__name__}: {', '.join(SPECS)}")
-    if name in SPECS:
-        return SPECS[name]
+    if name in PUBLISHED:
+        return PUBLISHED[name]
     path = find_weights(name)
     if path is not None:
         return _stored_spec(name, *weights_state(name))
     if is_file_name(name):
         raise UnknownModelError(f"{name}: there is no such file of a model")
-    known = [*SPECS, *own_models()]
+    known = [*SPECS, *other_models(), *own_models()]
     folded = {each.lower(): each for each in known}
     near = [folded[match] for match in difflib.get_close_matches(name.lower(), folded, n=2, cutoff=0.5)]
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
@@ -99,13 +99,18 @@ def installed_models() -> dict[str, Path]:
     return {name: path for name in SPECS if (path := find_weights(name)) is not None}
 
 
+def other_models() -> list[str]:
+    """Published models of others whose weights are installed."""
+    return [name for name in PUBLISHED if name not in SPECS and find_weights(name) is not None]
+
+
 def own_models() -> dict[str, Path]:
     """The models of one's own that were imported, by name: files in the folders of models that are no published one."""
     found: dict[str, Path] = {}
     for folder in model_folders():
         with suppress(OSError):  # none there, or not for this user
             for path in sorted(folder.iterdir()):
-                if path.suffix == SUFFIX and path.stem not in SPECS and not path.name.startswith("."):
+                if path.suffix == SUFFIX and path.stem not in PUBLISHED and not path.name.startswith("."):
                     found.setdefault(path.stem, path)
     return found
 
@@ -135,7 +140,7 @@ def import_own(path: Path, folder: Path) -> Path:
     weights = load_weights(str(path))
     if not weights.spec.trained:
         raise ModelError(f"{path}: holds {weights.metadata['model']}, a published model, which is known already")
-    if path.stem in SPECS:
+    if path.stem in PUBLISHED:
         raise ModelError(f"{path}: {path.stem} is a published model's name: call the file otherwise")
     kept = {key: value for key, value in weights.metadata.items() if key in ("source", "source_sha256", "licence")}
     kept |= {key: weights.metadata[key] for key in ("training", "dataset") if key in weights.metadata}
@@ -152,7 +157,7 @@ def models() -> tuple[ModelSpec, ...]:
     tuple of ModelSpec
         With `name`, `labels`, `dataset` and what else is known of each.
     """
-    published = tuple(spec for name, spec in SPECS.items() if find_weights(name) is not None)
+    published = tuple(spec for name, spec in PUBLISHED.items() if find_weights(name) is not None)
     own = []
     for name in own_models():
         with suppress(WeightsDamagedError):  # `streamtag models` says so
@@ -176,6 +181,11 @@ def load_weights(name: str) -> Weights:
 
     spec = find_spec(name)
     path = find_weights(name)
+    if path is None and spec.family in OTHERS:
+        raise WeightsMissingError(
+            f"the weights of {name} are not installed. Get them from {spec.origin} (vggish_model.ckpt, 280 MB), and "
+            "run: streamtag models import PATH/TO/vggish_model.ckpt"
+        )
     if path is None:
         raise WeightsMissingError(
             f"the weights of {name} are not installed (looked in {', '.join(map(str, model_folders()))}). "

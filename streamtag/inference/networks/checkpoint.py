@@ -93,7 +93,7 @@ def read_checkpoint(path: Path, spec: ModelSpec) -> Tensors:
         reader = tf.compat.v1.train.NewCheckpointReader(f"{path}/")
         variables = reader.get_variable_to_shape_map()
     except (tf.errors.OpError, *READ_ERRORS) as error:
-        raise CheckpointError(f"{path}: not a TensorFlow checkpoint, or damaged ({_first_line(error)})") from error
+        raise CheckpointError(f"{path}: not a TensorFlow checkpoint, or damaged ({first_line(error)})") from error
 
     names = published_names(spec)
     wanted = layer_shapes(spec)
@@ -111,7 +111,7 @@ def read_checkpoint(path: Path, spec: ModelSpec) -> Tensors:
         try:
             value = reader.get_tensor(published)
         except (tf.errors.OpError, *READ_ERRORS) as error:
-            raise CheckpointError(f"{path}: {published} is damaged ({_first_line(error)})") from error
+            raise CheckpointError(f"{path}: {published} is damaged ({first_line(error)})") from error
         if not np.all(np.isfinite(value)):
             raise CheckpointError(f"{path}: {published} holds NaN or infinite values")
         tensors[key] = np.ascontiguousarray(value.reshape(shape), np.float32)
@@ -190,5 +190,6 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """An error of TensorFlow's, on one line and not too long."""
     return re.sub(r"\s+", " ", str(error))[:160]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import nan
 from typing import Literal, NamedTuple
 
-from streamtag.dsp.front_end import MUSICNN, FrontEnd
+from streamtag.dsp.front_end import MUSICNN, VGGISH, FrontEnd
 from streamtag.dsp.params import N_MELS, PATCH_FRAMES
 from streamtag.errors import OptionError
 from streamtag.inference.networks.labels import MSD_LABELS, MTT_LABELS
@@ -176,6 +176,30 @@ SPECS: dict[str, ModelSpec] = {
         ModelSpec("MSD_vgg", "vgg", MSD, MSD_LABELS, 607_030, 128, 256, 0.8767615259520635, 0.28192480359001065),
     )
 }
+
+
+VGGISH_SPEC = ModelSpec(
+    "VGGish",
+    "vggish",
+    "YouTube-8M",
+    (),
+    72_141_184,
+    64,
+    128,
+    frames=96,
+    bands=64,
+    front_end=VGGISH,
+    licence="Apache-2.0, Google",
+    origin="https://github.com/tensorflow/models/tree/master/research/audioset/vggish",
+)
+"""Its weights are the user's to import: 280 MB."""
+PUBLISHED: dict[str, ModelSpec] = {**SPECS, VGGISH_SPEC.name: VGGISH_SPEC}
+"""musicnn's models, and others that are known by name."""
+
+
+def live_level(spec: ModelSpec) -> Literal["auto", "off"]:
+    """The level at which live sessions hear where nothing else is asked for: the models of others hear what comes."""
+    return "off" if spec.family in OTHERS else "auto"
 
 
 LONGEST_WINDOW_SECONDS = 600

@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from streamtag.errors import ModelError, WeightsDamagedError
-from streamtag.inference.networks.specs import SPECS, Family, ModelSpec
+from streamtag.inference.networks.specs import PUBLISHED, Family, ModelSpec
 
 FORMAT = "streamtag-weights-1"
 NEEDED = {"model", "source", "source_sha256", "licence", "tensors_sha256"}
@@ -103,9 +103,9 @@ def stored_spec(name: str, path: Path, metadata: Mapping[str, str]) -> ModelSpec
         What it says is no description of a model.
     """
     if "trained" not in metadata:
-        if metadata["model"] not in SPECS:
+        if metadata["model"] not in PUBLISHED:
             raise WeightsDamagedError(f"{path}: of {metadata['model']!r}, which is no model that is known here")
-        return replace(SPECS[metadata["model"]], name=name)
+        return replace(PUBLISHED[metadata["model"]], name=name)
     try:
         about = json.loads(metadata["architecture"])
         labels = json.loads(metadata["labels"])
@@ -146,7 +146,7 @@ def stored_spec(name: str, path: Path, metadata: Mapping[str, str]) -> ModelSpec
 def read_weights(path: Path, spec: ModelSpec) -> Weights:
     """Read and verify one weights file against its own checksum and the model's name."""
     metadata = read_metadata(path)
-    if not spec.trained and spec.name in SPECS and metadata.get("model") != spec.name:
+    if not spec.trained and spec.name in PUBLISHED and metadata.get("model") != spec.name:
         raise WeightsDamagedError(f"{path}: holds {metadata.get('model')}, not {spec.name}")
     try:
         with safe_open(path, framework="np") as file:
