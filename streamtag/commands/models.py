@@ -9,20 +9,23 @@ import typer
 
 from streamtag.commands.completion import complete_model
 from streamtag.commands.console import out, preparing
-from streamtag.errors import ModelError, OptionError
+from streamtag.commands.cost import second_of_sound
+from streamtag.errors import ModelError, OptionError, StreamtagError
 from streamtag.inference.networks.catalogue import (
+    ONNX,
     SUFFIX,
     find_spec,
     find_weights,
+    import_onnx,
     import_own,
     load_weights,
     own_models,
     user_models_folder,
 )
-from streamtag.inference.networks.specs import SPECS
+from streamtag.inference.networks.specs import OTHERS, PUBLISHED, ModelSpec
 
 app = typer.Typer(
-    help="List models: labels, parameters, source, licence, sha256, scores as published.",
+    help="List models: what each hears and gives, parameters, source, licence, sha256, scores as published.",
     invoke_without_command=True,
     rich_markup_mode="rich",
 )
@@ -35,35 +38,97 @@ def models(
         str | None,
         typer.Option(help="Print the labels of this model, one a line.", metavar="NAME", autocompletion=complete_model),
     ] = None,
+    cost: Annotated[
+        bool, typer.Option("--cost", help="Measure what a second of sound costs on this machine; some seconds each.")
+    ] = False,
 ) -> None:
-    """List models: labels, parameters, source, licence, sha256, scores as published."""
+    """List models: what each hears and gives, parameters, source, licence, sha256, scores as published."""
     if context.invoked_subcommand is not None:
         return
     if labels is not None:
         print("\n".join(find_spec(labels).labels))
         return
-    for name, spec in SPECS.items():
-        out.print(f"[bold]{name}[/bold]  {len(spec.labels)} tags of the {spec.dataset}, {spec.parameters:,} parameters")
-        out.print(f"  as published: ROC-AUC {spec.roc_auc:.4f}, PR-AUC {spec.pr_auc:.4f}")
-        if find_weights(name) is None:
-            out.print("  not installed: get musicnn's source and run: streamtag models import PATH/TO/musicnn/" + name)
+    for name, spec in PUBLISHED.items():
+        if spec.labels:
+            out.print(
+                f"[bold]{name}[/bold]  {len(spec.labels)} tags of the {spec.dataset}, {spec.parameters:,} parameters"
+            )
+            out.print(f"  as published: ROC-AUC {spec.roc_auc:.4f}, PR-AUC {spec.pr_auc:.4f}")
         else:
+            out.print(f"[bold]{name}[/bold]  an embedding of {spec.embedding_size}, {spec.parameters:,} parameters")
+        out.print(f"  hears:   {_heard(spec)}", markup=False)
+        if find_weights(name) is not None:
             _print_origin(name)
+        elif spec.family in OTHERS:
+            out.print(f"  not installed: get vggish_model.ckpt from {spec.origin}", markup=False)
+            out.print("  and run: streamtag models import PATH/TO/vggish_model.ckpt", markup=False)
+        else:
+            out.print("  not installed: get musicnn's source and run: streamtag models import PATH/TO/musicnn/" + name)
+        _print_cost(name, cost)
     for name in own_models():
         try:
             spec = find_spec(name)
-        except ModelError as error:
+        except StreamtagError as error:
             out.print(f"{name}", style="bold", markup=False)
-            out.print(f"  damaged: {error}", style="red", markup=False)
+            out.print(f"  cannot be used: {error}", style="red", markup=False)
             continue
         out.print(f"{name}", style="bold", end="", markup=False)
-        out.print(
-            f"  {len(spec.labels)} tags, learned from {spec.dataset}, {spec.parameters:,} parameters", markup=False
-        )
-        played = "slides" if spec.slides else "window by window, through Keras"
-        out.print(f"  {spec.family} ({played}), patches of {spec.frames} frames", markup=False)
-        out.print(f"  on the tracks that chose it: ROC-AUC {spec.roc_auc:.4f}, PR-AUC {spec.pr_auc:.4f}")
-        _print_origin(name)
+        if spec.family in OTHERS:
+            _print_other(name, spec)
+        else:
+            _print_trained(name, spec)
+        _print_cost(name, cost)
+
+
+def _print_trained(name: str, spec: ModelSpec) -> None:
+    """A model that was trained here."""
+    out.print(f"  {len(spec.labels)} tags, learned from {spec.dataset}, {spec.parameters:,} parameters", markup=False)
+    played = "slides" if spec.slides else "window by window, through Keras"
+    out.print(f"  {spec.family} ({played}), patches of {spec.frames} frames", markup=False)
+    out.print(f"  on the tracks that chose it: ROC-AUC {spec.roc_auc:.4f}, PR-AUC {spec.pr_auc:.4f}")
+    _print_origin(name)
+
+
+def _print_other(name: str, spec: ModelSpec) -> None:
+    """Somebody else's network, in ONNX."""
+    gives = [f"{len(spec.labels)} tags"] if spec.labels else []
+    gives += [f"an embedding of {spec.embedding_size}"] if spec.embedding_size else []
+    trained = f", learned from {spec.dataset}" if spec.dataset else ""
+    out.print(f"  {', '.join(gives)}{trained}, {spec.parameters:,} parameters, ONNX", markup=False)
+    out.print(f"  hears:   {_heard(spec)}", markup=False)
+    out.print(f"  source:  {spec.origin or 'not said'}", markup=False)
+    out.print(f"  licence: {spec.licence or 'not said'}", markup=False)
+    out.print(f"  file:    {find_weights(name)}", markup=False)
+
+
+def _heard(spec: ModelSpec) -> str:
+    """A front-end and a window in a few words."""
+    front_end, frame = spec.front_end, spec.front_end.frame_seconds
+    frames = spec.frames * frame
+    if front_end.kind == "samples":
+        values = "plain samples"
+    elif front_end.kind == "mel":
+        values = f"{front_end.bands} mel bands every {1e3 * frame:.3g} ms"
+    else:
+        values = f"{front_end.width} bins every {1e3 * frame:.3g} ms"
+    window = f"{frames:.3g} s" if spec.fixed_length else "3 s or any other"
+    step = f", every {spec.step * frame:.3g} s" if spec.step else ""
+    return f"{front_end.rate} Hz, {values}, windows of {window}{step}"
+
+
+def _print_cost(name: str, asked: bool) -> None:
+    """What a second of sound costs here, where that was asked for."""
+    if not asked:
+        return
+    try:
+        cost = second_of_sound(name)
+    except StreamtagError as error:
+        out.print(f"  cost:    not measured: {error}", markup=False)
+        return
+    out.print(
+        f"  cost:    {1e3 * cost.seconds:.3g} ms a second of sound, a result every {1e3 * cost.hop:.3g} ms",
+        markup=False,
+    )
 
 
 def _print_origin(name: str) -> None:
@@ -79,13 +144,23 @@ def _print_origin(name: str) -> None:
     out.print(f"  weights: {weights.path}, sha256 of the tensors {known['tensors_sha256']}", markup=False)
 
 
+@app.command(epilog="Example: [bold]streamtag models describe net.onnx > net.toml[/bold]")
+def describe(
+    path: Annotated[Path, typer.Argument(help="A network in ONNX.", metavar="FILE.onnx")],
+) -> None:
+    """Write the beginning of the description that a network in ONNX needs beside it (see docs/models.md)."""
+    from streamtag.inference.networks.onnx_template import template
+
+    print(template(path), end="")
+
+
 @app.command("import", epilog="Example: [bold]streamtag models import musicnn-0.1.0-py3-none-any.whl[/bold]")
 def import_(
     path: Annotated[
         Path,
         typer.Argument(
             help="A checkpoint's folder, a folder of them, or the musicnn wheel; VGGish's vggish_model.ckpt; or a "
-            "model of your own, which is then known by the name of its file."
+            "model of your own, or a network in ONNX, which are then known by the name of their file."
         ),
     ],
     model: Annotated[
@@ -95,10 +170,13 @@ def import_(
         Path | None, typer.Option(help="Where to write; default: your own data folder.", metavar="FOLDER")
     ] = None,
 ) -> None:
-    """Convert published checkpoints (TensorFlow 1) to streamtag's format, or install a model of your own."""
+    """Convert published checkpoints (TensorFlow 1) to streamtag's format, or install a model."""
     target = to or user_models_folder()
     if target is None:
         raise OptionError("this user has no home folder to write models to: name one with --to FOLDER")
+    if path.suffix == ONNX:
+        out.print(f"{path.stem}: written to {import_onnx(path, target)}", markup=False)
+        return
     if path.suffix == SUFFIX:
         out.print(f"{path.stem}: written to {import_own(path, target)}", markup=False)
         return

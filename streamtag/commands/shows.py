@@ -14,9 +14,9 @@ from streamtag.commands.options import named
 from streamtag.errors import OptionError
 
 if TYPE_CHECKING:
+    from streamtag._toml.tables import Table
     from streamtag.heads.head import PlainHead
     from streamtag.rules.sink import RulesSink
-    from streamtag.rules.tables import Table
     from streamtag.sinks.base import Sink
     from streamtag.tagging.selection import TagSelection
 
@@ -46,8 +46,8 @@ def take_config(context: typer.Context, path: Path | None) -> Path | None:
         What is wrong with the file, or with one of the options in it; with the line.
     """
     if path is not None and not context.resilient_parsing:
-        from streamtag.rules.document import Document
-        from streamtag.rules.tables import Table
+        from streamtag._toml.document import Document
+        from streamtag._toml.tables import Table
 
         document = Document(path)
         table = Table(document, document.data).table("live")
@@ -57,7 +57,7 @@ def take_config(context: typer.Context, path: Path | None) -> Path | None:
 
 def _defaults(context: typer.Context, table: Table) -> Mapping[str, Any]:
     """Values of options by their parameters' names, each as the command line would take it."""
-    from streamtag.rules.tables import meant
+    from streamtag._toml.tables import meant
 
     known = {
         name.removeprefix("--"): parameter
@@ -89,7 +89,7 @@ def _is_flag(parameter: Any) -> bool:
 
 def _as_given(table: Table, key: str, value: object, *, multiple: bool, flag: bool) -> Any:
     """A value as the command line gives it: text, a list of texts, true or false."""
-    from streamtag.rules.tables import shown
+    from streamtag._toml.tables import shown
 
     if flag:
         return table.switch(key, False)

@@ -15,7 +15,7 @@ from streamtag.decoding.decode import open_audio
 from streamtag.dsp.leveller import Leveller
 from streamtag.dsp.params import LevelOption, check_level
 from streamtag.errors import AudioFileError, OptionError, TooShortError
-from streamtag.files.segments import SegmentedStream, SegmentPool
+from streamtag.files.segments import SegmentedStream, SegmentPool, StreamInOrder
 from streamtag.files.timeline import Span
 from streamtag.heads.file import check_heads
 from streamtag.heads.head import PlainHead, as_heads, common_level
@@ -191,7 +191,7 @@ class FileTagger:
             Shorter than one patch, with `short="error"`.
         """
         path = Path(path)
-        segments = SegmentedStream(self._pool)
+        segments = StreamInOrder(self._pool) if self.spec.stateful else SegmentedStream(self._pool)
 
         def take(frames: Array) -> None:
             segments.push(frames)

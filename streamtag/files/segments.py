@@ -14,9 +14,11 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.inference.base import Features, Predictor, feature_sizes, repeated
+from streamtag.inference.base import Features, Prediction, Predictor, feature_sizes, repeated
 
 Array = NDArray[np.float32]
+AT_ONCE = 16
+"""Windows predicted at a time where they follow each other."""
 WASTE = 0.1
 """Share of a segment's frames that the one before has too, at the most."""
 
@@ -60,13 +62,58 @@ class SegmentPool:
         try:
             predictor.reset()
             predictor.push(frames)
-            features = predictor.take(predictor.due).features(self.spec)
-            return {name: value for name, value in features.items() if self._names is None or name in self._names}
+            return self.kept(predictor.take(predictor.due))
         finally:
             self._idle.put(predictor)
 
+    def kept(self, prediction: Prediction) -> Features:
+        """The features that are kept of a prediction."""
+        features = prediction.features(self.spec)
+        return {name: value for name, value in features.items() if self._names is None or name in self._names}
+
+    def another(self) -> Predictor:
+        """A predictor for one stream alone."""
+        return self._make()
+
     def _borrow(self) -> Predictor:
         return self._make() if self._idle.empty() else self._idle.get()
+
+
+class StreamInOrder:
+    """As `SegmentedStream`, for a network that keeps something from window to window: one after the other.
+
+    Parameters
+    ----------
+    pool : SegmentPool
+        Makes the predictor.
+
+    Attributes
+    ----------
+    frames_in : int
+        Frames taken.
+    """
+
+    def __init__(self, pool: SegmentPool) -> None:
+        self._pool = pool
+        self._predictor = pool.another()
+        self._done: list[Features] = []
+        self.frames_in = 0
+
+    def push(self, frames: Array) -> None:
+        """Take frames, and predict all windows that they complete."""
+        self.frames_in += len(frames)
+        self._predictor.push(frames)
+        self._predict()
+
+    def finish(self, *, repeat_short: bool) -> Features:
+        """See `SegmentedStream.finish`."""
+        if repeat_short and not self._done and self._predictor.repeat_to_window():
+            self._predict()
+        return joined(self._done, self._pool)
+
+    def _predict(self) -> None:
+        while self._predictor.due:
+            self._done.append(self._pool.kept(self._predictor.take(AT_ONCE)))
 
 
 class SegmentedStream:
@@ -124,12 +171,7 @@ class SegmentedStream:
             self._submit(self._waiting)
         self._done += [future.result() for future in self._futures]
         self._futures.clear()
-        sizes = feature_sizes(self._pool.spec)
-        names = self._done[0] if self._done else sizes
-        return {
-            name: np.concatenate([np.empty((0, sizes[name]), np.float32), *(part[name] for part in self._done)])
-            for name in names
-        }
+        return joined(self._done, self._pool)
 
     def _submit(self, frames: Array) -> None:
         self._futures.append(self._pool.submit(np.ascontiguousarray(frames)))
@@ -138,3 +180,13 @@ class SegmentedStream:
         gone = min(self._ahead + frames, len(self._waiting))
         self._ahead += frames - gone
         self._waiting = self._waiting[gone:]
+
+
+def joined(parts: list[Features], pool: SegmentPool) -> Features:
+    """The features of all windows, of those of some at a time."""
+    sizes = feature_sizes(pool.spec)
+    names = parts[0] if parts else sizes
+    return {
+        name: np.concatenate([np.empty((0, sizes[name]), np.float32), *(part[name] for part in parts)])
+        for name in names
+    }

@@ -124,6 +124,14 @@ class PatchNetwork(Protocol):
         ...
 
 
+class StreamNetwork(PatchNetwork, Protocol):
+    """A network that keeps something of a stream from patch to patch."""
+
+    def reset(self) -> None:
+        """Begin another stream."""
+        ...
+
+
 def repeated(frames: Array, length: int) -> Array:
     """Frames, one after the other again and again, to `length` of them: musicnn's repeat-pad, for what is too short."""
     return np.tile(frames, (-(-length // len(frames)), 1))[:length]

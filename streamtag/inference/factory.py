@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING
 
 from streamtag.errors import OptionError
 from streamtag.inference.base import Engine, Predictor
-from streamtag.inference.networks.catalogue import WeightsState, find_spec, load_weights, weights_state
+from streamtag.inference.networks.catalogue import (
+    WeightsState,
+    find_spec,
+    find_weights,
+    load_weights,
+    onnx_model,
+    weights_state,
+)
 from streamtag.inference.networks.specs import OTHERS, WEIGHTED, ModelSpec, check_window
-from streamtag.inference.patches import PatchPredictor
+from streamtag.inference.patches import PatchPredictor, StatefulPredictor
 
 if TYPE_CHECKING:
     from streamtag.inference.sliding.attention.prepared import PreparedWeighted
@@ -56,6 +63,8 @@ def make_predictor(
     """
     spec = find_spec(model)
     check_window(spec, window_frames)
+    if spec.family == "onnx":
+        return _onnx_predictor(model, hop_frames, engine)
     if spec.family == "vggish":
         from streamtag.inference.networks.vggish import shared_vggish
 
@@ -100,6 +109,16 @@ def slides(model: str, engine: Engine) -> bool:
             "tensorflow; those of the kinds musicnn, residual, attention, autopool and vgg, with 96 bands, slide"
         )
     return engine != "tensorflow" and spec.slides
+
+
+def _onnx_predictor(model: str, hop_frames: int, engine: Engine) -> Predictor:
+    from streamtag.inference.networks.onnx_network import OnnxNetwork
+
+    slides(model, engine)  # refuses an engine that cannot evaluate it
+    path = find_weights(model)
+    assert path is not None
+    network = OnnxNetwork(onnx_model(model, path))
+    return StatefulPredictor(network, hop_frames, name=network.backend)
 
 
 def default_hop(spec: ModelSpec, engine: Engine) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamtag.inference.base import Array, PatchNetwork, Prediction, repeated
+from streamtag.inference.base import Array, PatchNetwork, Prediction, StreamNetwork, repeated
 
 
 class PatchPredictor:
@@ -87,3 +87,28 @@ class PatchPredictor:
         gone = min(self._ahead + frames, len(self._frames))
         self._ahead += frames - gone
         self._frames = self._frames[gone:]
+
+
+class StatefulPredictor(PatchPredictor):
+    """As `PatchPredictor`, for a network that may keep something from patch to patch, of this stream.
+
+    Patches that are skipped, the network never hears: it goes on with what it has kept.
+
+    Parameters
+    ----------
+    network : StreamNetwork
+        Predicts patches.
+    hop_frames : int
+        Frames between the starts of two windows, at least 1.
+    name : str
+        Its human-readable name.
+    """
+
+    def __init__(self, network: StreamNetwork, hop_frames: int, name: str = "full patch") -> None:
+        self._of_stream = network
+        super().__init__(network, hop_frames, name)
+
+    def reset(self) -> None:
+        """Discard all frames, and what the network has kept."""
+        super().reset()
+        self._of_stream.reset()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from string import Template
 from typing import Literal
 
+from streamtag._toml.tables import meant
 from streamtag.errors import OptionError
-from streamtag.rules.tables import meant
 
 NAMES = ("value", "input", "name", "time")
 """What stands for what was heard in texts: ``$value`` and so on."""

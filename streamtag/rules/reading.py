@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from streamtag._slugs import slug
+from streamtag._toml.document import Document
+from streamtag._toml.tables import Table, meant, shown
 from streamtag.errors import OptionError
 from streamtag.osc.where import parse_destination
-from streamtag.rules.document import Document
 from streamtag.rules.messages import MIDI_LARGEST, Form, MidiForm, MqttForm, OscForm, Text
 from streamtag.rules.show import RATE, Rule, Show, Type
 from streamtag.rules.signals import OF_TAGS, SECTION, Kind, is_signal, kind_of, no_signal
-from streamtag.rules.tables import Table, meant, shown
 from streamtag.rules.tags import read_selection
 from streamtag.tagging.selection import TagSelection
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from streamtag.rules.document import Document
+from streamtag._toml.document import Document
 from streamtag.rules.messages import Form
 from streamtag.rules.signals import Kind, kind_of
 from streamtag.tagging.selection import TagSelection

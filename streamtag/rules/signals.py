@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from streamtag._slugs import find_label, slugs
+from streamtag._toml.tables import meant
 from streamtag.errors import OptionError
 from streamtag.results import TagFrame
-from streamtag.rules.tables import meant
 from streamtag.sinks.base import HeadInfo, SessionInfo
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from streamtag._toml.document import Key
+from streamtag._toml.tables import Table
 from streamtag.errors import OptionError
-from streamtag.rules.document import Key
 from streamtag.rules.show import Show
-from streamtag.rules.tables import Table
 from streamtag.tagging.calibration import place
 from streamtag.tagging.selection import TagSelection, selected
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shutil
 from contextlib import suppress
 from functools import lru_cache
 from importlib.resources import files
@@ -14,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamtag._system.places import user_data
-from streamtag.errors import ModelError, UnknownModelError, WeightsDamagedError, WeightsMissingError
+from streamtag.errors import ModelError, StreamtagError, UnknownModelError, WeightsDamagedError, WeightsMissingError
 from streamtag.inference.networks.specs import OTHERS, PUBLISHED, SPECS, ModelSpec
 
 if TYPE_CHECKING:
+    from streamtag.inference.networks.onnx_network import OnnxModel
     from streamtag.inference.networks.weights import Weights
 
-SUFFIX = ".safetensors"
+SUFFIX, ONNX = ".safetensors", ".onnx"
 WeightsState = tuple[str, int, int]
 """Which state of which file: its path, time of change (ns) and size (bytes)."""
 
@@ -59,6 +61,8 @@ def find_spec(name: str) -> ModelSpec:
     if name in PUBLISHED:
         return PUBLISHED[name]
     path = find_weights(name)
+    if path is not None and path.suffix == ONNX:
+        return onnx_model(name, path).spec
     if path is not None:
         return _stored_spec(name, *weights_state(name))
     if is_file_name(name):
@@ -80,7 +84,7 @@ def known_spec(name: str) -> ModelSpec | None:
 
 def is_file_name(name: str) -> bool:
     """Whether a model's name is meant as that of a file."""
-    return name.endswith(SUFFIX)
+    return name.endswith((SUFFIX, ONNX))
 
 
 def find_weights(name: str) -> Path | None:
@@ -88,9 +92,10 @@ def find_weights(name: str) -> Path | None:
     if is_file_name(name):
         return Path(name) if os.path.isfile(name) else None  # noqa: PTH113 - as below
     for folder in model_folders() if Path(name).name == name else []:
-        path = folder / f"{name}{SUFFIX}"
-        if os.path.isfile(path):  # noqa: PTH113 - false, too, for a folder that this user may not look into
-            return path
+        for suffix in (SUFFIX, ONNX):
+            path = folder / f"{name}{suffix}"
+            if os.path.isfile(path):  # noqa: PTH113 - false, too, for a folder that this user may not look into
+                return path
     return None
 
 
@@ -110,7 +115,7 @@ def own_models() -> dict[str, Path]:
     for folder in model_folders():
         with suppress(OSError):  # none there, or not for this user
             for path in sorted(folder.iterdir()):
-                if path.suffix == SUFFIX and path.stem not in PUBLISHED and not path.name.startswith("."):
+                if path.suffix in (SUFFIX, ONNX) and path.stem not in PUBLISHED and not path.name.startswith("."):
                     found.setdefault(path.stem, path)
     return found
 
@@ -149,6 +154,57 @@ def import_own(path: Path, folder: Path) -> Path:
     return target
 
 
+def import_onnx(path: Path, folder: Path) -> Path:
+    """Install a network in ONNX with its description, so that it is known by name.
+
+    Parameters
+    ----------
+    path : Path
+        Its file; the name is the file's, without ``.onnx``. What is beside it and belongs to it goes with it: the
+        description, and its file of labels.
+    folder : Path
+        Where it goes; made if it is not there.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    ModelError
+        It cannot be used, has the name of a published model, or cannot be written.
+    OptionError
+        Something is wrong with its description.
+    """
+    from streamtag.inference.networks.onnx_description import beside
+
+    if path.stem in PUBLISHED:
+        raise ModelError(f"{path}: {path.stem} is a published model's name: call the file otherwise")
+    labels = onnx_model(str(path), path).description.labels_file
+    target = folder / path.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in (beside(path), *([path.with_name(labels)] if labels else []), path):  # the network last
+            if each.is_file():
+                _copy_whole(each, folder / each.name)
+    except OSError as error:
+        raise ModelError(f"cannot write {target}: {error.strerror or error}") from error
+    return target
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Copy beside, and rename: nobody meets half a file."""
+    if target.exists() and target.samefile(source):
+        return
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        shutil.copyfile(source, partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def models() -> tuple[ModelSpec, ...]:
     """The models that can be used here: those whose weights are installed, and one's own that were imported.
 
@@ -160,7 +216,7 @@ def models() -> tuple[ModelSpec, ...]:
     published = tuple(spec for name, spec in PUBLISHED.items() if find_weights(name) is not None)
     own = []
     for name in own_models():
-        with suppress(WeightsDamagedError):  # `streamtag models` says so
+        with suppress(StreamtagError):  # `streamtag models` says so
             own.append(find_spec(name))
     return (*published, *own)
 
@@ -206,7 +262,24 @@ def weights_sha256(model: str) -> str:
     from streamtag.inference.networks.weights import read_metadata
 
     path = find_weights(model)
+    if path is not None and path.suffix == ONNX:
+        return onnx_model(model, path).sha256
     return (read_metadata(path) if path else load_weights(model).metadata)["tensors_sha256"]
+
+
+def onnx_model(name: str, path: Path) -> OnnxModel:
+    """A network in ONNX, read once a process as long as its files stay as they are.
+
+    Raises
+    ------
+    ModelError
+        Something is wrong with the file.
+    OptionError
+        Something is wrong with its description.
+    """
+    from streamtag.inference.networks.onnx_network import onnx_state, read_onnx
+
+    return read_onnx(name, str(path), onnx_state(path))
 
 
 def weights_state(model: str) -> WeightsState:

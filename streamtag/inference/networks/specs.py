@@ -102,6 +102,8 @@ class ModelSpec:
         Frames from one patch to the next where published code has them overlap; None: side by side.
     licence, origin : str
         Its licence, and where it comes from, where it is somebody else's.
+    stateful : bool
+        Whether what it says of a patch depends on those before.
     """
 
     name: str
@@ -121,6 +123,7 @@ class ModelSpec:
     step: int | None = None
     licence: str = ""
     origin: str = ""
+    stateful: bool = False
 
     @property
     def embedding(self) -> str:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
-from streamtag.rules.document import Document, Key
+from streamtag._toml.document import Document, Key
 
 
 class Table:

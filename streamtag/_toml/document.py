@@ -16,7 +16,7 @@ from streamtag.errors import OptionError
 
 Key = str | int
 LARGEST_FILE = 1 << 20
-"""Bytes: a show is written by hand."""
+"""Bytes: such a file is written by hand."""
 
 _NAME = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[\w-]+)"""
 _KEY = re.compile(rf"\s*({_NAME}(?:\s*\.\s*{_NAME})*)\s*=")
@@ -33,6 +33,8 @@ class Document:
     ----------
     path : Path
         The file.
+    text : str or None
+        What it says, where that is known already: then nothing is read, and `path` is its name in messages.
 
     Attributes
     ----------
@@ -47,17 +49,21 @@ class Document:
         It cannot be read, or is no TOML; with the line.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, text: str | None = None) -> None:
         self.path = path
         try:
+            if text is not None:
+                self._text = text.replace("\r\n", "\n")
+                self.data: dict[str, Any] = tomllib.loads(self._text)
+                return
             if not path.is_file():
                 raise OptionError(f"{path}: {'no file' if path.exists() else 'no such file'}")
             with path.open("rb") as file:
                 raw = file.read(LARGEST_FILE + 1)
             if len(raw) > LARGEST_FILE:
-                raise OptionError(f"{path}: more than {LARGEST_FILE >> 20} MB: that is no show")
+                raise OptionError(f"{path}: more than {LARGEST_FILE >> 20} MB: nobody writes that by hand")
             self._text = raw.decode("utf-8-sig").replace("\r\n", "\n")
-            self.data: dict[str, Any] = tomllib.loads(self._text)
+            self.data = tomllib.loads(self._text)
         except OSError as error:
             raise OptionError(f"{path}: cannot be read: {error.strerror or error}") from error
         except UnicodeDecodeError as error:

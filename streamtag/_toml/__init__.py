@@ -1,0 +1,1 @@
+"""TOML files whose mistakes are told with their line."""
