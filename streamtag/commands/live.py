@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,9 +11,10 @@ import typer
 
 from streamtag._compile.progress import KERNELS
 from streamtag.commands.console import err, preparing
+from streamtag.commands.hearing import hearings
 from streamtag.commands.inputs import Inputs, Raw, parse_inputs
 from streamtag.commands.jobs import stoppable
-from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Model, Window, finite, heads_and_model, named
+from streamtag.commands.options import DEMO_MODEL, EngineOption, Heads, Models, Window, finite, named
 from streamtag.commands.outputs import Announce, Osc, Rate, Web, WebAllow, on_stdout, outputs, recording
 from streamtag.commands.running import run
 from streamtag.commands.shows import (
@@ -53,10 +55,11 @@ app = typer.Typer()
     epilog="Examples: [bold]streamtag live --osc 127.0.0.1:9000[/bold] (default input) · "
     "[bold]streamtag live --input Scarlett --channels 3,4 --osc 192.168.1.20:7000 --osc 127.0.0.1:9000[/bold] · "
     "[bold]streamtag live --input song.mp3 --format json --embeddings > song.jsonl[/bold] · "
-    "[bold]streamtag live --input stage=Scarlett:1,2 --input deck=Scarlett:3,4 --osc 127.0.0.1:9000[/bold]"
+    "[bold]streamtag live --input stage=Scarlett:1,2 --input deck=Scarlett:3,4 --osc 127.0.0.1:9000[/bold] · "
+    "[bold]streamtag live --model MSD_musicnn --model voice.onnx[/bold]"
 )
 def live(
-    model: Model = None,
+    model: Models = None,
     input: Inputs = None,
     channels: Annotated[
         str | None,
@@ -212,50 +215,49 @@ def live(
     if embeddings and format != "json":
         raise OptionError("--embeddings are written in JSON lines: add --format json (over OSC they are always sent)")
     inputs = parse_inputs(input, parse_channels(channels))
-    several = bool(inputs[0].name)
+    demo = all(one.given == "demo" for one in inputs)
+    found = hearings(inputs, model, head, DEMO_MODEL if demo else LIVE_MODEL, window, level)
+    several = bool(found[0].name)
     if several:
         for option, given in {"--midi": midi, "--save-head": save_head}.items():
             if given:
                 raise OptionError(f"{option} is for one input without a name{_INSTEAD.get(option, '')}")
-    demo = all(one.given == "demo" for one in inputs)
-    heads, model = heads_and_model(head, model, DEMO_MODEL if demo else LIVE_MODEL, window, level)
-    for each in heads:
-        if level is None and each.level == "off":
-            err.print(
-                f"note: the head {each.name} was learned at the level of its clips, and hears the input as it comes: "
-                "learn it again, and it is right at any level",
-                markup=False,
-            )
-    level = level or common_level(heads) or live_level(find_spec(model))
     if smooth is not None and react not in (None, "off"):
         raise OptionError(f"--smooth {smooth:g} is plain smoothing, and --react {react} is none: leave out either")
     react, smooth = react or ("normal" if smooth is None else "off"), 1.0 if smooth is None else smooth
     shows = [
-        open_shows(rules or config, midi, mqtt, mqtt_login, discovery=mqtt_discovery, input=one.name) for one in inputs
+        open_shows(rules or config, midi, mqtt, mqtt_login, discovery=mqtt_discovery, input=one.name) for one in found
     ]
     show = shows[0][0]
-    check_names(show, model, heads, [one.name for one in inputs])
-    options = TaggingOptions(
-        model=model,
-        hop=hop,
-        window=window,
-        top=top,
-        smooth=smooth,
-        react=react,
-        embedding_smooth=embedding_smooth,
-        threshold=parse_threshold(threshold),
-        head_threshold=head_threshold,
-        engine=engine,
-        heads=tuple(heads),
-        gate=parse_gate(gate),
-        level=level,
-        calibration=_calibration(calibration, model, window, smooth, level, threshold),
-        music=music or ("gate" if level == "auto" and window in (None, WINDOW_SECONDS) else "off"),
-        tags=selection_of(show),
-    )
-    saved = _saved(save_head or [], head or [], heads)
+    check_names(show, found)
+    options: dict[str, TaggingOptions] = {}
+    for one in found:
+        if one.model in options:
+            continue
+        of_model = level or common_level(one.heads) or live_level(find_spec(one.model))
+        if level is None:
+            _note_levels(one.heads)
+        options[one.model] = TaggingOptions(
+            model=one.model,
+            hop=hop,
+            window=window,
+            top=top,
+            smooth=smooth,
+            react=react,
+            embedding_smooth=embedding_smooth,
+            threshold=parse_threshold(threshold),
+            head_threshold=head_threshold,
+            engine=engine,
+            heads=one.heads,
+            gate=parse_gate(gate),
+            level=of_model,
+            calibration=_calibration(calibration, one.model, window, smooth, of_model, threshold),
+            music=music or ("gate" if of_model == "auto" and window in (None, WINDOW_SECONDS) else "off"),
+            tags=selection_of(show),
+        )
+    saved = _saved(save_head or [], head or [], found[0].heads)
     control = None if osc_in is None else ControlPort(*parse_listen(osc_in))
-    names = [one.name for one in inputs]
+    names = [one.name for one in found]
     sent = outputs(osc or [], rate, web, web_allow or [], names, control, announce)
     others = [
         [*to, *of_show, *recording(record, rate, name)]
@@ -263,30 +265,32 @@ def live(
     ]
     screens, view = on_stdout(format, embeddings, rate, names, others[0])
     sessions: dict[str, Session] = {}
-    with preparing(model, KERNELS.get(find_spec(model).family, 0)):
+    with preparing(" and ".join(options), max(KERNELS.get(find_spec(each).family, 0) for each in options)):
         from streamtag.ensemble import Ensemble
         from streamtag.opening import open_session  # the first of what is compiled is compiled here
         from streamtag.sources.pipes import is_pipe
 
         try:
-            for asked, before, screen in zip(inputs, others, screens, strict=True):
+            for one, before, screen in zip(found, others, screens, strict=True):
                 # closed in this order: lights go off before a pipe is waited for; a view shows itself what goes wrong
                 notices = [] if view is not None else [Background(Notices(_say), count_drops=False)]
-                sessions[asked.name] = open_session(
-                    options,
-                    asked.given,
+                sessions[one.name] = open_session(
+                    options[one.model],
+                    one.input.given,
                     [*before, screen, *notices],
-                    channels=asked.channels,
+                    channels=one.input.channels,
                     loop=loop,
                     callback=callback,
                     control=None if several else control,
-                    play=play,
-                    raw=raw if not several or is_pipe(asked.given) else None,
+                    play=play and one.first,
+                    raw=raw if not several or is_pipe(one.input.given) else None,
                     save_heads=saved,
                     beside=sessions.values(),
                 )
-                sessions[asked.name].tagger.warm_up()
-            running = Ensemble(sessions, control=control) if several else sessions[""]
+                sessions[one.name].tagger.warm_up()
+            # a thread for each of several models: a quick one would else stand in line behind a slow one
+            threads = len(found) if len(options) > 1 else None
+            running = Ensemble(sessions, control=control, threads=threads) if several else sessions[""]
         except BaseException:
             for session in sessions.values():
                 session.stop()
@@ -294,6 +298,17 @@ def live(
     with stoppable(view):
         status = run(running, sessions, screens, duration)
     raise typer.Exit(status)
+
+
+def _note_levels(heads: Sequence[PlainHead]) -> None:
+    """A word on heads that will hear another level than they learned from."""
+    for each in heads:
+        if each.level == "off":
+            err.print(
+                f"note: the head {each.name} was learned at the level of its clips, and hears the input as it comes: "
+                "learn it again, and it is right at any level",
+                markup=False,
+            )
 
 
 def _say(line: str) -> None:
@@ -348,7 +363,7 @@ def _calibration(
     return found
 
 
-def _saved(targets: list[Path], paths: list[str], heads: list[PlainHead]) -> dict[str, Path]:
+def _saved(targets: list[Path], paths: list[str], heads: Sequence[PlainHead]) -> dict[str, Path]:
     """Where each head goes when it was corrected, tried before anything is heard."""
     if not targets:
         return {}

@@ -44,13 +44,21 @@ def all_named(paths: list[str]) -> list[str]:
     return paths
 
 
+_MODEL_HELP = (
+    f"One of {', '.join(SPECS)}, VGGish; a network in ONNX (FILE.onnx, see docs/models.md); or one of your own: a "
+    "file, or its imported name. Default: the one that --head was learned on; "
+)
 Model = Annotated[
     str | None,
+    typer.Option(autocompletion=complete_model, help=f"{_MODEL_HELP}else {FILE_MODEL}.", metavar="NAME"),
+]
+Models = Annotated[
+    list[str] | None,
     typer.Option(
+        "--model",
         autocompletion=complete_model,
-        help=f"One of {', '.join(SPECS)}, or one of your own: a file, or its imported name. "
-        "Default: the one that --head was learned on; "
-        f"else {LIVE_MODEL} (live), {DEMO_MODEL} (the demo), {FILE_MODEL} (file).",
+        help=f"{_MODEL_HELP}else {LIVE_MODEL}; for the demo {DEMO_MODEL}. Repeatable: several hear side by side, "
+        "and their names are in their results.",
         metavar="NAME",
     ),
 ]

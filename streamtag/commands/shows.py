@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,7 @@ from streamtag.errors import OptionError
 
 if TYPE_CHECKING:
     from streamtag._toml.tables import Table
-    from streamtag.heads.head import PlainHead
+    from streamtag.commands.hearing import Hearing
     from streamtag.rules.sink import RulesSink
     from streamtag.sinks.base import Sink
     from streamtag.tagging.selection import TagSelection
@@ -236,7 +236,7 @@ def selection_of(show: RulesSink | None) -> TagSelection | None:
     return None if show is None else show.show.tags
 
 
-def check_names(show: RulesSink | None, model: str, heads: list[PlainHead], inputs: list[str]) -> None:
+def check_names(show: RulesSink | None, heard: Sequence[Hearing]) -> None:
     """Refuse a show that names tags, heads or inputs which there will not be, before anything is opened.
 
     Raises
@@ -248,4 +248,6 @@ def check_names(show: RulesSink | None, model: str, heads: list[PlainHead], inpu
         from streamtag.inference.networks.catalogue import find_spec
         from streamtag.sinks.base import HeadInfo
 
-        show.check(find_spec(model).labels, tuple(HeadInfo(head.name, head.labels) for head in heads), inputs)
+        labels = dict.fromkeys(label for one in heard for label in find_spec(one.model).labels)
+        heads = {head.name: HeadInfo(head.name, head.labels) for one in heard for head in one.heads}
+        show.check(tuple(labels), tuple(heads.values()), [one.name for one in heard])

@@ -215,20 +215,21 @@ class FileTagger:
         notes = [reader.note] if reader.note else []
         if stream.nonfinite:
             notes.append(f"{stream.nonfinite} NaN or infinite samples were replaced by 0")
-        if segments.frames_in < self._pool.window_frames:
+        if segments.frames_in < self._pool.window_frames and self.spec.tail == "drop":
             window = self._pool.window_frames * front_end.frame_seconds
             reason = f"{seconds:.2f} s are shorter than one patch of {window:.2f} s"
             if short == "error":
                 raise TooShortError(path, reason)
             notes.append(f"{reason}: repeated to length")
         features = segments.finish(repeat_short=True)
+        lead = front_end.lead / front_end.rate
         taggram, embeddings = features["taggram"], features[self.spec.embedding]
         return FileTags(
             path=path,
             labels=self.spec.labels,
             taggram=taggram,
             embeddings=embeddings,
-            starts=np.arange(len(taggram), dtype=np.float64) * (self._pool.hop_frames * front_end.frame_seconds),
+            starts=np.maximum(0, np.arange(len(taggram)) * self._pool.hop_frames * front_end.frame_seconds - lead),
             seconds=seconds,
             samplerate=reader.samplerate,
             channels=reader.channels,

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.inference.base import Features, Prediction, Predictor, feature_sizes, repeated
+from streamtag.inference.base import Features, Prediction, Predictor, completed, feature_sizes, repeated
 
 Array = NDArray[np.float32]
 AT_ONCE = 16
@@ -107,6 +107,8 @@ class StreamInOrder:
 
     def finish(self, *, repeat_short: bool) -> Features:
         """See `SegmentedStream.finish`."""
+        self._predictor.complete()
+        self._predict()
         if repeat_short and not self._done and self._predictor.repeat_to_window():
             self._predict()
         return joined(self._done, self._pool)
@@ -165,7 +167,9 @@ class SegmentedStream:
         dict of {str: ndarray of float32}
             Arrays by name, each of shape (windows, units).
         """
-        if repeat_short and 0 < self.frames_in < self._pool.window_frames:
+        if not self._ahead:
+            self._waiting = completed(self._waiting, self._pool.spec, self._pool.window_frames, self._pool.hop_frames)
+        if repeat_short and 0 < len(self._waiting) == self.frames_in < self._pool.window_frames:
             self._waiting = repeated(self._waiting, self._pool.window_frames)
         if len(self._waiting) >= self._pool.window_frames:
             self._submit(self._waiting)

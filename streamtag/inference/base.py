@@ -96,6 +96,10 @@ class Predictor(Protocol):
         """
         ...
 
+    def complete(self) -> None:
+        """The stream has ended: where the model wants that, complete its end with silence (see `ModelSpec.tail`)."""
+        ...
+
     def reset(self) -> None:
         """Discard all frames; the next one is frame 0 again."""
         ...
@@ -135,6 +139,30 @@ class StreamNetwork(PatchNetwork, Protocol):
 def repeated(frames: Array, length: int) -> Array:
     """Frames, one after the other again and again, to `length` of them: musicnn's repeat-pad, for what is too short."""
     return np.tile(frames, (-(-length // len(frames)), 1))[:length]
+
+
+def completed(frames: Array, spec: ModelSpec, window: int, hop: int) -> Array:
+    """The last frames of a stream, from the next window's first on, and silence after them.
+
+    Parameters
+    ----------
+    frames : ndarray of float32, shape (n, width)
+        The frames.
+    spec : ModelSpec
+        The model.
+    window, hop : int
+        Frames of a window, and from one to the next.
+
+    Returns
+    -------
+    ndarray of float32
+        So many that every window which begins among them has all of its own.
+    """
+    if not len(frames) or spec.tail == "drop":
+        return frames
+    wanted = (len(frames) - 1) // hop * hop + window
+    silence = np.full((max(0, wanted - len(frames)), frames.shape[1]), spec.front_end.silence, np.float32)
+    return np.concatenate((frames, silence))
 
 
 def feature_sizes(spec: ModelSpec) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamtag.inference.base import Array, PatchNetwork, Prediction, StreamNetwork, repeated
+from streamtag.inference.base import Array, PatchNetwork, Prediction, StreamNetwork, completed, repeated
 
 
 class PatchPredictor:
@@ -75,6 +75,11 @@ class PatchPredictor:
             return False
         self._frames = repeated(self._frames, self.window_frames)
         return True
+
+    def complete(self) -> None:
+        """The stream has ended: complete its end with silence, where the model wants that."""
+        if not self._ahead:
+            self._frames = completed(self._frames, self.spec, self.window_frames, self.hop_frames)
 
     def warm_up(self) -> None:
         """Make the first window a quick one."""

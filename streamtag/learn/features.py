@@ -157,6 +157,7 @@ class Extraction:
             listen(stream.flush().logmel)
         if not stream.samples_in:
             raise AudioFileError(path, "holds no samples")
+        predictor.complete()
         predict()
         if not parts:
             predictor.repeat_to_window()

@@ -64,7 +64,7 @@ def open_source(
     raw : str or None
         What the samples of a pipe without a header are: ``s16le,44100,2``.
     beside : iterable of Source
-        Sources of other sessions, not started yet: a device that is among them is opened once for both.
+        Sources of other sessions, not started yet: a device or a stream that is among them is opened once for both.
 
     Returns
     -------
@@ -93,6 +93,10 @@ def open_source(
     if isinstance(given, str) and (stream := _stream(given, raw)) is not None:
         if play or loop:
             raise OptionError(f"{stream.name} is heard as it comes: only a file or the demo can be played")
+        for other in beside:
+            if isinstance(other, StreamSource) and other.is_of(stream):
+                stream.close()  # nothing was opened yet
+                return other.beside(channels)
         return StreamSource(stream, channels=channels)
     if raw is not None:
         raise OptionError("--raw is for pipes: --input -, or the path of a FIFO")

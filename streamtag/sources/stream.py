@@ -88,12 +88,16 @@ class StreamSource:
         self.recovering: str | None = None
         self.error: BaseException | None = None
         self._opener = opener
-        self._wanted = channel_numbers(channels)
+        self.channels = channel_numbers(channels)
+        self._ears: list[StreamSource | StreamBeside] = [self]  # those who hear it
+        self._hearing = 0  # how many of them were started and not stopped
+        self._lock = threading.Lock()  # over the last
+        self._started = self._stopped = False
         self._stopping = threading.Event()
         self._reader = self._opened()
         self._opened_at = time.monotonic()
         try:
-            self.ring = self._new_ring(self._reader)
+            self.ring = self.new_ring(self._reader, self.channels)
         except BaseException:
             self._reader.close()
             opener.close()
@@ -128,12 +132,56 @@ class StreamSource:
         DeviceError
             If this was begun before.
         """
-        if self._thread.ident is not None:
+        if self._started:
             raise DeviceError(f"{self.name} was heard by this source before: make another")
-        start_whole(self._thread)
+        self._started = True
+        self.listen()
 
     def stop(self) -> None:
         """Hear no more; a read that does not return is left behind after 3 s."""
+        if not self._stopped:
+            self._stopped = self.ring.muted = True
+            self.leave(self._started)
+
+    def beside(self, channels: tuple[int, ...] | None = None) -> StreamBeside:
+        """Another source of the same stream, which is opened once for both; before either is started.
+
+        Parameters
+        ----------
+        channels : tuple of int or None
+            Which channels that hears, counted from 1; None for all.
+
+        Returns
+        -------
+        StreamBeside
+            For another session.
+
+        Raises
+        ------
+        OptionError
+            The stream has no such channel.
+        """
+        other = StreamBeside(self, channel_numbers(channels), self._reader)
+        self._ears.append(other)
+        return other
+
+    def is_of(self, opener: Opener) -> bool:
+        """Whether it hears what this would open, as far as names say."""
+        return not self._started and type(opener) is type(self._opener) and opener.name == self._opener.name
+
+    def listen(self) -> None:
+        """One more hears it."""
+        with self._lock:
+            self._hearing += 1
+            if self._thread.ident is None:
+                start_whole(self._thread)
+
+    def leave(self, heard: bool) -> None:
+        """One hears it no more, or never did; the last one ends it."""
+        with self._lock:
+            self._hearing -= heard
+            if self._hearing or (not heard and self._thread.ident is not None):
+                return
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(STOP_SECONDS)
@@ -173,10 +221,17 @@ class StreamSource:
             self._stopping.set()
             raise
 
-    def _new_ring(self, reader: StreamReader) -> RingBuffer:
-        if self._wanted and max(self._wanted) > reader.channels:
-            raise OptionError(f"{self.name} has {reader.channels} channels; channel {max(self._wanted)} was asked for")
-        heard = tuple(channel - 1 for channel in self._wanted) if self._wanted else None
+    def new_ring(self, reader: StreamReader, wanted: tuple[int, ...] | None) -> RingBuffer:
+        """A ring for some of a reader's channels.
+
+        Raises
+        ------
+        OptionError
+            It has no such channel.
+        """
+        if wanted and max(wanted) > reader.channels:
+            raise OptionError(f"{self.name} has {reader.channels} channels; channel {max(wanted)} was asked for")
+        heard = tuple(channel - 1 for channel in wanted) if wanted else None
         return RingBuffer(reader.samplerate, channels=reader.channels, chosen=heard)
 
     def _run(self) -> None:
@@ -200,7 +255,8 @@ class StreamSource:
             for block in blocks:
                 if self._stopping.is_set():
                     return
-                self.ring.write(block)
+                for ear in self._ears:
+                    ear.ring.write(block)
 
     def _blocks(self) -> Iterator[Array]:
         """What comes, without what has come since the opening: a network is built meanwhile, perhaps compiled.
@@ -258,7 +314,7 @@ class StreamSource:
             try:
                 reader = self._opener.open(self._stopping.is_set)
                 try:
-                    ring = self._new_ring(reader)
+                    rings = [self.new_ring(reader, ear.channels) for ear in self._ears]
                 except OptionError:
                     reader.close()
                     raise
@@ -269,8 +325,68 @@ class StreamSource:
                 continue
             self._reader, self._left = reader, False
             self._opened_at = time.monotonic()
-            self.ring.successor = ring
-            self.ring = ring
+            for ear, ring in zip(self._ears, rings, strict=True):
+                ring.muted = ear.ring.muted
+                ear.ring.successor = ear.ring = ring
             self.recovering = None
             return True
         return False
+
+
+class StreamBeside:
+    """A stream that another session hears, too: a ring of its own, filled by the same reader.
+
+    Parameters
+    ----------
+    source : StreamSource
+        Hears the stream.
+    channels : tuple of int or None
+        Which channels of it, counted from 1.
+    reader : StreamReader
+        What reads it now.
+    """
+
+    def __init__(self, source: StreamSource, channels: tuple[int, ...] | None, reader: StreamReader) -> None:
+        self.channels = channels
+        self.ring = source.new_ring(reader, channels)
+        self.name = source.name
+        self._source = source
+        self._started = self._stopped = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end is in the ring."""
+        return self._source.finished
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended it early, if anything did."""
+        return self._source.error
+
+    @property
+    def recovering(self) -> str | None:
+        """Why nothing comes at present; None if all is well."""
+        return self._source.recovering
+
+    @property
+    def note(self) -> str | None:
+        """What could not be decoded, if anything."""
+        return self._source.note
+
+    @property
+    def title(self) -> str | None:
+        """What plays, in the station's words; None if it has said nothing of it."""
+        return self._source.title
+
+    def start(self) -> None:
+        """Begin; once."""
+        if self._started:
+            raise DeviceError(f"{self.name} was heard by this source before: make another")
+        self._started = True
+        self._source.listen()
+
+    def stop(self) -> None:
+        """Hear no more; the last one that does ends the stream."""
+        if not self._stopped:
+            self._stopped = self.ring.muted = True
+            self._source.leave(self._started)

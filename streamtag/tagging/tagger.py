@@ -272,6 +272,7 @@ class Tagger:
             The results, oldest first; perhaps none.
         """
         self._accept(self._timeline.flush())
+        self._windows.complete()
         if repeat_short and self._last_index < 0 and not self.due:
             self._windows.repeat_short()
         return list(self.results())

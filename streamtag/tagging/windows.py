@@ -109,6 +109,10 @@ class Windows:
         self.frames += jumped * self.hop
         return jumped
 
+    def complete(self) -> None:
+        """The stream has ended: complete its end with silence, where the model wants that."""
+        self.predictor.complete()
+
     def repeat_short(self) -> None:
         """Repeat a stream that is shorter than a window to its length, as musicnn's training did."""
         self.predictor.repeat_to_window()

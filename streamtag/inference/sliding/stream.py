@@ -35,6 +35,9 @@ class FrameStream:
         self.hop_frames = hop_frames
         self.reset()
 
+    def complete(self) -> None:
+        """Nothing: what fills no window is left out."""
+
     def reset(self) -> None:
         """Discard all frames; the next one is frame 0 again."""
         self._pending: deque[Floats] = deque()

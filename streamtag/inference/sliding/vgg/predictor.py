@@ -74,6 +74,9 @@ class SlidingVggPredictor:
             logits=aligned(at_once * len(arrays.tags_bias)),
         )
 
+    def complete(self) -> None:
+        """Nothing: what fills no window is left out."""
+
     def reset(self) -> None:
         """Discard all frames; the next one is frame 0 again."""
         self._frames: Floats = np.empty((0, N_MELS), np.float32)  # from the next window's first on
