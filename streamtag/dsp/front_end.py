@@ -338,5 +338,58 @@ YAMNET = FrontEnd(
 )
 """The published params.py of YAMNet: VGGish's, with another offset."""
 
-FRONT_ENDS: dict[str, FrontEnd] = {"musicnn": MUSICNN, "vggish": VGGISH, "yamnet": YAMNET}
+ESSENTIA_MUSICNN = replace(MUSICNN, taper="hann-symmetric", padding="none")
+"""Essentia's TensorflowInputMusiCNN, which its musicnn, EffNet and MAEST models hear: Alonso-Jiménez et al., "TensorFlow
+audio models in Essentia" (ICASSP 2020). Its window ends where it begins."""
+
+ESSENTIA_VGGISH = replace(VGGISH, taper="hann-symmetric")
+"""Essentia's TensorflowInputVGGish, of the same."""
+
+ESSENTIA_TEMPOCNN = FrontEnd(
+    rate=11_025,
+    window=1024,
+    hop=512,
+    fft=1024,
+    taper="hann-symmetric",
+    spectrum="magnitude",
+    bands=40,
+    low=20.0,
+    high=5000.0,
+    log="none",
+    multiply=1.0,
+    offset=0.0,
+    padding="none",
+)
+"""Essentia's TensorflowInputTempoCNN, of the same."""
+
+PANNS = FrontEnd(
+    rate=32_000,
+    window=1024,
+    hop=320,
+    fft=1024,
+    bands=64,
+    low=50.0,
+    high=14_000.0,
+    log="db",
+    multiply=1.0,
+    offset=0.0,
+    floor=1e-10,
+)
+"""Kong et al., "PANNs: Large-scale pretrained audio neural networks" (2020): torchlibrosa's frames, for networks that
+were exported without them."""
+
+OPENL3 = FrontEnd(kind="samples", rate=48_000, window=480, hop=480, fft=480, padding="none")
+"""Cramer et al., "Look, listen and learn more" (ICASSP 2019): a patch is 1 s of samples, 100 frames here; its spectrum
+is taken patch by patch, and relative to the patch's own maximum, by the network's first layer."""
+
+FRONT_ENDS: dict[str, FrontEnd] = {
+    "musicnn": MUSICNN,
+    "vggish": VGGISH,
+    "yamnet": YAMNET,
+    "panns": PANNS,
+    "essentia-musicnn": ESSENTIA_MUSICNN,
+    "essentia-vggish": ESSENTIA_VGGISH,
+    "essentia-tempocnn": ESSENTIA_TEMPOCNN,
+    "openl3": OPENL3,
+}
 """Those of published networks, by the name that files give (`like`)."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 ORACLE = Path(__file__).resolve().parents[3] / "shared" / "oracle" / "training"
+VGGISH = ORACLE.parent / "vggish" / "vggish.npz"
 needs_oracle = pytest.mark.skipif(not ORACLE.is_dir(), reason="the folder ../shared with the oracle is not here")
 
 
@@ -30,3 +31,22 @@ def recipe() -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@cache
+def vggish_figures() -> dict[str, np.ndarray]:
+    """What the published code of VGGish gives for made-up sound and weights."""
+    with np.load(VGGISH) as file:
+        return dict(file)
+
+
+@cache
+def vggish_weights() -> dict[str, np.ndarray]:
+    """The made-up weights, by their published names without the scope; the same recipe as the figures'."""
+    found: dict[str, np.ndarray] = {}
+    for number, (name, axes) in enumerate(zip(vggish_figures()["names"], vggish_figures()["shapes"], strict=True)):
+        shape = tuple(map(int, axes.split()))
+        values = np.random.RandomState(52_000 + number).standard_normal(shape)
+        values *= 0.05 if len(shape) == 1 else np.sqrt(2 / np.prod(shape[:-1]))
+        found[str(name).removeprefix("vggish/")] = values.astype(np.float32)
+    return found

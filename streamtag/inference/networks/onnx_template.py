@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 START = """\
 # What {name} hears, and what it says. Every line is explained in docs/models.md.
 name = {quoted}
-licence = ""
-origin = ""
+# licence = "..."
+# origin = "https://..."
 
 # inputs
 {inputs}
