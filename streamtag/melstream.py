@@ -187,16 +187,19 @@ class MelStream:
         """End the stream and give the frames that are left.
 
         Centred streams end as published code ends them, musicnn's with the reflected tail; live ones drop the samples
-        that fill no frame.
+        that fill no frame, unless the front-end completes its end with silence.
         """
         if self._flushed:
             return self._take(np.empty(0, np.float32))
         self._flushed = True
         rest = self._resampler.flush()
         frames = self._take(rest)
-        if not self._padded or not self._resampler.samples_out:
+        unheard = len(self._pending) - (self.front_end.span - self.front_end.hop)
+        if not self._padded and self.front_end.tail == "silence" and unheard > 0 and self._resampler.samples_out:
+            more = self._take(np.zeros(self.front_end.hop - unheard, np.float32))
+        elif not self._padded or not self._resampler.samples_out:
             return frames
-        if not self._started:  # shorter than the reflection: NumPy reflects it to and fro
+        elif not self._started:  # shorter than the reflection: NumPy reflects it to and fro
             self._pending = np.pad(self._pending, self._half, mode="reflect")
             self._started = True
             more = self._frames()

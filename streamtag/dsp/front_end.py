@@ -22,6 +22,7 @@ Slopes = Literal["hz", "mel"]
 Norm = Literal["area", "none"]
 Log = Literal["log10", "ln", "db", "none"]
 Padding = Literal["none", "reflect", "zeros"]
+Tail = Literal["drop", "silence"]
 
 MOST_SAMPLES = 2**20
 """Of a frame, of an FFT, and of what is put before the first sample: 22 s at 48 kHz."""
@@ -72,6 +73,8 @@ class FrontEnd:
         A live stream has no end, and gets none.
     lead : int
         Samples of silence that published code puts before the first, of a file and of a stream.
+    tail : {'drop', 'silence'}
+        What becomes of an end that fills no frame, or no patch: left out, or completed with silence.
 
     Raises
     ------
@@ -100,6 +103,7 @@ class FrontEnd:
     std: float = 1.0
     padding: Padding = "reflect"
     lead: int = 0
+    tail: Tail = "drop"
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -228,6 +232,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "norm": get_args(Norm),
     "log": get_args(Log),
     "padding": get_args(Padding),
+    "tail": get_args(Tail),
 }
 WHOLE: dict[str, tuple[int, int]] = {
     "rate": (MIN_SAMPLERATE, MAX_SAMPLERATE),
@@ -240,9 +245,9 @@ WHOLE: dict[str, tuple[int, int]] = {
 NUMBERS = ("low", "high", "multiply", "offset", "floor", "mean", "std")
 
 
-def plain_samples(rate: int, frame: int, *, lead: int = 0) -> FrontEnd:
+def plain_samples(rate: int, frame: int, *, lead: int = 0, tail: Tail = "drop") -> FrontEnd:
     """Plain samples, `frame` of them a frame."""
-    return FrontEnd(kind="samples", rate=rate, window=frame, hop=frame, fft=frame, padding="none", lead=lead)
+    return FrontEnd("samples", rate, window=frame, hop=frame, fft=frame, padding="none", lead=lead, tail=tail)
 
 
 def described(values: dict[str, Any]) -> FrontEnd:
@@ -273,8 +278,8 @@ def described(values: dict[str, Any]) -> FrontEnd:
     if given["kind"] == "samples":
         if "hop" not in given:
             raise OptionError("hop is missing: the samples of a frame")
-        if extra := [name for name in given if name not in ("kind", "rate", "hop", "lead", "mean", "std")]:
-            raise OptionError(f"{extra[0]}: plain samples have kind, rate, hop, lead, mean and std only")
+        if extra := [name for name in given if name not in PLAIN]:
+            raise OptionError(f"{extra[0]}: plain samples have {', '.join(PLAIN)} only")
         return FrontEnd(**({"window": given["hop"], "fft": given["hop"], "padding": "none"} | given))
     missing = [name for name in REQUIRED[given["kind"]] if name not in given] if given["kind"] in REQUIRED else []
     if missing:
@@ -285,6 +290,7 @@ def described(values: dict[str, Any]) -> FrontEnd:
     return FrontEnd(**(defaults | given))
 
 
+PLAIN = ("kind", "rate", "hop", "lead", "tail", "mean", "std")
 MEL_ONLY = ("bands", "scale", "slopes", "norm", "low", "high")
 REQUIRED: dict[str, tuple[str, ...]] = {
     "mel": ("window", "hop", "taper", "spectrum", "bands", "scale", "norm", "low", "high", "log"),
@@ -380,7 +386,7 @@ were exported without them."""
 
 OPENL3 = FrontEnd(kind="samples", rate=48_000, window=480, hop=480, fft=480, padding="none")
 """Cramer et al., "Look, listen and learn more" (ICASSP 2019): a patch is 1 s of samples, 100 frames here; its spectrum
-is taken patch by patch, and relative to the patch's own maximum, by the network's first layer."""
+is taken by the network's first layer, patch by patch."""
 
 FRONT_ENDS: dict[str, FrontEnd] = {
     "musicnn": MUSICNN,

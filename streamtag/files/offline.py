@@ -215,7 +215,7 @@ class FileTagger:
         notes = [reader.note] if reader.note else []
         if stream.nonfinite:
             notes.append(f"{stream.nonfinite} NaN or infinite samples were replaced by 0")
-        if segments.frames_in < self._pool.window_frames and self.spec.tail == "drop":
+        if segments.frames_in < self._pool.window_frames and front_end.tail == "drop":
             window = self._pool.window_frames * front_end.frame_seconds
             reason = f"{seconds:.2f} s are shorter than one patch of {window:.2f} s"
             if short == "error":

@@ -97,7 +97,7 @@ class Predictor(Protocol):
         ...
 
     def complete(self) -> None:
-        """The stream has ended: where the model wants that, complete its end with silence (see `ModelSpec.tail`)."""
+        """The stream has ended: where the model wants that, complete its end with silence (see `FrontEnd.tail`)."""
         ...
 
     def reset(self) -> None:
@@ -158,7 +158,7 @@ def completed(frames: Array, spec: ModelSpec, window: int, hop: int) -> Array:
     ndarray of float32
         So many that every window which begins among them has all of its own.
     """
-    if not len(frames) or spec.tail == "drop":
+    if not len(frames) or spec.front_end.tail == "drop":
         return frames
     wanted = (len(frames) - 1) // hop * hop + window
     silence = np.full((max(0, wanted - len(frames)), frames.shape[1]), spec.front_end.silence, np.float32)

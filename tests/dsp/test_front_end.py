@@ -105,7 +105,17 @@ def test_plain_samples_are_left_as_they_are() -> None:
     assert len(found) == (len(NOISE) + 50) // 100
 
 
-ALL = {**FRONT_ENDS, **OTHERS, "samples": plain_samples(16_000, 64, lead=32)}
+def test_an_end_may_be_completed() -> None:
+    found = frames(plain_samples(16_000, 700, tail="silence"), NOISE)
+    np.testing.assert_array_equal(found.ravel(), np.concatenate((NOISE, np.zeros(found.size - len(NOISE), np.float32))))
+    assert len(found) == 18
+    front_end = replace(VGGISH, tail="silence")
+    padded = np.concatenate((NOISE[:1000], np.zeros(40, np.float32)))
+    np.testing.assert_array_equal(frames(front_end, NOISE[:1000]), frames(VGGISH, padded))
+    assert len(frames(front_end, np.empty(0, np.float32))) == 0
+
+
+ALL = {**FRONT_ENDS, **OTHERS, "samples": plain_samples(16_000, 64, lead=32, tail="silence")}
 
 
 @few

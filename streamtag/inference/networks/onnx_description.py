@@ -21,7 +21,6 @@ from streamtag.errors import ModelError, OptionError
 
 Activation = Literal["none", "sigmoid", "softmax"]
 OverTime = Literal["none", "mean", "max", "last"]
-Tail = Literal["drop", "silence"]
 Axis = str | int
 METADATA_KEY = "streamtag"
 MOST_FRAMES = 2**20
@@ -75,8 +74,6 @@ class Description:
         Frames of a patch.
     step : int or None
         Frames from one patch to the next; None: side by side.
-    tail : {'drop', 'silence'}
-        What becomes of the end of a file that fills no patch.
     batch : int
         Patches at a time.
     input : str or None
@@ -99,7 +96,6 @@ class Description:
     front_end: FrontEnd
     frames: int
     step: int | None = None
-    tail: Tail = "drop"
     batch: int = 1
     licence: str = ""
     origin: str = ""
@@ -159,8 +155,7 @@ def _read(document: Document, path: Path) -> Description:
     patch = top.table("patch")
     if patch is None:
         top.fail(None, "[patch] is missing: how many frames the network hears at a time, frames = ...")
-    patch.only(("frames", "step", "tail"), "[patch]")
-    tail = "drop" if "tail" not in patch else _choice(patch, "tail", get_args(Tail))
+    patch.only(("frames", "step"), "[patch]")
     if "frames" not in patch:
         patch.fail(None, "frames is missing: how many frames the network hears at a time")
     given, constants = top.table("input"), top.table("constants")
@@ -175,7 +170,6 @@ def _read(document: Document, path: Path) -> Description:
         front_end=front_end,
         frames=patch.whole("frames", 1, 1, MOST_FRAMES),
         step=patch.whole("step", 1, 1, MOST_FRAMES) if "step" in patch else None,
-        tail=tail,  # type: ignore[arg-type] # one of them, as was checked
         batch=top.whole("batch", 1, 1, MOST_BATCH),
         licence=top.text("licence"),
         origin=top.text("origin"),

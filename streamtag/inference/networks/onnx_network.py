@@ -272,7 +272,6 @@ class OnnxModel:
             bands=front_end.width,
             front_end=front_end,
             step=said.step,
-            tail=said.tail,
             licence=said.licence,
             origin=said.origin,
             stateful=bool(said.state),

@@ -102,8 +102,6 @@ class ModelSpec:
         Frames from one patch to the next where published code has them overlap; None: side by side.
     licence, origin : str
         Its licence, and where it comes from, where it is somebody else's.
-    tail : {'drop', 'silence'}
-        What becomes of the end of a stream that fills no patch: left out, or completed with silence.
     stateful : bool
         Whether what it says of a patch depends on those before.
     """
@@ -125,7 +123,6 @@ class ModelSpec:
     step: int | None = None
     licence: str = ""
     origin: str = ""
-    tail: Literal["drop", "silence"] = "drop"
     stateful: bool = False
 
     @property
