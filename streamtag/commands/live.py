@@ -229,7 +229,7 @@ def live(
         open_shows(rules or config, midi, mqtt, mqtt_login, discovery=mqtt_discovery, input=one.name) for one in found
     ]
     show = shows[0][0]
-    check_names(show, found)
+    check_names([each for each, _ in shows], found)
     options: dict[str, TaggingOptions] = {}
     for one in found:
         if one.model in options:

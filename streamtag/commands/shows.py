@@ -236,18 +236,31 @@ def selection_of(show: RulesSink | None) -> TagSelection | None:
     return None if show is None else show.show.tags
 
 
-def check_names(show: RulesSink | None, heard: Sequence[Hearing]) -> None:
-    """Refuse a show that names tags, heads or inputs which there will not be, before anything is opened.
+def check_names(shows: Sequence[RulesSink | None], heard: Sequence[Hearing]) -> None:
+    """Refuse shows that name tags, heads or inputs which there will not be, before anything is opened.
+
+    Parameters
+    ----------
+    shows : sequence of RulesSink or None
+        That of each.
+    heard : sequence of Hearing
+        Which model hears which input.
 
     Raises
     ------
     OptionError
-        It does; with the line.
+        They do; with the line.
     """
-    if show is not None:
-        from streamtag.inference.networks.catalogue import find_spec
-        from streamtag.sinks.base import HeadInfo
+    if shows[0] is None:
+        return
+    from streamtag.inference.networks.catalogue import find_spec
+    from streamtag.sinks.base import HeadInfo
 
-        labels = dict.fromkeys(label for one in heard for label in find_spec(one.model).labels)
-        heads = {head.name: HeadInfo(head.name, head.labels) for one in heard for head in one.heads}
-        show.check(tuple(labels), tuple(heads.values()), [one.name for one in heard])
+    has = {
+        one.model: (find_spec(one.model).labels, tuple(HeadInfo(head.name, head.labels) for head in one.heads))
+        for one in heard
+    }
+    for show, one in zip(shows, heard, strict=True):
+        if show is not None:
+            beside = [others for model, others in has.items() if model != one.model]
+            show.check(*has[one.model], [each.name for each in heard], beside, one.name)

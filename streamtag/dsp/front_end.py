@@ -345,8 +345,8 @@ YAMNET = FrontEnd(
 """The published params.py of YAMNet: VGGish's, with another offset."""
 
 ESSENTIA_MUSICNN = replace(MUSICNN, taper="hann-symmetric", padding="none")
-"""Essentia's TensorflowInputMusiCNN, which its musicnn, EffNet and MAEST models hear: Alonso-Jiménez et al., "TensorFlow
-audio models in Essentia" (ICASSP 2020). Its window ends where it begins."""
+"""Essentia's TensorflowInputMusiCNN, which its musicnn, EffNet and MAEST models hear: Alonso-Jiménez et al.,
+"TensorFlow audio models in Essentia" (ICASSP 2020). Its window ends where it begins."""
 
 ESSENTIA_VGGISH = replace(VGGISH, taper="hann-symmetric")
 """Essentia's TensorflowInputVGGish, of the same."""

@@ -38,6 +38,7 @@ class Sender(BaseSink):
         self._mqtt = mqtt
         self._given = tuple(rules)
         self._info: SessionInfo | None = None
+        self._beside: tuple[SessionInfo, ...] = ()  # what other models have that hear the same
         self._rules: Rules | None = None
         self._ways = self._new_ways(self._given, ())
         self._arrivals: dict[str, int] = {}
@@ -124,9 +125,15 @@ class Sender(BaseSink):
         return Rules(self._of_input(given), self._info)
 
     def _of_input(self, given: Collection[Rule]) -> tuple[Rule, ...]:
-        """Those that are meant for this input."""
-        name = "" if self._info is None else self._info.input
-        return tuple(rule for rule in given if rule.input in ("", name))
+        """Those that are meant for this input, and this model."""
+        info = self._info
+        if info is None:
+            return tuple(rule for rule in given if not rule.input)
+        return tuple(rule for rule in given if rule.input in ("", info.input) and not self._of_another(rule, info))
+
+    def _of_another(self, rule: Rule, info: SessionInfo) -> bool:
+        """Whether a rule names what this model has not, and one beside it has."""
+        return not rule.input and not _binds(rule, info) and any(_binds(rule, other) for other in self._beside)
 
     def _send(self, messages: Iterable[Message]) -> None:
         for message in messages:
@@ -205,7 +212,14 @@ class RulesSink(Sender):
             self._look()
         super().status(stats)
 
-    def check(self, labels: Sequence[str], heads: tuple[HeadInfo, ...], inputs: Sequence[str] = ("",)) -> None:
+    def check(
+        self,
+        labels: Sequence[str],
+        heads: tuple[HeadInfo, ...],
+        inputs: Sequence[str] = ("",),
+        beside: Sequence[tuple[Sequence[str], tuple[HeadInfo, ...]]] = (),
+        name: str = "",
+    ) -> None:
         """Refuse tags, heads and inputs that a session will not have, before there is one.
 
         Parameters
@@ -216,6 +230,10 @@ class RulesSink(Sender):
             The heads.
         inputs : sequence of str
             What the inputs are called; one that is alone has no name.
+        beside : sequence of (sequence of str, tuple of HeadInfo)
+            Tags and heads of other models that hear the same: rules that name those, and no input, are theirs.
+        name : str
+            What this input is called; rules of others are theirs to check.
 
         Raises
         ------
@@ -226,8 +244,13 @@ class RulesSink(Sender):
             if rule.input and rule.input not in inputs:
                 there = f"there are {', '.join(inputs)}" if any(inputs) else "there is one, without a name"
                 raise OptionError(f"{self._path}:{rule.line}: no input is called {rule.input!r}: {there}")
-        left = check_selection(self.show, labels)
-        self._placed(lambda: Rules(self.show.rules, SessionInfo("", left, 0, "", 0, 0.016, 3.0, "", heads)))
+        if beside and self.show.tags is not None:
+            raise OptionError(f"{self._path}: [tags] is for one model, and there are {1 + len(beside)}: leave it out")
+        self._beside = tuple(_with(tuple(others), heads) for others, heads in beside)
+        own = _with(check_selection(self.show, labels), heads)
+        meant = [rule for rule in self.show.rules if rule.input in ("", name)]
+        mine = [rule for rule in meant if not self._of_another(rule, own)]
+        self._placed(lambda: Rules(mine, own))
 
     def uses_midi(self, port: str) -> bool:
         """Whether a rule sends to this MIDI port."""
@@ -259,6 +282,20 @@ class RulesSink(Sender):
             return make()
         except UnboundError as error:
             raise OptionError(f"{self._path}:{error.line}: {error.reason}") from error
+
+
+def _with(labels: tuple[str, ...], heads: tuple[HeadInfo, ...]) -> SessionInfo:
+    """A session with these tags and heads, as far as rules can tell."""
+    return SessionInfo("", labels, 0, "", 0, 0.016, 3.0, "", heads)
+
+
+def _binds(rule: Rule, info: SessionInfo) -> bool:
+    """Whether a session has what a rule names."""
+    try:
+        Rules((rule,), info)
+    except UnboundError:
+        return False
+    return True
 
 
 def _forms(given: Collection[Rule]) -> dict[str, Form]:
