@@ -1,4 +1,5 @@
 from .bridges.mqtt import MqttSink as MqttSink
+from .dsp.front_end import FrontEnd as FrontEnd
 from .engine import Session as Session
 from .ensemble import Ensemble as Ensemble
 from .errors import AudioFileError as AudioFileError

@@ -91,10 +91,11 @@ def _print_trained(name: str, spec: ModelSpec) -> None:
 
 def _print_other(name: str, spec: ModelSpec) -> None:
     """Somebody else's network, in ONNX."""
-    gives = [f"{len(spec.labels)} tags"] if spec.labels else []
+    gives = [f"{len(spec.labels)} tag{'s' * (len(spec.labels) > 1)}"] if spec.labels else []
     gives += [f"an embedding of {spec.embedding_size}"] if spec.embedding_size else []
+    size = f", {spec.parameters:,} parameters" if spec.parameters else ""
     trained = f", learned from {spec.dataset}" if spec.dataset else ""
-    out.print(f"  {', '.join(gives)}{trained}, {spec.parameters:,} parameters, ONNX", markup=False)
+    out.print(f"  {', '.join(gives)}{trained}{size}, ONNX", markup=False)
     out.print(f"  hears:   {_heard(spec)}", markup=False)
     out.print(f"  source:  {spec.origin or 'not said'}", markup=False)
     out.print(f"  licence: {spec.licence or 'not said'}", markup=False)
@@ -119,6 +120,8 @@ def _heard(spec: ModelSpec) -> str:
 def _print_cost(name: str, asked: bool) -> None:
     """What a second of sound costs here, where that was asked for."""
     if not asked:
+        return
+    if find_weights(name) is None:
         return
     try:
         cost = second_of_sound(name)

@@ -160,6 +160,12 @@ def test_a_patch_depends_on_no_other_unless_batches_are_asked_for(tmp_path: Path
     np.testing.assert_allclose(batched, together, rtol=1e-6)
 
 
+def test_a_network_that_was_exported_for_several_patches_hears_one(tmp_path: Path) -> None:
+    plain, _ = predicted(write(tmp_path, three_bands(), MEL, "plain"))
+    found, _ = predicted(write(tmp_path, three_bands((8, 20, 96)), MEL, "eight"))
+    np.testing.assert_allclose(found, plain, rtol=1e-6)
+
+
 def test_a_description_may_be_in_the_file_itself(tmp_path: Path) -> None:
     model = three_bands()
     helper.set_model_props(model, {"streamtag": MEL})

@@ -195,6 +195,11 @@ class OnnxModel:
         ModelError
             The network cannot compute them, or gives what does not fit its description.
         """
+        count = len(patches)
+        if (
+            self._layout[0] == "batch" and (fixed := self._input.shape[0] or 0) > count
+        ):  # exported for so many at a time
+            patches = np.concatenate((patches, np.zeros((fixed - count, *patches.shape[1:]), np.float32)))
         fed = {self._input.name: self._laid_out(patches), **self._constants, **state}
         try:
             found = self._session.run(self._wanted, fed)
@@ -206,7 +211,7 @@ class OnnxModel:
             np.empty((len(patches), 0), np.float32) if output is None else self._rows(output, next(rows), len(patches))
             for output in (self.description.tags, self.description.embedding)
         )
-        return tags, embedding
+        return tags[:count], embedding[:count]
 
     def _laid_out(self, patches: Array) -> Anything:
         count, frames, width = patches.shape
