@@ -162,7 +162,7 @@ def tag(
         window = (there.window_frames + 0.1) * frame if window is None else window  # as it is counted
         hop = there.hop_frames * frame if hop is None else hop
         level = level or there.level
-        features = "+".join(there.features[1:]) if features is None else features
+        features = "+".join(name for name in there.features if name.endswith("_pool")) if features is None else features
         windows = windows or there.windows
     level = level or "off"
     heads, model = heads_and_model(head, model, FILE_MODEL, window, level)
@@ -357,6 +357,8 @@ def write_tags(
     if undo is not None:
         changes = UndoList(undo).read()
     else:
+        if not opened.settings.labels:
+            raise OptionError(f"{opened.settings.model} has no tags, so that there are no words to write")
         asked = tracks_where(opened, where, ("path", "tags"))
         changes = planned(((path_of(values["path"]), values["tags"]) for values in asked), words)
         kept = UndoList.new(opened) if write else None

@@ -105,6 +105,8 @@ def candidates(spec: ModelSpec, classifier: Classifier) -> list[tuple[str, ...]]
         return [("penultimate",), ("taggram",)]
     if spec.pool_size:
         return [("penultimate",), ("taggram",), ("mean_pool",), ("max_pool",), ("mean_pool", "max_pool")]
+    if not (spec.labels and spec.embedding_size):  # a model of others, which has one of them
+        return [("taggram",) if spec.labels else (spec.embedding,)]
     return [(spec.embedding,), ("taggram",), ("taggram", spec.embedding)]
 
 
@@ -119,7 +121,7 @@ def chosen_features(text: str, spec: ModelSpec, classifier: Classifier) -> list[
     if text == AUTO:
         return candidates(spec, classifier)
     names = tuple(part.strip() for part in text.split("+"))
-    sizes = feature_sizes(spec)
+    sizes = {name: size for name, size in feature_sizes(spec).items() if size}
     unknown = [name for name in names if name not in sizes]
     if unknown or len(set(names)) < len(names):
         raise OptionError(

@@ -108,8 +108,7 @@ def schema_of(settings: Settings) -> pa.Schema:
         pa.field("channels", pa.int16()),
         pa.field("decoder", pa.string()),
         pa.field("top_tags", pa.list_(pa.string())),
-        pa.field("tags", tags),
-        pa.field("tags_max", tags),
+        *([pa.field("tags", tags), pa.field("tags_max", tags)] if settings.labels else []),
         *(pa.field(name, pa.list_(score, size)) for name, size in settings.sizes.items()),
     ]
     if settings.heads:
@@ -118,15 +117,10 @@ def schema_of(settings: Settings) -> pa.Schema:
         ]
         columns.append(pa.field("heads", pa.struct(heads)))
     if settings.windows:
-        embedding = next(size for name, size in settings.sizes.items() if not name.endswith("_pool"))
-        window = pa.struct(
-            [
-                pa.field("start", pa.float64()),
-                pa.field("tags", pa.list_(score, len(settings.labels))),
-                pa.field("embedding", pa.list_(score, embedding)),
-            ]
-        )
-        columns.append(pa.field("windows", pa.list_(window)))
+        embedding = next((size for name, size in settings.sizes.items() if not name.endswith("_pool")), 0)
+        of_each = {"tags": len(settings.labels), "embedding": embedding}
+        wide = [pa.field(name, pa.list_(score, size)) for name, size in of_each.items() if size]
+        columns.append(pa.field("windows", pa.list_(pa.struct([pa.field("start", pa.float64()), *wide]))))
     columns += [
         pa.field("notes", pa.list_(pa.string())),
         pa.field("error", pa.string()),
@@ -194,12 +188,12 @@ def row_of(values: Mapping[str, Any], settings: Settings) -> Row:
         channels=values["channels"],
         decoder=values["decoder"],
         notes=tuple(values["notes"]),
-        tags=array(list(values["tags"].values())),
-        tags_max=array(list(values["tags_max"].values())),
+        tags=array(list(values.get("tags", {}).values())),
+        tags_max=array(list(values.get("tags_max", {}).values())),
         features={name: array(values[name]) for name in settings.features},
         heads=values.get("heads") or {},
         starts=np.array([window["start"] for window in windows]),
-        window_tags=array([window["tags"] for window in windows]),
-        window_embedding=array([window["embedding"] for window in windows]),
+        window_tags=array([window.get("tags", ()) for window in windows]),
+        window_embedding=array([window.get("embedding", ()) for window in windows]),
     )
     return Row(file, about[0], heard, *about[1:])

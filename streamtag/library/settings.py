@@ -113,7 +113,8 @@ class Settings:
         if unknown := [name for name in features if name not in known or name == "taggram"]:
             names = ", ".join(name for name in known if name != "taggram")
             raise OptionError(f"--features {' '.join(unknown)}: {spec.name} has {names}")
-        sizes = {name: known[name] for name in dict.fromkeys((spec.embedding, *features))}
+        # what a model of others may not have at all, an embedding or tags, has no column
+        sizes = {name: known[name] for name in dict.fromkeys((spec.embedding, *features)) if known[name]}
         of = tuple(HeadOf(head.name, tuple(head.labels), file, sha256) for head, file, sha256 in heads)
         where = os.path.abspath(model) if is_file_name(model) else model  # noqa: PTH100 - what it is, not a link's end
         about = (spec.name, weights_sha256(model), where, spec.labels, sizes)

@@ -55,7 +55,7 @@ class Live:
 
 def names_of(store: Store) -> tuple[str, ...]:
     """What tracks of a store can be compared by."""
-    return (*store.settings.features, TAGGRAM)
+    return (*store.settings.features, *([TAGGRAM] if store.settings.labels else []))
 
 
 def live(store: Store) -> Live:

@@ -177,7 +177,7 @@ def _names(schema: pa.Schema) -> Iterator[tuple[str, tuple[tuple[str, ...], pa.D
     for column in schema:
         if pa.types.is_struct(column.type):
             yield from _inside(column.name, (column.name,), column.type)
-    tags = schema.field("tags").type
+    tags = schema.field("tags").type if "tags" in schema.names else pa.struct([])  # a model may have none
     for tag in (tags.field(i).name for i in range(tags.num_fields)):
         yield _plain(tag), (("tags", tag), pa.float32())
     for column in schema:

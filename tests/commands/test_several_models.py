@@ -101,7 +101,7 @@ def test_each_hears_all_of_the_input(
     outcome = running.end(60)
     assert outcome.status == 0, outcome.stderr
     lines = [json.loads(line) for line in outcome.stdout.splitlines()]
-    last = {line["input"]: line for line in lines}
+    last = {line["input"]: line for line in lines if not line.get("rested")}  # a FIFO is left and rests
     assert {name: line["t"] for name, line in last.items()} == {
         "MSD_musicnn": pytest.approx(4, abs=0.1),
         "thirds": pytest.approx(4, abs=0.2),

@@ -23,6 +23,7 @@ from streamtag.labelled.rows import parse_labels
 from streamtag.learn.features import Extraction, FeatureCache, FileFeatures, extract
 from streamtag.learn.metrics import calibration_error
 from tests.support.musicnn import all_features
+from tests.support.onnx_files import MEL, three_bands, write
 from tests.support.program import Outcome, run_cli
 
 pytestmark = pytest.mark.slow
@@ -349,3 +350,29 @@ def test_pools_come_from_the_same_network(clips: Path) -> None:
 
 def test_json_of_a_report_is_json(learned: tuple[Path, Outcome]) -> None:
     assert json.loads(json.dumps(load_head(learned[0]).facts)) == load_head(learned[0]).facts
+
+
+@pytest.mark.parametrize(("kind", "feature"), [("tags", "taggram"), ("embedding", "embedding")])
+def test_a_model_of_others_that_has_only_one_of_them(kind: str, feature: str, clips: Path, tmp_path: Path) -> None:
+    only = {
+        "tags": MEL[: MEL.index("[embedding]")],
+        "embedding": MEL.replace(MEL[MEL.index("[tags]") : MEL.index("[embedding]")], ""),
+    }
+    network = write(tmp_path, three_bands(), only[kind])
+    outcome = run_cli("learn", clips, "--model", network, "--out", tmp_path / "cue.head", "--folds", 2)
+    assert outcome.status == 0, outcome.stderr
+    head = load_head(str(tmp_path / "cue.head"))
+    assert (head.model, head.features) == (str(network), (feature,))
+    refused = run_cli(
+        "learn", clips, "--model", network, "--out", tmp_path / "b.head", "--features", "taggram+embedding"
+    )
+    assert f"has {feature};" in refused.message
+    heard = run_cli(
+        "file",
+        next(path for path in sorted(clips.rglob("*")) if path.is_file()),
+        "--head",
+        tmp_path / "cue.head",
+        "--format",
+        "json",
+    )
+    assert heard.json[0]["heads"]["cue"]
