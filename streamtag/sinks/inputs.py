@@ -14,6 +14,7 @@ from streamtag._system.encoding import writable
 from streamtag._system.terminal import on_one_line
 from streamtag.results import ENDED, SILENCE_DBFS, State, Stats, TagFrame
 from streamtag.sinks.base import BaseSink, SessionInfo, troubles
+from streamtag.sinks.lines import only_embedding
 from streamtag.sinks.painter import Painter
 from streamtag.sinks.terminal import QUIETEST_SHOWN_DBFS, REDRAWS_PER_SECOND, bar
 
@@ -134,6 +135,8 @@ class InputsView:
         if lost and stats is not None:  # before the tags: a narrow window cuts off what comes last
             parts.append((f" skipped {stats.hops_skipped}, lost {stats.samples_lost} ", "bold red"))
         if frame is not None:
+            if not len(frame.raw):
+                parts.append((f" {only_embedding(frame)}", "dim"))
             for tag, score in frame.top[:NAMED]:
                 if score >= 0.005:
                     parts.append((f" {tag} {score:.2f}", "bold green" if tag in frame.on else ""))
