@@ -20,6 +20,7 @@ from streamtag.inference.networks.catalogue import (
     import_own,
     load_weights,
     own_models,
+    published_file,
     user_models_folder,
 )
 from streamtag.inference.networks.specs import OTHERS, PUBLISHED, ModelSpec
@@ -49,6 +50,8 @@ def models(
         print("\n".join(find_spec(labels).labels))
         return
     for name, spec in PUBLISHED.items():
+        if spec.family == "openl3" and find_weights(name) is None:
+            continue  # twelve of them
         if spec.labels:
             out.print(
                 f"[bold]{name}[/bold]  {len(spec.labels)} tags of the {spec.dataset}, {spec.parameters:,} parameters"
@@ -60,11 +63,13 @@ def models(
         if find_weights(name) is not None:
             _print_origin(name)
         elif spec.family in OTHERS:
-            out.print(f"  not installed: get vggish_model.ckpt from {spec.origin}", markup=False)
-            out.print("  and run: streamtag models import PATH/TO/vggish_model.ckpt", markup=False)
+            _print_how(spec)
         else:
             out.print("  not installed: get musicnn's source and run: streamtag models import PATH/TO/musicnn/" + name)
         _print_cost(name, cost)
+    if not any(spec.family == "openl3" and find_weights(name) is not None for name, spec in PUBLISHED.items()):
+        out.print("[bold]OpenL3[/bold]  embeddings of 512 and 6144, for music and for other sound")
+        _print_how(PUBLISHED["OpenL3_music_mel256_512"])
     for name in own_models():
         try:
             spec = find_spec(name)
@@ -78,6 +83,12 @@ def models(
         else:
             _print_trained(name, spec)
         _print_cost(name, cost)
+
+
+def _print_how(spec: ModelSpec) -> None:
+    """How to get a network of somebody else."""
+    out.print(f"  not installed: get {published_file(spec)} from {spec.origin}", markup=False)
+    out.print(f"  and run: streamtag models import PATH/TO/{published_file(spec)}", markup=False)
 
 
 def _print_trained(name: str, spec: ModelSpec) -> None:
@@ -162,8 +173,8 @@ def import_(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A checkpoint's folder, a folder of them, or the musicnn wheel; VGGish's vggish_model.ckpt; or a "
-            "model of your own, or a network in ONNX, which are then known by the name of their file."
+            help="A checkpoint's folder, a folder of them, or the musicnn wheel; VGGish's vggish_model.ckpt, OpenL3's "
+            ".h5; or a model of your own, or a network in ONNX, which are then known by the name of their file."
         ),
     ],
     model: Annotated[
@@ -182,6 +193,12 @@ def import_(
         return
     if path.suffix == SUFFIX:
         out.print(f"{path.stem}: written to {import_own(path, target)}", markup=False)
+        return
+    if path.suffix == ".h5":
+        from streamtag.inference.networks.openl3_file import import_openl3
+
+        for file in import_openl3(path, target):
+            out.print(f"{file.stem}: written to {file}", markup=False)
         return
     if ".ckpt" in path.name:
         with preparing("TensorFlow"):

@@ -384,9 +384,9 @@ PANNS = FrontEnd(
 """Kong et al., "PANNs: Large-scale pretrained audio neural networks" (2020): torchlibrosa's frames, for networks that
 were exported without them."""
 
-OPENL3 = FrontEnd(kind="samples", rate=48_000, window=480, hop=480, fft=480, padding="none")
+OPENL3 = plain_samples(48_000, 480, lead=24_000, tail="silence")
 """Cramer et al., "Look, listen and learn more" (ICASSP 2019): a patch is 1 s of samples, 100 frames here; its spectrum
-is taken by the network's first layer, patch by patch."""
+is taken by the network's first layer, patch by patch. A file begins in the middle of the first patch."""
 
 FRONT_ENDS: dict[str, FrontEnd] = {
     "musicnn": MUSICNN,

@@ -70,6 +70,11 @@ def make_predictor(
 
         slides(model, engine)  # refuses an engine that cannot evaluate it
         return PatchPredictor(shared_vggish(model), hop_frames, name="NumPy")
+    if spec.family == "openl3":
+        from streamtag.inference.networks.openl3 import shared_openl3
+
+        slides(model, engine)
+        return PatchPredictor(shared_openl3(model), hop_frames, name="NumPy")
     if not slides(model, engine):
         from streamtag.inference.networks.network import shared_network
 

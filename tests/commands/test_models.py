@@ -20,7 +20,7 @@ from streamtag.inference import factory
 from streamtag.inference.networks import network
 from streamtag.inference.networks.catalogue import find_weights, load_weights
 from streamtag.inference.networks.checkpoint import import_models, published_names
-from streamtag.inference.networks.specs import PUBLISHED, SPECS
+from streamtag.inference.networks.specs import SPECS
 from streamtag.inference.networks.weights import read_metadata
 from tests.support.program import run_cli
 
@@ -58,8 +58,9 @@ def test_the_list_says_all_there_is_to_know(models: Path) -> None:
     outcome = run_cli("models")
     assert outcome.status == 0
     parts = dict(part.split("  ", 1) for part in outcome.stdout.replace("\n  ", "  ").splitlines())
-    assert list(parts) == list(PUBLISHED)
-    vggish = parts.pop("VGGish")
+    assert list(parts) == [*SPECS, "VGGish", "OpenL3"]
+    vggish, openl3 = parts.pop("VGGish"), parts.pop("OpenL3")
+    assert "not installed: get openl3_audio_mel256_music.h5" in openl3
     for words in ("an embedding of 128", "64 mel bands every 10 ms", "not installed: get vggish_model.ckpt"):
         assert words in vggish
     for name, part in parts.items():

@@ -154,6 +154,14 @@ def import_own(path: Path, folder: Path) -> Path:
     return target
 
 
+def published_file(spec: ModelSpec) -> str:
+    """The file of somebody else's published weights."""
+    if spec.family == "vggish":
+        return "vggish_model.ckpt"
+    content, representation = spec.name.split("_")[1:3]
+    return f"openl3_audio_{representation}_{content}.h5"
+
+
 def import_onnx(path: Path, folder: Path) -> Path:
     """Install a network in ONNX with its description, so that it is known by name.
 
@@ -239,8 +247,8 @@ def load_weights(name: str) -> Weights:
     path = find_weights(name)
     if path is None and spec.family in OTHERS:
         raise WeightsMissingError(
-            f"the weights of {name} are not installed. Get them from {spec.origin} (vggish_model.ckpt, 280 MB), and "
-            "run: streamtag models import PATH/TO/vggish_model.ckpt"
+            f"the weights of {name} are not installed. Get {published_file(spec)} from {spec.origin}, and run: "
+            f"streamtag models import PATH/TO/{published_file(spec)}"
         )
     if path is None:
         raise WeightsMissingError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import nan
 from typing import Literal, NamedTuple
 
-from streamtag.dsp.front_end import MUSICNN, VGGISH, FrontEnd
+from streamtag.dsp.front_end import MUSICNN, OPENL3, VGGISH, FrontEnd
 from streamtag.dsp.params import N_MELS, PATCH_FRAMES
 from streamtag.errors import OptionError
 from streamtag.inference.networks.labels import MSD_LABELS, MTT_LABELS
@@ -29,9 +29,11 @@ VGG_POOLS = (((4, 1), (2, 2)), ((2, 2), (2, 2)), ((2, 2), (2, 2)), ((2, 2), (2, 
 MTT = "MagnaTagATune"
 MSD = "Million Song Dataset"
 
-Family = Literal["musicnn", "residual", "attention", "autopool", "lstm", "vgg", "dieleman", "timbre", "vggish", "onnx"]
+Family = Literal[
+    "musicnn", "residual", "attention", "autopool", "lstm", "vgg", "dieleman", "timbre", "vggish", "openl3", "onnx"
+]
 """The architectures of musicnn-training, `architectures` says which is which number there; and those of others."""
-OTHERS: tuple[Family, ...] = ("vggish", "onnx")
+OTHERS: tuple[Family, ...] = ("vggish", "openl3", "onnx")
 """Those that are nobody's of musicnn: another front-end, features of their own."""
 FLATTENED: tuple[Family, ...] = ("vgg", "dieleman", "timbre")
 """Those whose last layer has a weight for each time, so that a patch has one length."""
@@ -75,7 +77,7 @@ class ModelSpec:
     ----------
     name : str
         Name of the model, as musicnn calls it; of one's own, its file, or the name under which it was imported.
-    family : {'musicnn', 'residual', 'attention', 'autopool', 'lstm', 'vgg', 'dieleman', 'timbre', 'vggish', 'onnx'}
+    family : Family
         Which of the architectures.
     dataset : str
         What it was trained on.
@@ -196,7 +198,51 @@ VGGISH_SPEC = ModelSpec(
     origin="https://github.com/tensorflow/models/tree/master/research/audioset/vggish",
 )
 """Its weights are the user's to import: 280 MB."""
-PUBLISHED: dict[str, ModelSpec] = {**SPECS, VGGISH_SPEC.name: VGGISH_SPEC}
+
+
+OPENL3_BLOCKS = ((1, 64), (64, 128), (128, 256), (256, 512))
+"""Channels in and out of each pair of convolutions."""
+
+
+def openl3_name(representation: str, content: str, size: int) -> str:
+    """What a network of OpenL3 is called here."""
+    return f"OpenL3_{content}_{representation}_{size}"
+
+
+def openl3_representation(name: str) -> str:
+    """Which spectrogram a network of OpenL3 hears."""
+    return name.split("_")[2]
+
+
+def _openl3(representation: str, content: str, size: int) -> ModelSpec:
+    parameters = 4 + sum(
+        9 * before * after + after + 9 * after * after + after + 8 * after for before, after in OPENL3_BLOCKS
+    )
+    return ModelSpec(
+        openl3_name(representation, content, size),
+        "openl3",
+        "AudioSet, " + ("music" if content == "music" else "environmental sound"),
+        (),
+        parameters - 4 * 512,  # no norm behind the last
+        64,
+        size,
+        frames=100,
+        bands=OPENL3.width,
+        front_end=OPENL3,
+        step=100,
+        licence="MIT (code), CC BY 4.0 (weights), Cramer, Wu, Salamon, Bello",
+        origin="https://github.com/marl/openl3/tree/models",
+    )
+
+
+OPENL3_SPECS: dict[str, ModelSpec] = {
+    spec.name: spec
+    for content in ("music", "env")
+    for representation in ("linear", "mel128", "mel256")
+    for spec in (_openl3(representation, content, size) for size in (6144, 512))
+}
+"""Their weights are the user's to import: 19 MB each."""
+PUBLISHED: dict[str, ModelSpec] = {**SPECS, VGGISH_SPEC.name: VGGISH_SPEC, **OPENL3_SPECS}
 """musicnn's models, and others that are known by name."""
 
 
