@@ -15,6 +15,7 @@ from streamtag.commands.extraction import Jobs
 from streamtag.commands.options import Window, all_named
 from streamtag.commands.signals import install_signal_handlers
 from streamtag.dsp.params import LevelOption
+from streamtag.errors import OptionError
 from streamtag.inference.networks.catalogue import find_spec
 from streamtag.inference.networks.specs import SPECS, window_frames
 from streamtag.tagging.options import GATE_DBFS, LIVE_MODEL, TaggingOptions
@@ -52,6 +53,8 @@ def calibrate(
     broad as what is to be played: on a scale made of metal alone, metal is nothing unusual.
     """
     spec = find_spec(model)
+    if not spec.labels:
+        raise OptionError(f"{model} has no tags, and so no scales of tags")
     window_frames(spec, window)  # refuses one that it cannot take
     options = TaggingOptions(model=model, window=window, smooth=smooth, level=level, gate=GATE_DBFS)
     from streamtag.decoding.find import find_audio

@@ -10,14 +10,14 @@ from pathlib import Path
 from streamtag._system.stderr import c_libraries_silent
 from streamtag.errors import StreamtagError
 from streamtag.inference.networks.architectures import ARCHITECTURES
-from streamtag.inference.networks.catalogue import SUFFIX, own_models
+from streamtag.inference.networks.catalogue import ONNX, SUFFIX, other_models, own_models
 from streamtag.inference.networks.specs import SPECS
 
 
 def complete_model(incomplete: str) -> list[str]:
     """Models by name, and files of one's own."""
-    names = [name for name in (*SPECS, *own_models()) if name.startswith(incomplete)]
-    return [*names, *_paths(incomplete, {SUFFIX})]
+    names = [name for name in (*SPECS, *other_models(), *own_models()) if name.startswith(incomplete)]
+    return [*names, *_paths(incomplete, {SUFFIX, ONNX})]
 
 
 def complete_architecture(incomplete: str) -> list[str]:

@@ -106,18 +106,25 @@ def _kernels() -> Iterator[str]:
 
 
 def _models() -> Iterator[str]:
-    from streamtag.errors import ModelError
-    from streamtag.inference.networks.catalogue import find_weights, load_weights, own_models
+    from streamtag.errors import StreamtagError
+    from streamtag.inference.networks.catalogue import (
+        ONNX,
+        find_spec,
+        find_weights,
+        load_weights,
+        other_models,
+        own_models,
+    )
     from streamtag.inference.networks.specs import SPECS
 
-    for name in (*SPECS, *own_models()):
+    for name in (*SPECS, *other_models(), *own_models()):
         path = find_weights(name)
         if path is None:
             yield f"{name}: not installed"
             continue
         try:
-            load_weights(name)
-        except ModelError as error:
+            find_spec(name) if path.suffix == ONNX else load_weights(name)
+        except StreamtagError as error:
             yield f"{name}: {_short(str(error))}"
         else:
             yield f"{name}: {_short(str(path))}"

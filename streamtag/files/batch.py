@@ -165,6 +165,8 @@ class Batch:
             check_format(self.timeline_to)
         if self.plot is not None:
             check_picture(self.plot)
+            if not self.spec.labels:
+                raise OptionError(f"--plot draws scores of tags, and {self.spec.name} has none")
         self._names = names or {}
         self._found = find_audio(paths)
         self._pictures = [] if self.plot is None else picture_names(self.plot, self._found)

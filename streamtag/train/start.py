@@ -12,7 +12,7 @@ from streamtag.errors import OptionError, TrainingError
 from streamtag.inference.networks.architectures import find_architecture
 from streamtag.inference.networks.catalogue import load_weights
 from streamtag.inference.networks.network import build, variables
-from streamtag.inference.networks.specs import ModelSpec
+from streamtag.inference.networks.specs import OTHERS, ModelSpec
 from streamtag.train.options import Freeze, TrainOptions
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def start_spec(options: TrainOptions, labels: tuple[str, ...], mels: int, name: 
     if options.base is None:
         return find_architecture(options.architecture).spec(labels, name, options.frames, mels)
     base = load_weights(options.base).spec
+    if base.family in OTHERS:
+        raise OptionError(f"{options.base} is none of musicnn's networks: `streamtag learn` learns on it, and no more")
     if base.bands != mels:
         raise OptionError(f"{options.base} was trained on {base.bands} mel bands, and the spectrograms have {mels}")
     if base.fixed_length and base.frames != options.frames:

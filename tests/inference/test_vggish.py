@@ -84,6 +84,17 @@ def test_the_command_line_says_that_there_are_no_tags(installed: Path, tmp_path:
     live = run_cli("live", "--input", tmp_path / "sound.wav", "--model", "VGGish")
     assert "embedding of 128, length" in live.stdout
     assert "embedding of 128" in run_cli("models").stdout
+    path = tmp_path / "sound.wav"
+    for arguments, words in (
+        (("file", path, "--plot", tmp_path / "a.svg"), "--plot draws scores of tags"),
+        (("calibrate", path, "--out", tmp_path / "a.cal"), "no scales of tags"),
+        (
+            ("train", "run", tmp_path, "--truth", path, "--validation", path, "--out", tmp_path / "a.safetensors"),
+            "store",
+        ),
+    ):
+        option = "--from" if "run" in arguments else "--model"
+        assert words in run_cli(*arguments, option, "VGGish").message
 
 
 def test_what_it_cannot_do_is_said(installed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

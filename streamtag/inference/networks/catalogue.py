@@ -256,6 +256,8 @@ def load_weights(name: str) -> Weights:
             f"Get musicnn's source, which has them in musicnn/{name}/, and run: "
             f"streamtag models import PATH/TO/musicnn/{name} — or use one of {', '.join(installed_models())}"
         )
+    if path.suffix == ONNX:
+        raise ModelError(f"{name}: a network in ONNX is heard with as it is; its weights are not read")
     return read_weights(path, spec)
 
 
