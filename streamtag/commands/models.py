@@ -23,7 +23,8 @@ from streamtag.inference.networks.catalogue import (
     published_file,
     user_models_folder,
 )
-from streamtag.inference.networks.specs import OTHERS, PUBLISHED, ModelSpec
+from streamtag.inference.networks.published import PUBLISHED
+from streamtag.inference.networks.specs import OTHERS, ModelSpec
 
 app = typer.Typer(
     help="List models: what each hears and gives, parameters, source, licence, sha256, scores as published.",

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamtag.dsp.filters import mel_filterbank, taper
-from streamtag.dsp.front_end import FRONT_ENDS, MUSICNN, VGGISH, FrontEnd, described, plain_samples
+from streamtag.dsp.front_end import MUSICNN, FrontEnd, plain_samples
+from streamtag.dsp.front_ends import FRONT_ENDS, VGGISH, described
 from streamtag.dsp.leveller import Leveller
 from streamtag.errors import OptionError
 from streamtag.melstream import MelStream
@@ -212,4 +213,4 @@ def test_a_description_that_leaves_a_doubt_is_refused(values: dict[str, Any], wo
 
 def test_a_description_may_be_like_another() -> None:
     assert described({"like": "vggish", "offset": 0.001}) == FRONT_ENDS["yamnet"]
-    assert described({"kind": "samples", "rate": 48_000, "hop": 480}) == FRONT_ENDS["openl3"]
+    assert described({"like": "openl3"}) == plain_samples(48_000, 480, lead=24_000, tail="silence")

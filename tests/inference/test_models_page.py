@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from streamtag.dsp.front_end import CHOICES, FRONT_ENDS, FrontEnd
+from streamtag.dsp.front_end import CHOICES, FrontEnd
+from streamtag.dsp.front_ends import FRONT_ENDS
 from streamtag.inference.networks.catalogue import find_spec
 from streamtag.inference.networks.onnx_description import AXES, TOP
 from tests.support.onnx_files import graph, write

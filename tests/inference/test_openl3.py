@@ -18,7 +18,7 @@ from streamtag.errors import CheckpointError, WeightsDamagedError, WeightsMissin
 from streamtag.files.offline import FileTagger
 from streamtag.inference.networks.openl3 import SPECTROGRAMS, Openl3Network, shapes
 from streamtag.inference.networks.openl3_file import import_openl3, read_openl3
-from streamtag.inference.networks.specs import OPENL3_SPECS
+from streamtag.inference.networks.published import OPENL3_SPECS
 from streamtag.inference.networks.weights import Weights
 from streamtag.tagging.tagger import Tagger
 from tests.support.program import run_cli

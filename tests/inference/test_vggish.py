@@ -15,7 +15,7 @@ from streamtag.files.offline import FileTagger
 from streamtag.inference.factory import make_predictor
 from streamtag.inference.networks import vggish_checkpoint
 from streamtag.inference.networks.catalogue import models
-from streamtag.inference.networks.specs import VGGISH_SPEC
+from streamtag.inference.networks.published import VGGISH_SPEC
 from streamtag.inference.networks.vggish import Principal, VggishNetwork, postprocessed
 from streamtag.inference.networks.weights import Weights, write_weights
 from streamtag.tagging.tagger import Tagger

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from streamtag._system.places import user_data
 from streamtag.errors import ModelError, StreamtagError, UnknownModelError, WeightsDamagedError, WeightsMissingError
-from streamtag.inference.networks.specs import OTHERS, PUBLISHED, SPECS, ModelSpec
+from streamtag.inference.networks.published import PUBLISHED
+from streamtag.inference.networks.specs import OTHERS, SPECS, ModelSpec
 
 if TYPE_CHECKING:
     from streamtag.inference.networks.onnx_network import OnnxModel

@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 
 from streamtag._toml.document import Document
 from streamtag._toml.tables import Table, meant, shown
-from streamtag.dsp.front_end import FrontEnd, described
+from streamtag.dsp.front_end import FrontEnd
+from streamtag.dsp.front_ends import described
 from streamtag.errors import ModelError, OptionError
 
 Activation = Literal["none", "sigmoid", "softmax"]

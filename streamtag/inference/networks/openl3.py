@@ -20,7 +20,7 @@ from streamtag.dsp.front_end import FrontEnd
 from streamtag.errors import FeedError, OptionError, WeightsDamagedError
 from streamtag.inference.networks.catalogue import WeightsState, load_weights, weights_state
 from streamtag.inference.networks.numpy_layers import Layer, pooled_convolution
-from streamtag.inference.networks.specs import OPENL3_BLOCKS, openl3_representation
+from streamtag.inference.networks.published import OPENL3_BLOCKS, openl3_representation
 from streamtag.inference.networks.weights import Weights
 
 Array = NDArray[np.float32]

@@ -11,7 +11,7 @@ import numpy as np
 
 from streamtag.errors import CheckpointError, MissingExtraError
 from streamtag.inference.networks.openl3 import shapes
-from streamtag.inference.networks.specs import OPENL3_SPECS, openl3_name
+from streamtag.inference.networks.published import OPENL3_SPECS, openl3_name
 from streamtag.inference.networks.weights import Tensors, write_weights
 
 NAME = re.compile(r"openl3_audio_(linear|mel128|mel256)_(music|env)(-v[\d_]+)?\.h5")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from streamtag.errors import FeedError, OptionError, WeightsDamagedError
 from streamtag.inference.networks.catalogue import WeightsState, load_weights, weights_state
 from streamtag.inference.networks.numpy_layers import Layer, pooled_convolution
-from streamtag.inference.networks.specs import VGGISH_SPEC
+from streamtag.inference.networks.published import VGGISH_SPEC
 from streamtag.inference.networks.weights import Weights
 
 Array = NDArray[np.float32]

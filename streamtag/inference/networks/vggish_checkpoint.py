@@ -9,7 +9,7 @@ import numpy as np
 
 from streamtag.errors import CheckpointError
 from streamtag.inference.networks.checkpoint import READ_ERRORS, first_line
-from streamtag.inference.networks.specs import VGGISH_SPEC
+from streamtag.inference.networks.published import VGGISH_SPEC
 from streamtag.inference.networks.vggish import SHAPES
 from streamtag.inference.networks.weights import Tensors, write_weights
 

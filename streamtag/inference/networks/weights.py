@@ -24,7 +24,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from streamtag.errors import ModelError, WeightsDamagedError
-from streamtag.inference.networks.specs import PUBLISHED, Family, ModelSpec
+from streamtag.inference.networks.published import PUBLISHED
+from streamtag.inference.networks.specs import Family, ModelSpec
 
 FORMAT = "streamtag-weights-1"
 NEEDED = {"model", "source", "source_sha256", "licence", "tensors_sha256"}
