@@ -257,6 +257,17 @@ def test_operators_of_other_libraries_are_not_loaded(tmp_path: Path) -> None:
         find_spec(str(write(tmp_path, model, MEL)))
 
 
+def test_what_the_runtime_does_not_take_is_said(tmp_path: Path) -> None:
+    nodes = [helper.make_node("NoSuchThing", ["patch"], ["scores"])]
+    model = graph(nodes, {"patch": ["n", 20, 96]}, {"scores": ["n", 3]})
+    with pytest.raises(ModelError, match=r"does not take it: .*NoSuchThing"):
+        find_spec(str(write(tmp_path, model, MEL)))
+    model = three_bands()
+    model.opset_import[0].version = 99
+    with pytest.raises(ModelError, match=r"does not take it: ONNX Runtime only .guarantees. support"):
+        find_spec(str(write(tmp_path, model, MEL, "new")))
+
+
 @pytest.mark.parametrize("content", [b"", b"no network", b"\x08" * 1000, b"RIFF" + bytes(200)])
 def test_what_is_no_network_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(content)

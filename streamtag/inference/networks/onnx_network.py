@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -95,8 +96,7 @@ class OnnxModel:
         self._wanted = [self._output_name(output) for output in wanted] + list(self.description.state.values())
         self.spec = self._tried(name, parameters)
 
-    @staticmethod
-    def _open(content: bytes) -> Any:
+    def _open(self, content: bytes) -> Any:
         try:
             import onnxruntime
         except ImportError as error:
@@ -105,7 +105,10 @@ class OnnxModel:
         # one thread: predictions run beside each other already, and what is live must leave room for what captures
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = FATAL
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        try:
+            return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own classes, one for each kind of trouble
+            raise self._unfit(f"ONNX Runtime does not take it: {_first_line(error)}") from error
 
     def _port(self, given: Any) -> Port:
         if given.type not in TYPES:
@@ -169,9 +172,8 @@ class OnnxModel:
     # --- what comes out -------------------------------------------------------------------------------------------
 
     def _output_name(self, output: Output) -> str:
-        return (
-            next(iter(self._outputs)) if output.name is None else self._known(self._outputs, output.name, "output").name
-        )
+        name = next(iter(self._outputs)) if output.name is None else output.name
+        return self._known(self._outputs, name, "output").name
 
     def run(self, patches: Array, state: dict[str, Anything]) -> tuple[Array, Array]:
         """Predict patches; the state is advanced.
@@ -196,14 +198,13 @@ class OnnxModel:
             The network cannot compute them, or gives what does not fit its description.
         """
         count = len(patches)
-        if (
-            self._layout[0] == "batch" and (fixed := self._input.shape[0] or 0) > count
-        ):  # exported for so many at a time
+        fixed = (self._input.shape[0] or 0) if self._layout[0] == "batch" else 0
+        if fixed > count:  # exported for so many at a time, and no fewer
             patches = np.concatenate((patches, np.zeros((fixed - count, *patches.shape[1:]), np.float32)))
         fed = {self._input.name: self._laid_out(patches), **self._constants, **state}
         try:
             found = self._session.run(self._wanted, fed)
-        except Exception as error:  # ONNX Runtime's own classes, one for each kind of trouble
+        except Exception as error:
             raise self._unfit(f"ONNX Runtime: {_first_line(error)}; patches were given as {self._shown()}") from error
         state.update(zip(self.description.state, found[len(found) - len(state) :], strict=True))
         rows = iter(found)
@@ -353,5 +354,6 @@ def onnx_state(path: Path) -> tuple[tuple[int, int] | None, ...]:
 
 
 def _first_line(error: Exception) -> str:
-    words = " ".join(str(error).split())
-    return words.rpartition("] : ")[2][:300]
+    """What ONNX Runtime says, without its codes and the places in its source."""
+    words = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
+    return re.sub(r"/onnxruntime_src/\S+ [^)]*\) *", "", words)[:200]
