@@ -94,6 +94,11 @@ class VggishNetwork:
     weights : Weights
         What `load_weights` returned.
 
+    Attributes
+    ----------
+    dense : dict of {str: tuple of ndarray}
+        Weights and biases of the dense layers, by name, in their order.
+
     Raises
     ------
     WeightsDamagedError
@@ -110,7 +115,9 @@ class VggishNetwork:
         self.spec = weights.spec
         self.window_frames = weights.spec.frames
         self._convolutions = [(self._layer(weights, name), pool) for name, _, _, pool in CONVOLUTIONS]
-        self._dense = [(weights.tensors[f"{name}/weights"], weights.tensors[f"{name}/biases"]) for name, *_ in DENSE]
+        self.dense = {
+            name: (weights.tensors[f"{name}/weights"], weights.tensors[f"{name}/biases"]) for name, *_ in DENSE
+        }
 
     @staticmethod
     def _layer(weights: Weights, name: str) -> Layer:
@@ -154,7 +161,7 @@ class VggishNetwork:
             if pool > 1:
                 found[f"pool{len(found) + 1}"] = x
         units = x.reshape(-1)
-        for kernel, bias in self._dense:
+        for kernel, bias in self.dense.values():
             units = np.maximum(units @ kernel + bias, 0)
         return found | {"embedding": units}
 
