@@ -87,7 +87,7 @@ def networks() -> None:
     for representation in ("linear", "mel128", "mel256"):
         spec = OPENL3_SPECS[f"OpenL3_music_{representation}_512"]
         tensors = made(openl3_shapes()) | {"input_norm/moving_variance": np.ones(1, np.float32)}
-        tensors |= {name: np.abs(value) + 0.5 for name, value in tensors.items() if "variance" in name}
+        tensors |= {name: np.abs(value) + np.float32(0.5) for name, value in tensors.items() if "variance" in name}
         network = Openl3Network(Weights(spec, tensors, {"model": spec.name}, Path("made up")))
         samples = np.random.default_rng(2).normal(0, 0.1, (1, 100, 480)).astype(np.float32)
         print(f"| OpenL3, {representation} | {1e3 * seconds_of(partial(network, samples)):.1f} | 1 |")

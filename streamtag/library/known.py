@@ -33,6 +33,8 @@ PLACE = np.dtype(
         ("state", "u1"),
     ]
 )
+MOST_COPIES = 100
+"""Of a content, that are looked at for one that is still there."""
 LOOK_SECONDS = 10.0
 UNSURE_SECONDS = 2.0
 """A folder that was looked at within this time of its last change may have changed again without its time saying so."""
@@ -71,7 +73,7 @@ class Known:
         self._by_content: NDArray[np.uint32] = np.empty(0, np.uint32)
         self._contents: NDArray[np.uint64] = np.empty(0, np.uint64)
         self._newer: dict[int, np.void] = {}
-        self._newer_contents: dict[int, np.void] = {}
+        self._newer_contents: dict[int, list[int]] = {}  # to the paths that have them
         self._cache: tuple[tuple[str, int], pa.Table] | None = None
         self.refresh()
 
@@ -121,18 +123,14 @@ class Known:
         return None if place is None else self.row(int(place["part"]), int(place["row"]))
 
     def with_content(self, sha256: str, kind: str) -> Row | None:
-        """A row of the same content, of whichever path, removed ones too; None if there is none."""
+        """A row of the same content, of whichever path, a removed one where no other is; None if there is none."""
         wanted = content_hash(sha256, kind)
-        place = self._newer_contents.get(wanted)
-        if place is None:
-            at = int(np.searchsorted(self._contents, np.uint64(wanted)))
-            if at == len(self._contents) or self._contents[at] != wanted:
-                return None
-            place = self._places[self._by_content[at]]
-        with suppress(FileNotFoundError):
-            row = self.row(int(place["part"]), int(place["row"]))
-            if row.sha256 == sha256 and row.file.kind == kind:
-                return row
+        # one that is there goes before one that is not: a file that comes back was moved from there
+        for place in sorted(self._with_content(wanted), key=lambda place: bool(place["state"] == REMOVED)):
+            with suppress(FileNotFoundError):
+                row = self.row(int(place["part"]), int(place["row"]))
+                if row.sha256 == sha256 and row.file.kind == kind:
+                    return row
         return None
 
     def row(self, part: int, number: int) -> Row:
@@ -173,6 +171,16 @@ class Known:
             return found
         return None
 
+    def _with_content(self, wanted: int) -> list[np.void]:
+        """The newest rows of some paths that have a content, those written last first."""
+        paths = self._newer_contents.get(wanted, [])[::-1]
+        contents, by_content, places = self._contents, self._by_content, self._places
+        first = int(np.searchsorted(contents, np.uint64(wanted)))
+        last = min(int(np.searchsorted(contents, np.uint64(wanted), "right")), first + MOST_COPIES)
+        paths += [int(places["path"][by_content[at]]) for at in range(first, last)]
+        found = (self._of_path(path) for path in dict.fromkeys(paths))
+        return [place for place in found if place is not None and place["content"] == wanted]
+
     def _take(self, part: str) -> None:
         table = self._store.read(part, COLUMNS)
         number = len(self._parts)
@@ -195,7 +203,7 @@ class Known:
             if other is None or other["tagged"] <= place["tagged"]:
                 self._newer[int(place["path"])] = place
             if place["content"]:
-                self._newer_contents[int(place["content"])] = place
+                self._newer_contents.setdefault(int(place["content"]), []).append(int(place["path"]))
         if len(self._newer) > MERGED:
             self._merge()
 

@@ -132,6 +132,24 @@ def test_files_that_were_moved_or_copied_are_not_heard_again(music: Path, out: P
     assert rows(out)[str(music / "1.wav")] == before[str(music / "1.wav")]
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_what_was_moved_away_and_back_is_known_in_whatever_order_parts_are_read(
+    back: bool, music: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts of the same moment have no order."""
+    parts = Store.parts
+    monkeypatch.setattr(Store, "parts", lambda store: parts(store)[:: -1 if back else 1])
+    tagged(music, out)
+    (music / "1.wav").rename(music / "b" / "moved.wav")
+    tagged(music, out)
+    (music / "b" / "moved.wav").rename(music / "1.wav")
+    outcome, heard = tagged(music, out)
+    assert (heard, outcome.counts["moved"]) == ([], 1)
+    after = rows(out)
+    assert after[str(music / "1.wav")]["removed"] is None
+    assert after[str(music / "b" / "moved.wav")]["removed"] is not None
+
+
 def test_copies_within_one_run_are_heard_once(tmp_path: Path, out: Path) -> None:
     music = tmp_path / "music"
     music.mkdir()
