@@ -19,6 +19,7 @@ from streamtag.inference.networks.specs import OTHERS, WEIGHTED, ModelSpec, chec
 from streamtag.inference.patches import PatchPredictor, StatefulPredictor
 
 if TYPE_CHECKING:
+    from streamtag.inference.networks.embedder import Embedder
     from streamtag.inference.sliding.attention.prepared import PreparedWeighted
     from streamtag.inference.sliding.musicnn.prepared import Prepared
     from streamtag.inference.sliding.vgg.prepared import PreparedVgg
@@ -65,16 +66,9 @@ def make_predictor(
     check_window(spec, window_frames)
     if spec.family == "onnx":
         return _onnx_predictor(model, hop_frames, engine)
-    if spec.family == "vggish":
-        from streamtag.inference.networks.vggish import shared_vggish
-
+    if spec.family in OTHERS:
         slides(model, engine)  # refuses an engine that cannot evaluate it
-        return PatchPredictor(shared_vggish(model), hop_frames, name="NumPy")
-    if spec.family == "openl3":
-        from streamtag.inference.networks.openl3 import shared_openl3
-
-        slides(model, engine)
-        return PatchPredictor(shared_openl3(model), hop_frames, name="NumPy")
+        return PatchPredictor(_embedder(model, weights_state(model)), hop_frames, name="NumPy")
     if not slides(model, engine):
         from streamtag.inference.networks.network import shared_network
 
@@ -135,6 +129,15 @@ def default_hop(spec: ModelSpec, engine: Engine) -> int:
     if spec.family in OTHERS:
         return spec.step or max(1, spec.frames // 4, round(OTHERS_HOP_SECONDS / spec.front_end.frame_seconds))
     return 1 if slides(spec.name, engine) else COARSE_HOP
+
+
+@lru_cache(maxsize=2)
+def _embedder(model: str, state: WeightsState) -> Embedder:
+    from streamtag.inference.networks.openl3 import Openl3Network
+    from streamtag.inference.networks.vggish import VggishNetwork
+
+    weights = load_weights(model)
+    return VggishNetwork(weights) if weights.spec.family == "vggish" else Openl3Network(weights)
 
 
 @lru_cache(maxsize=4)

@@ -256,7 +256,7 @@ def _output(table: Table | None, path: Path, *, labelled: bool = True) -> Output
         name=table.text("output") or None,
         axis=table.whole("axis", -1, -8, 8),
         over_time=over_time,  # type: ignore[arg-type] # one of them, as was checked
-        activation=activation,  # type: ignore[arg-type]
+        activation=activation,  # type: ignore[arg-type] # the same
         labels=labels,
     )
 

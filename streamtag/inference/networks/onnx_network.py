@@ -204,7 +204,7 @@ class OnnxModel:
         fed = {self._input.name: self._laid_out(patches), **self._constants, **state}
         try:
             found = self._session.run(self._wanted, fed)
-        except Exception as error:
+        except Exception as error:  # the same classes
             raise self._unfit(f"ONNX Runtime: {_first_line(error)}; patches were given as {self._shown()}") from error
         state.update(zip(self.description.state, found[len(found) - len(state) :], strict=True))
         rows = iter(found)

@@ -8,7 +8,6 @@ reads them.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -17,17 +16,15 @@ from numpy.typing import NDArray
 
 from streamtag.dsp.filters import mel_filterbank, taper
 from streamtag.dsp.front_end import FrontEnd
-from streamtag.errors import FeedError, OptionError, WeightsDamagedError
-from streamtag.inference.networks.catalogue import WeightsState, load_weights, weights_state
+from streamtag.inference.networks.embedder import Embedder
 from streamtag.inference.networks.numpy_layers import Layer, pooled_convolution
 from streamtag.inference.networks.published import OPENL3_BLOCKS, openl3_representation
+from streamtag.inference.networks.tensors import TensorReader
 from streamtag.inference.networks.weights import Weights
 
 Array = NDArray[np.float32]
 Double = NDArray[np.float64]
 
-EPSILON = 1e-3
-"""Keras' batch norm."""
 AMIN, RANGE_DB = 1e-10, 80.0
 """kapre 0.1.4's decibels: the least magnitude, and the least below the patch's maximum."""
 VARIABLES = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -87,8 +84,8 @@ class Plain(Layer):
         return sums
 
 
-class Openl3Network:
-    """An audio network of OpenL3, evaluated in NumPy, a patch at a time: what it gives depends on no other patch.
+class Openl3Network(Embedder):
+    """An audio network of OpenL3 with its weights.
 
     Parameters
     ----------
@@ -101,52 +98,18 @@ class Openl3Network:
         Weights of other names or shapes.
     """
 
-    backend = "NumPy"
-
     def __init__(self, weights: Weights) -> None:
-        found = {name: tensor.shape for name, tensor in weights.tensors.items()}
-        for name, shape in shapes().items():
-            if found.get(name) != shape:
-                raise WeightsDamagedError(f"{weights.path}: {name} is {found.get(name)}, and {shape} is needed")
-        self.spec = weights.spec
-        self.window_frames = weights.spec.frames
+        super().__init__(weights.spec)
         self._picture = SPECTROGRAMS[openl3_representation(weights.metadata["model"])]
         self._pool = self._picture.pools[weights.spec.embedding_size == 512]
         self._front_end = _front_end(self._picture)
         self._filters = mel_filterbank(self._front_end) if self._picture.bands else None
         self._taper = taper(self._front_end)
-        tensors = {name: tensor.astype(np.float64) for name, tensor in weights.tensors.items()}
-        self._input = _norm(tensors, "input_norm")
-        last = CONVOLUTIONS[-1][0]
-        self._layers = [(_layer(tensors, name), pool) for name, _, _, pool in CONVOLUTIONS[:-1]]
-        self._last = Plain(tensors[f"{last}/kernel"], _activation(tensors[f"{last}/bias"]))
-
-    def __call__(self, patches: Array) -> tuple[Array, Array]:
-        """Predict patches.
-
-        Parameters
-        ----------
-        patches : NDArray[np.float32]
-            (n, 100, 480), samples; any n from 0.
-
-        Returns
-        -------
-        taggram : NDArray[np.float32]
-            (n, 0): it has no tags.
-        embedding : NDArray[np.float32]
-            (n, 6144) or (n, 512).
-
-        Raises
-        ------
-        FeedError
-            Patches of another shape.
-        """
-        if patches.ndim != 3 or patches.shape[1:] != (self.window_frames, self.spec.bands):
-            raise FeedError(f"patches have shape {patches.shape}: (n, {self.window_frames}, {self.spec.bands}) needed")
-        embedding = np.empty((len(patches), self.spec.embedding_size), np.float32)
-        for n, patch in enumerate(patches):
-            embedding[n] = self._embedding(self.picture(patch.reshape(-1)))
-        return np.empty((len(patches), 0), np.float32), embedding
+        read = TensorReader(weights)
+        self._input = read.norm("input_norm", 1)
+        *most, (last, before, after, _) = CONVOLUTIONS
+        self._layers = [(_convolution(read, name, n, filters), pool) for name, n, filters, pool in most]
+        self._last = Plain(read(f"{last}/kernel", 3, 3, before, after), _activation(read(f"{last}/bias", after)))
 
     def picture(self, samples: Array) -> Array:
         """The spectrogram of a patch: decibels below its maximum, float32 (bands, frames)."""
@@ -160,20 +123,13 @@ class Openl3Network:
         decibels = 10 * np.log10(np.maximum(magnitude, AMIN))
         return np.asarray(np.maximum(decibels - decibels.max(), -RANGE_DB).T, np.float32)
 
-    def _embedding(self, picture: Array) -> Array:
+    def embed(self, patch: Array) -> Array:
+        """The embedding (6144,) or (512,) of a patch (100, 480), samples."""
         scale, offset = self._input
-        x = np.asarray(picture[..., None] * scale + offset, np.float32)
+        x = np.asarray(self.picture(patch.reshape(-1))[..., None] * scale + offset, np.float32)
         for layer, pool in self._layers:
             x = pooled_convolution(x, layer, (pool, pool), (pool, pool))
         return pooled_convolution(x, self._last, self._pool, self._pool).reshape(-1)
-
-    def warm_up(self) -> None:
-        """Touch all weights once."""
-        self(np.zeros((1, self.window_frames, self.spec.bands), np.float32))
-
-    def with_pools(self, patches: Array) -> tuple[Array, Array, Array, Array]:
-        """Refuse: there are no pools over time."""
-        raise OptionError(f"{self.spec.name} has no max_pool and no mean_pool")
 
 
 def _front_end(picture: Spectrogram) -> FrontEnd:
@@ -195,29 +151,13 @@ def _front_end(picture: Spectrogram) -> FrontEnd:
     )
 
 
-def _norm(tensors: dict[str, Double], name: str) -> tuple[Double, Double]:
-    """Scale and offset of a batch norm."""
-    gamma, beta, mean, variance = (tensors[f"{name}/{variable}"] for variable in VARIABLES)
-    scale = gamma / np.sqrt(variance + EPSILON)
-    return scale, beta - mean * scale
-
-
-def _layer(tensors: dict[str, Double], name: str) -> Layer:
+def _convolution(read: TensorReader, name: str, before: int, after: int) -> Layer:
     """A convolution, its norm folded into it, and the relu behind both."""
-    scale, offset = _norm(tensors, f"{name}_norm")
-    return Layer(tensors[f"{name}/kernel"] * scale, _activation(tensors[f"{name}/bias"] * scale + offset))
+    scale, offset = read.norm(f"{name}_norm", after)
+    kernel, bias = read(f"{name}/kernel", 3, 3, before, after), read(f"{name}/bias", after)
+    return Layer(kernel * scale, _activation(bias * scale + offset))
 
 
 def _activation(bias: Double) -> Double:
     one = np.ones_like(bias)
     return np.stack((one, bias, one, 0 * one))
-
-
-def shared_openl3(name: str) -> Openl3Network:
-    """The network, read once a process."""
-    return _shared(name, weights_state(name))
-
-
-@lru_cache(maxsize=2)
-def _shared(name: str, state: WeightsState) -> Openl3Network:
-    return Openl3Network(load_weights(name))

@@ -6,14 +6,13 @@ for 0.96 s. The weights are Google's, 280 MB, from the AudioSet project; `stream
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamtag.errors import FeedError, OptionError, WeightsDamagedError
-from streamtag.inference.networks.catalogue import WeightsState, load_weights, weights_state
+from streamtag.errors import OptionError, WeightsDamagedError
+from streamtag.inference.networks.embedder import Embedder
 from streamtag.inference.networks.numpy_layers import Layer, pooled_convolution
 from streamtag.inference.networks.published import VGGISH_SPEC
 from streamtag.inference.networks.weights import Weights
@@ -86,8 +85,8 @@ def postprocessed(embedding: Array, principal: Principal) -> NDArray[np.uint8]:
     return ((components + CLIPPED) * (STEPS / (2 * CLIPPED))).astype(np.uint8)
 
 
-class VggishNetwork:
-    """VGGish with its weights, evaluated in NumPy, a patch at a time: what it gives depends on no other patch.
+class VggishNetwork(Embedder):
+    """VGGish with its weights.
 
     Parameters
     ----------
@@ -105,15 +104,12 @@ class VggishNetwork:
         Weights of other names or shapes.
     """
 
-    backend = "NumPy"
-
     def __init__(self, weights: Weights) -> None:
         shapes = {name: tensor.shape for name, tensor in weights.tensors.items()}
         for name, shape in SHAPES.items():
             if shapes.get(name) != shape:
                 raise WeightsDamagedError(f"{weights.path}: {name} is {shapes.get(name)}, and {shape} is needed")
-        self.spec = weights.spec
-        self.window_frames = weights.spec.frames
+        super().__init__(weights.spec)
         self._convolutions = [(self._layer(weights, name), pool) for name, _, _, pool in CONVOLUTIONS]
         self.dense = {
             name: (weights.tensors[f"{name}/weights"], weights.tensors[f"{name}/biases"]) for name, *_ in DENSE
@@ -125,32 +121,9 @@ class VggishNetwork:
         one = np.ones_like(bias)
         return Layer(kernel.astype(np.float64), np.stack((one, bias, one, 0 * one)).astype(np.float64))
 
-    def __call__(self, patches: Array) -> tuple[Array, Array]:
-        """Predict patches.
-
-        Parameters
-        ----------
-        patches : NDArray[np.float32]
-            (n, 96, 64), log-mel; any n from 0.
-
-        Returns
-        -------
-        taggram : NDArray[np.float32]
-            (n, 0): it has no tags.
-        embedding : NDArray[np.float32]
-            (n, 128).
-
-        Raises
-        ------
-        FeedError
-            Patches of another shape.
-        """
-        if patches.ndim != 3 or patches.shape[1:] != (self.window_frames, self.spec.bands):
-            raise FeedError(f"patches have shape {patches.shape}: (n, {self.window_frames}, {self.spec.bands}) needed")
-        embedding = np.empty((len(patches), self.spec.embedding_size), np.float32)
-        for n, patch in enumerate(patches):
-            embedding[n] = self.layers(patch)["embedding"]
-        return np.empty((len(patches), 0), np.float32), embedding
+    def embed(self, patch: Array) -> Array:
+        """The embedding (128,) of a patch (96, 64), log-mel."""
+        return self.layers(patch)["embedding"]
 
     def layers(self, patch: Array) -> dict[str, Array]:
         """What the network has behind each maximum, and in the end, of one patch (96, 64)."""
@@ -164,21 +137,3 @@ class VggishNetwork:
         for kernel, bias in self.dense.values():
             units = np.maximum(units @ kernel + bias, 0)
         return found | {"embedding": units}
-
-    def warm_up(self) -> None:
-        """Touch all weights once."""
-        self(np.zeros((1, self.window_frames, self.spec.bands), np.float32))
-
-    def with_pools(self, patches: Array) -> tuple[Array, Array, Array, Array]:
-        """Refuse: there are no pools over time."""
-        raise OptionError(f"{self.spec.name} has no max_pool and no mean_pool")
-
-
-def shared_vggish(name: str) -> VggishNetwork:
-    """The network, read once a process."""
-    return _shared(name, weights_state(name))
-
-
-@lru_cache(maxsize=1)
-def _shared(name: str, state: WeightsState) -> VggishNetwork:
-    return VggishNetwork(load_weights(name))
