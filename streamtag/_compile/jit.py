@@ -78,14 +78,24 @@ def _cached(function: Function, *signature: str, **options: Any) -> Function:
     if CONFIG.DISABLE_JIT:
         return function
     _name_apart(function)
-    dispatcher = NJIT(**(OPTIONS | options))(function)
-    if function.__module__.startswith("streamtag."):  # the folder is named after these sources, and no others
-        dispatcher._cache = _Cache(function)
+    dispatcher = _dispatcher(function, options)
     if signature:
         with register_dispatcher(dispatcher):
             dispatcher.compile(*signature)
             dispatcher.disable_compile()
+    else:
+        # Most are called by other kernels alone: what takes a call from Python apart would be a quarter of the wait.
+        within = _dispatcher(function, options, within=True)
+        dispatcher.get_call_template, dispatcher.get_overload = within.get_call_template, within.get_overload
     return cast(Function, dispatcher)
+
+
+def _dispatcher(function: Callable[..., Any], options: dict[str, Any], within: bool = False) -> Any:
+    """Make what compiles a function for each kind of arguments, for calls from Python or from within other kernels."""
+    dispatcher = NJIT(**(OPTIONS | options), no_cpython_wrapper=within)(function)
+    if function.__module__.startswith("streamtag."):  # the folder is named after these sources, and no others
+        dispatcher._cache = _Cache(function, within)
+    return dispatcher
 
 
 def _name_apart(function: Callable[..., Any]) -> None:
@@ -104,8 +114,9 @@ def _name_apart(function: Callable[..., Any]) -> None:
 class _Cache(FunctionCache):
     """What Numba asks for compiled code, and gives it to; inherited is the key: signature, processor, code, closure."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], within: bool = False) -> None:
         self._py_func = function
+        self._within = within
         self._cache_path = None  # for Numba's statistics
         self._enabled = True
 
@@ -141,5 +152,5 @@ class _Cache(FunctionCache):
         function = self._py_func
         place = (function.__module__, function.__qualname__, function.__code__.co_firstlineno)
         settings = [str(getattr(CONFIG, name, None)) for name in _SETTINGS]
-        key = repr((_VERSIONS, settings, place, self._index_key(sig, codegen)))  # type: ignore[no-untyped-call]
+        key = repr((_VERSIONS, settings, self._within, place, self._index_key(sig, codegen)))  # type: ignore[no-untyped-call]
         return f"{function.__name__}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

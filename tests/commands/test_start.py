@@ -20,13 +20,15 @@ from tests.support.own_models import ORIGIN, random_weights
 pytestmark = pytest.mark.slow
 LIVE = ["-m", "streamtag", "live", "--input", "demo", "--duration", "0.1", "--format", "text"]
 PROGRESS = re.compile(re.escape(COMPILING) + r": (\d+) of (\d+)")
+QUICKLY = {"NUMBA_OPT": "1"}
+"""What is told does not depend on how good the code is."""
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 @pytest.fixture(scope="module")
 def cold(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A machine on which nothing has been compiled."""
-    return {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path_factory.mktemp("cold"))}
+    return {**os.environ, **QUICKLY, "NUMBA_CACHE_DIR": str(tmp_path_factory.mktemp("cold"))}
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ def test_those_of_other_architectures_are_counted_too(tmp_path: Path, family: st
     weights = random_weights(find_architecture(family).spec(("a", "b")))
     model = tmp_path / "my.safetensors"
     write_model(model, weights.spec, weights.tensors, {"model": "my", **ORIGIN})
-    shown = on_terminal([*LIVE, "--model", str(model)], {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
+    shown = on_terminal([*LIVE, "--model", str(model)], {**os.environ, **QUICKLY, "NUMBA_CACHE_DIR": str(tmp_path)})
     ready = [int(step[1]) for step in PROGRESS.finditer(shown)]
     assert {int(step[2]) for step in PROGRESS.finditer(shown)} == {KERNELS[family]}
     assert KERNELS[family] - 8 <= ready[-1] < KERNELS[family]

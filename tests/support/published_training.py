@@ -20,8 +20,11 @@ CONVOLUTION, NORM = ("kernel", "bias"), ("gamma", "beta", "moving_mean", "moving
 NO_GRADIENT = "attention_conv/bias"
 """The softmax over time ignores it: what is found as its gradient is rounding noise, on which Adam takes steps."""
 STEPS = 5
-STEPPED = ("dieleman", "vgg32", "musicnn")
-"""Those that take all steps of Adam, as training does; the others one, with the gradients that are there anyway."""
+STEPPED = ("dieleman", "vgg32")
+"""Those that take all steps of Adam, as training does; the others one, with the gradients that are there anyway.
+
+The quickest two. What more steps add is the same for all: Adam's averages, and those of the norms.
+"""
 
 
 def spec_of(name: str) -> ModelSpec:
