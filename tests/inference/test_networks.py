@@ -24,6 +24,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 PROBE = """
 import sys
+import keras  # as a program may have done before
 import numpy as np
 from streamtag.files.offline import FileTagger
 golden = sys.argv[1]
@@ -33,6 +34,10 @@ for model in ("MTT_musicnn", "MSD_musicnn", "MTT_vgg", "MSD_vgg"):
     taggram = tagger.tag(golden + "/clip16.flac").taggram
     print(tagger.engine, np.abs(taggram - figures[f"clip16/{model}/taggram32"]).max())
 assert "tensorflow" not in sys.modules, "the other backend needs TensorFlow"
+if "jax" in sys.modules:  # on a GPU, it would compute in TensorFloat-32
+    assert sys.modules["jax"].config.jax_default_matmul_precision == "highest"
+if "torch" in sys.modules:
+    assert not sys.modules["torch"].backends.cudnn.allow_tf32
 """
 
 

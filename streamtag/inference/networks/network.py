@@ -52,10 +52,8 @@ class Network:
         set_weights(built, weights)
         named = {name: output for name, output in built.output.items() if name != "logits"}
         self._features = keras.Model(built.input, named)
-        self._readout = keras.Model(self._features.input, [named["taggram"], named[self.spec.embedding]])
-        for model in (self._features, self._readout):
-            # XLA makes these convolutions twice as slow on a CPU, and Keras would choose it.
-            model.jit_compile = False
+        self._readout = self._of([named["taggram"], named[self.spec.embedding]])
+        self._features.jit_compile = self._readout.jit_compile
 
     @classmethod
     def load(cls, name: str, window_frames: int) -> Network:
@@ -89,8 +87,13 @@ class Network:
     def _pooled(self) -> keras.Model:
         named = self._features.output
         outputs = [named[name] for name in ("taggram", self.spec.embedding, "max_pool", "mean_pool")]
+        return self._of(outputs)
+
+    def _of(self, outputs: list[Any]) -> keras.Model:
         model = import_keras().Model(self._features.input, outputs)
-        model.jit_compile = False
+        # As JAX is meant to be used. For TensorFlow Keras would choose it, too, and these convolutions would take twice
+        # as long on a CPU.
+        model.jit_compile = self.backend == "jax"
         return model
 
     def features(self, patches: Array) -> dict[str, Array]:
@@ -162,13 +165,11 @@ def import_keras() -> Any:
         try:
             with stderr_held_unless_failing():
                 import keras
-
-                if keras.backend.backend() == "tensorflow":
-                    _exact_tensorflow()
         except ImportError as error:
             raise MissingExtraError(f"the engine tensorflow ({error})", "tensorflow") from error
     import keras
 
+    _compute_in_full_float32(keras.backend.backend())
     return keras
 
 
@@ -189,6 +190,21 @@ def import_tensorflow() -> Any:
     return tensorflow
 
 
-def _exact_tensorflow() -> None:
-    """Full float32 on GPUs: TensorFloat-32 keeps 10 bits of the mantissa and moves tags by 1e-3."""
-    import_tensorflow().config.experimental.enable_tensor_float_32_execution(False)
+@lru_cache
+def _compute_in_full_float32(backend: str) -> None:
+    """Switch TensorFloat-32 off: on GPUs, all three use it, with 10 bits of the mantissa, which moves tags by 1e-3."""
+    if backend == "tensorflow":
+        import_tensorflow().config.experimental.enable_tensor_float_32_execution(False)
+    elif backend == "jax":
+        import jax
+
+        config: Any = jax.config
+        config.update("jax_default_matmul_precision", "highest")
+    elif backend == "torch":
+        import torch
+
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.benchmark = (
+            True  # of what computes in float32, it would guess what takes twenty times as long
+        )
