@@ -20,7 +20,7 @@ demo: $(VENV)/demo-ready ## tag a clip live, on screen and over OSC to 127.0.0.1
 test: $(VENV)/test-ready ## everything: linters, types, contracts, the whole suite
 	scripts/system-packages --optional $(SOUND) liblo-tools iproute2 chromium mosquitto mosquitto-clients icecast2
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal || $(MAKE) --no-print-directory alone
+	$(BIN)/python -m pytest -q --dist load --tx '3*popen' --tx '2*popen//nice=10' || $(MAKE) --no-print-directory alone
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernels -k "not other_machines"
 
 alone: # what failed above, by itself: a test that plays in real time may find no processor free beside two others
