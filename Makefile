@@ -4,8 +4,11 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python3.1
   $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && exit; done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# --no-compile below: Python compiles what it imports, which is a fraction of what is installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOUND := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
+# several workers share the processors: threads of theirs would only wait for each other
+ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 MINUTES ?= 10
 SOAK ?= soak
 
@@ -20,15 +23,15 @@ demo: $(VENV)/demo-ready ## tag a clip live, on screen and over OSC to 127.0.0.1
 test: $(VENV)/test-ready ## everything: linters, types, contracts, the whole suite
 	scripts/system-packages --optional $(SOUND) liblo-tools iproute2 chromium mosquitto mosquitto-clients icecast2
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -q --dist load --tx '3*popen' --tx '2*popen//nice=10' || $(MAKE) --no-print-directory alone
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernels -k "not other_machines"
+	$(ONE_THREAD) $(BIN)/python -m pytest -q --dist load --tx '3*popen' --tx '2*popen//nice=10' || $(MAKE) --no-print-directory alone
+	$(ONE_THREAD) NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernels -k "not other_machines"
 
 alone: # what failed above, by itself: a test that plays in real time may find no processor free beside two others
 	@echo "what failed above once more, alone; what passes now is too easily disturbed, and worth a look"
 	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 
 quick: $(VENV)/test-ready check ## linters, types, contracts, and the tests that need no sound server and no TensorFlow
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not device and not tensorflow"
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not device and not tensorflow"
 
 check: $(VENV)/test-ready
 	$(BIN)/ruff check .
@@ -71,16 +74,16 @@ $(VENV)/bin/python:
 
 $(VENV)/demo-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing streamtag into $(VENV) (about a minute the first time)"
-	$(PIP) install -c constraints.txt -e .
+	$(PIP) install --no-compile -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/test-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing streamtag and what its tests need into $(VENV) (this takes a few minutes the first time)"
-	$(PIP) install -c constraints.txt -e '.[dev]'
-	$(PIP) install --no-deps basic-pitch==0.4.0 # for the network that it ships, which a test hears with
+	$(PIP) install --no-compile -c constraints.txt -e '.[dev]'
+	$(PIP) install --no-compile --no-deps basic-pitch==0.4.0 # for the network that it ships, which a test hears with
 	@touch $@ $(VENV)/demo-ready
 
 $(VENV)/docs-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing what builds the documentation into $(VENV)"
-	$(PIP) install -c constraints.txt -e '.[docs]'
+	$(PIP) install --no-compile -c constraints.txt -e '.[docs]'
 	@touch $@
