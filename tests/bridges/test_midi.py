@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -93,37 +94,59 @@ def test_ports_are_listed_by_name_and_system(server: Jack) -> None:
     listener.end()
 
 
+def received(play: Callable[[], None], is_all: Callable[[list[str]], object]) -> list[str]:
+    """What a listener hears of what is played, once more while some of it is missing.
+
+    Who is late for one of JACK's periods hears nothing of it, and without real-time priority anyone is late now and then.
+    """
+    for _ in range(8):
+        listener = Listener()
+        play()
+        until = time.monotonic() + 3
+        while not is_all(listener.heard) and time.monotonic() < until:
+            time.sleep(0.05)
+        listener.end()
+        if is_all(listener.heard):
+            break
+    return listener.heard
+
+
 def test_tags_are_controllers_and_switches_are_notes(server: Jack) -> None:
-    listener, sink = Listener(), MidiSink("LISTEN, jack")
-    sink.open(HEADED)
-    until(sink, lambda: sink.trouble is None and sink._arrivals[next(iter(sink._ways))], "the port")
-    off = make_head(on=frozenset())
-    sink.frame(heard(0, heads=(off,), on=frozenset(), level_dbfs=-60.0))
-    drained(sink)
-    sink.frame(heard(1, rock=0.5, heads=(make_head(),), on=frozenset({"rock"}), level_dbfs=0.0, section=1.0))
-    sink.frame(heard(2, rock=0.5, heads=(make_head(),), on=frozenset({"rock"}), level_dbfs=0.0))
-    drained(sink)
-    sink.close()
-    wait_until(lambda: set(listener.heard[-2:]) == {"80 24 00", "81 24 00"}, "the end of what is on")
-    listener.end()
-    assert listener.heard.count("b0 0e 40") == 1, "rock is the first tag, controller 14; only changes are sent"
-    assert "b0 66 7f" in listener.heard, "the level"
-    assert {"90 24 64", "90 23 64", "80 23 00", "91 24 64", "b1 0e 66"} <= set(listener.heard)
+    def play() -> None:
+        sink = MidiSink("LISTEN, jack")
+        sink.open(HEADED)
+        until(sink, lambda: sink.trouble is None and sink._arrivals[next(iter(sink._ways))], "the port")
+        off = make_head(on=frozenset())
+        sink.frame(heard(0, heads=(off,), on=frozenset(), level_dbfs=-60.0))
+        drained(sink)
+        sink.frame(heard(1, rock=0.5, heads=(make_head(),), on=frozenset({"rock"}), level_dbfs=0.0, section=1.0))
+        sink.frame(heard(2, rock=0.5, heads=(make_head(),), on=frozenset({"rock"}), level_dbfs=0.0))
+        drained(sink)
+        sink.close()
+
+    wanted = {"b0 66 7f", "90 24 64", "90 23 64", "80 23 00", "91 24 64", "b1 0e 66"}  # the first is the level
+    came = received(play, lambda came: wanted <= set(came) and set(came[-2:]) == {"80 24 00", "81 24 00"})
+    assert wanted <= set(came)
+    assert set(came[-2:]) == {"80 24 00", "81 24 00"}, "the end of what is on"
+    assert came.count("b0 0e 40") == 1, "rock is the first tag, controller 14; only changes are sent"
 
 
 def test_rules_say_what_is_sent_instead(server: Jack, tmp_path: Path) -> None:
     path = tmp_path / "show.toml"
     path.write_text('[[rule]]\nwhen = "tag/rock"\nabove = 0.5\nsend = [{ note = 60, channel = 10 }, { cc = 1 }]\n')
-    listener, sink = Listener(), RulesSink(path, midi="listener")
-    assert sink.uses_midi("listener")
-    sink.open(HEADED)
-    until(sink, lambda: sink._arrivals["midi listener"], "the port")
-    sink.frame(heard(0, rock=1))
-    sink.frame(heard(1, rock=0))
-    drained(sink)
-    sink.close()
-    wait_until(lambda: listener.heard == ["99 3c 64", "b0 01 7f", "89 3c 00", "b0 01 00"], "all of it")
-    listener.end()
+
+    def play() -> None:
+        sink = RulesSink(path, midi="listener")
+        assert sink.uses_midi("listener")
+        sink.open(HEADED)
+        until(sink, lambda: sink._arrivals["midi listener"], "the port")
+        sink.frame(heard(0, rock=1))
+        sink.frame(heard(1, rock=0))
+        drained(sink)
+        sink.close()
+
+    wanted = ["99 3c 64", "b0 01 7f", "89 3c 00", "b0 01 00"]
+    assert received(play, lambda came: len(came) >= len(wanted)) == wanted
 
 
 def test_a_port_that_is_unplugged_is_told_and_found_again(server: Jack) -> None:

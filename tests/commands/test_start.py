@@ -97,7 +97,9 @@ def test_those_of_other_architectures_are_counted_too(tmp_path: Path, family: st
     weights = random_weights(find_architecture(family).spec(("a", "b")))
     model = tmp_path / "my.safetensors"
     write_model(model, weights.spec, weights.tensors, {"model": "my", **ORIGIN})
-    shown = on_terminal([*LIVE, "--model", str(model)], {**os.environ, "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path)})
+    shown = on_terminal(
+        [*LIVE, "--model", str(model)], {**os.environ, "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path)}
+    )
     ready = [int(step[1]) for step in PROGRESS.finditer(shown)]
     assert {int(step[2]) for step in PROGRESS.finditer(shown)} == {KERNELS[family]}
     assert KERNELS[family] - 8 <= ready[-1] < KERNELS[family]
