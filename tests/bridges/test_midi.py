@@ -97,7 +97,7 @@ def test_ports_are_listed_by_name_and_system(server: Jack) -> None:
 def received(play: Callable[[], None], is_all: Callable[[list[str]], object]) -> list[str]:
     """What a listener hears of what is played, once more while some of it is missing.
 
-    Who is late for one of JACK's periods hears nothing of it, and without real-time priority anyone is late now and then.
+    Who is late for one of JACK's periods hears nothing of it; without real-time priority anyone is late now and then.
     """
     for _ in range(8):
         listener = Listener()
