@@ -4,7 +4,6 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python3.1
   $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && exit; done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# --no-compile below: Python compiles what it imports, which is a fraction of what is installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOUND := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
 # several workers share the processors: threads of theirs would only wait for each other
@@ -74,16 +73,16 @@ $(VENV)/bin/python:
 
 $(VENV)/demo-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing streamtag into $(VENV) (about a minute the first time)"
-	$(PIP) install --no-compile -c constraints.txt -e .
+	$(PIP) install -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/test-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing streamtag and what its tests need into $(VENV) (this takes a few minutes the first time)"
-	$(PIP) install --no-compile -c constraints.txt -e '.[dev]'
-	$(PIP) install --no-compile --no-deps basic-pitch==0.4.0 # for the network that it ships, which a test hears with
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	$(PIP) install --no-deps basic-pitch==0.4.0 # for the network that it ships, which a test hears with
 	@touch $@ $(VENV)/demo-ready
 
 $(VENV)/docs-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing what builds the documentation into $(VENV)"
-	$(PIP) install --no-compile -c constraints.txt -e '.[docs]'
+	$(PIP) install -c constraints.txt -e '.[docs]'
 	@touch $@
