@@ -8,6 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOUND := libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils
 # several workers share the processors: threads of theirs would only wait for each other
 ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+# tests start hundreds of Pythons, each of which would compile all that it imports
+export PYTHONDONTWRITEBYTECODE :=
 MINUTES ?= 10
 SOAK ?= soak
 

@@ -7,6 +7,7 @@ code may be stale. So its dispatchers get another one here.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import pickle
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.core.typeinfer import register_dispatcher
+from numba.np import linalg
 
 from streamtag._compile import progress
 from streamtag._compile.cache import KernelStore
@@ -36,6 +38,23 @@ _VERSIONS = (numba.__version__, llvmlite.__version__, sys.version, sys.abiflags 
 _SETTINGS = ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DISABLE_INTEL_SVML")
 """Of Numba's (NUMBA_OPT ...), those that make other code: who tries one once does not want its code from then on."""
 _store = KernelStore()
+
+
+def _without_scipy() -> None:
+    """Have Numba load its array functions without SciPy, which would be 0.25 s of each start.
+
+    It asks there for a BLAS, for np.dot and its kin. No kernel calls them; one of the caller's own still finds it.
+    """
+    module: Any = linalg
+    find = module.ensure_blas
+    module.ensure_blas = lambda: None
+    try:
+        importlib.import_module("numba.np.arraymath")  # which calls it, once
+    finally:
+        module.ensure_blas = find
+
+
+_without_scipy()
 
 
 def jit(function: Function) -> Function:

@@ -340,11 +340,17 @@ class InputStream:
         JACK's counts what JACK has processed: it falls behind ours whenever JACK was late or stopped.
         """
         if self in _open:
-            before = time.monotonic()
-            there = self.handle.time
-            offset = (before + time.monotonic()) / 2 - there if there else 0.0
+            # of three readings the quickest: a thread may be interrupted in the middle of one
+            _, offset = min(self._read_clocks() for _ in range(3))
             for ring in self._rings:
                 ring.clock_offset = offset
+
+    def _read_clocks(self) -> tuple[float, float]:
+        """How long it took to read both clocks, and how far PortAudio's is behind ours (0: it has none), in seconds."""
+        before = time.monotonic()
+        there = self.handle.time
+        after = time.monotonic()
+        return after - before, (before + after) / 2 - there if there else 0.0
 
     def close(self) -> None:
         """End the stream; the ring is not written to any more. May be called again."""

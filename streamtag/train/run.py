@@ -21,7 +21,7 @@ from streamtag.inference.networks.weights import read_metadata, write_model
 from streamtag.train.options import TrainOptions
 from streamtag.train.patches import TrainingBatches
 from streamtag.train.schedule import Schedule
-from streamtag.train.state import Epoch, State, log_lines, read_state, state_path, write_state
+from streamtag.train.state import Epoch, State, check_state, log_lines, read_state, state_path, write_state
 from streamtag.train.store import Store
 from streamtag.train.truth import Truth
 from streamtag.train.validation import Validation, validate
@@ -150,8 +150,10 @@ class Run:
         from streamtag.train.start import start_network, start_spec
 
         options = self.options
-        self.devices = prepare_backend(options.precision, options.seed)
+        if resume:  # what cannot be is said before Keras, which takes seconds
+            check_state(state_path(self.out))
         self.spec = start_spec(options, self.train.labels, self._store.mels, self.out.stem)
+        self.devices = prepare_backend(options.precision, options.seed)
         self.network = start_network(self.spec, options)
         if options.base is not None and not resume:
             self._regress()

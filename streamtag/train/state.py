@@ -96,6 +96,23 @@ def write_state(path: Path, state: State) -> None:
         raise TrainingError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
+def check_state(path: Path) -> None:
+    """Refuse to go on where nothing was left.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    TrainingError
+        There is none.
+    """
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such file: there is nothing to resume; leave --resume out to begin")
+
+
 def read_state(path: Path, recipe: dict[str, Any], shapes: Sequence[tuple[int, ...]]) -> State:
     """Read what a run that was interrupted left.
 
@@ -118,8 +135,7 @@ def read_state(path: Path, recipe: dict[str, Any], shapes: Sequence[tuple[int, .
     TrainingError
         There is none, it cannot be read, or it is of another recipe.
     """
-    if not path.is_file():
-        raise TrainingError(f"{path}: no such file: there is nothing to resume; leave --resume out to begin")
+    check_state(path)
     try:
         with safe_open(path, framework="np") as file:
             metadata: dict[str, str] = file.metadata() or {}
