@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 MINUTES ?= 10
 SOAK ?= soak
 
-.PHONY: help demo test alone quick check docs coverage test-install test-lowest bench soak clean
+.PHONY: help demo test alone quick check types contracts docs coverage test-install test-lowest bench soak clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
@@ -25,19 +25,24 @@ test: $(VENV)/test-ready ## everything: linters, types, contracts, the whole sui
 	scripts/system-packages --optional $(SOUND) liblo-tools iproute2 chromium mosquitto mosquitto-clients icecast2
 	$(MAKE) --no-print-directory check
 	$(ONE_THREAD) $(BIN)/python -m pytest -q --dist load --tx '3*popen' --tx '2*popen//nice=10' || $(MAKE) --no-print-directory alone
-	$(ONE_THREAD) NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernels -k "not other_machines"
+	$(ONE_THREAD) NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernels -k "not other_machines" $$(grep -lr --include='test_*.py' mark.kernels tests)
 
 alone: # what failed above, by itself: a test that plays in real time may find no processor free beside two others
 	@echo "what failed above once more, alone; what passes now is too easily disturbed, and worth a look"
 	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 
 quick: $(VENV)/test-ready check ## linters, types, contracts, and the tests that need no sound server and no TensorFlow
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not device and not tensorflow"
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not slow and not device and not tensorflow"
 
-check: $(VENV)/test-ready
+check: $(VENV)/test-ready ## linters, types, contracts and docstrings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory -j 2 types contracts
+
+types: $(VENV)/test-ready
 	$(BIN)/mypy
+
+contracts: $(VENV)/test-ready
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m numpydoc lint $$(find streamtag -name '*.py')
 

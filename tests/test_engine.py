@@ -1347,6 +1347,7 @@ def test_options_are_one_value_for_all_and_single_ones_come_on_top() -> None:
         streamtag.TaggingOptions(gate=float("nan"))
 
 
+@pytest.mark.slow
 def test_frames_come_to_asyncio_too_and_the_first_error() -> None:
     async def listen(session: Session) -> list[int]:
         ticks = 0

@@ -51,6 +51,7 @@ def test_all_kernels_have_names_of_their_own() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
+@pytest.mark.slow
 def test_what_is_compiled_here_is_not_called_as_what_another_process_has_kept(tmp_path: Path) -> None:
     """The first kernel out of the cache of a process that compiled it first, and the other, compiled first here."""
     env = {"HOME": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path)}

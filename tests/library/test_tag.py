@@ -285,6 +285,7 @@ def test_a_stop_keeps_what_is_done(tmp_path: Path, out: Path, start: Callable[..
     assert len(rows(out)) == written(out) == 13
 
 
+@pytest.mark.slow
 def test_a_file_that_kills_its_worker_costs_this_file(
     music: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,6 +309,7 @@ def test_a_file_that_kills_its_worker_costs_this_file(
     assert rows(out)[str(music / "3.wav")]["error"] == "the program that hears it crashes on it (SIGSEGV)"
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_killed_costs_nothing(music: Path, out: Path) -> None:
     store = Store.begun(out, settings())
     workers = Workers(store.settings, 1)

@@ -29,6 +29,7 @@ def never(seconds: float) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_sender_that_is_faster_is_heard_in_real_time_and_held_back() -> None:
     asked = []
 
@@ -49,6 +50,7 @@ def test_a_sender_that_is_faster_is_heard_in_real_time_and_held_back() -> None:
     assert reading.stop(5)
 
 
+@pytest.mark.slow
 def test_a_sender_without_a_burst_is_given_a_second() -> None:
     """So that what comes late later is not missed."""
     reading = Ahead(blocks(15, pause=0.1), RATE, never)
@@ -86,6 +88,7 @@ def test_the_end_does_not_wait_for_a_read_that_does_not_return() -> None:
     assert reading.stop(5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ppm", [-100.0, -20.0, 0.0, 50.0, 100.0])
 @pytest.mark.parametrize("chunk_seconds", [0.05, 2.0])
 def test_a_stations_clock_is_followed_for_a_day(ppm: float, chunk_seconds: float) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,7 @@ def test_times_are_right_again_after_jack_was_stopped(start: Callable[..., Runni
         )
         running.wait_for_lines(3)
         server.process.send_signal(signal.SIGSTOP)
+        time.sleep(1)  # results of what had come by then
         before = len(running.lines)
         running.wait_for_lines(before + 1)  # what switches off all that is on
         server.process.send_signal(signal.SIGCONT)

@@ -19,7 +19,7 @@ from streamtag.sources.stream import StreamSource
 from tests.support.icecast import Broadcast, Icecast
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Icecast, as Debian has it")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="Icecast, as Debian has it")]
 
 
 @pytest.fixture

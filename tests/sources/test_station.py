@@ -60,7 +60,7 @@ def serving() -> Any:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.answers, server.asked = {}, []
     server.at = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     return server
 
 

@@ -63,6 +63,7 @@ def half_way(frames: tuple[TagFrame, ...]) -> list[float]:
     return found
 
 
+@pytest.mark.slow
 def test_scores_follow_a_change_sooner_the_quicker_they_are_asked_to() -> None:
     median = {react: float(np.median(half_way(heard(react)))) for react in ("off", "calm", "normal", "quick")}
     assert median["quick"] <= median["normal"] <= median["calm"] < median["off"] - 0.8, median
@@ -92,6 +93,7 @@ def test_change_is_great_at_changes_and_small_while_the_music_goes_on() -> None:
     assert all(frame.change is None and frame.section is None for frame in heard("off"))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @given(cuts=st.lists(st.integers(1, 4 * RATE), min_size=1, max_size=12))
 def test_chunks_change_nothing(cuts: list[int]) -> None:
@@ -127,6 +129,7 @@ def test_after_rest_the_first_scores_are_there_at_once() -> None:
     assert back[0] < next(frame.time for frame in plain if frame.time > 11.2 and frame.on) - 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["skip", "gap", "long gap", "reset_history", "reset", "hop", "lose"])
 def test_it_goes_on_whatever_happens(action: str) -> None:
     subject = tagger(react="normal")

@@ -344,6 +344,7 @@ def test_level_over_hops_of_any_length(hop):
 # --- less than a window -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.tensorflow
 @both_engines
 @pytest.mark.parametrize("seconds", [0.1, 1.0, 2.9])
 def test_a_short_stream_is_repeated_to_one_window(engine, seconds):

@@ -136,6 +136,7 @@ def test_what_cannot_be_had_is_told(sink: WebSink, query: str) -> None:
     assert refused.value.response.status_code == 400
 
 
+@pytest.mark.slow
 def test_one_who_never_reads_delays_nobody_and_costs_little(sink: WebSink) -> None:
     with looking(sink, "?fields=scores,embedding") as stuck, looking(sink, "?fields=top&rate=62.5") as viewer:
         stuck.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -308,6 +309,7 @@ def test_connections_that_say_nothing_leave_room_for_the_session(
         pass
 
 
+@pytest.mark.slow
 def test_no_file_for_one_more_viewer_is_a_trouble_and_no_traceback(
     sink: WebSink, capfd: pytest.CaptureFixture[str]
 ) -> None:

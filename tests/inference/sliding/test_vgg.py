@@ -116,6 +116,7 @@ def test_extreme_sounds(sound, hop):
     assert_as_network(mel(sounds()[sound])[: WINDOW + 12 * hop], hop)
 
 
+@pytest.mark.tensorflow
 def test_filters_of_any_sign():
     """Random norms, half of them negative: of the published ones only small ones are."""
     rng, weights = np.random.default_rng(3), load_weights("MSD_vgg")
@@ -133,6 +134,7 @@ def test_filters_of_any_sign():
     assert np.abs(judged.embedding - embedding).max() < 1e-4 * np.abs(embedding).max()
 
 
+@pytest.mark.tensorflow
 def test_what_the_network_hears():
     """To the network itself the last frames and the highest bands do not matter, as the geometry says."""
     assert FRAMES_HEARD == 161
@@ -318,6 +320,7 @@ def test_pushed_frames_are_copied():
     assert_same_bits(predictor.take(1), judge(frames()[:WINDOW], 1))
 
 
+@pytest.mark.tensorflow
 def test_which_engine():
     for engine in ("auto", "sliding"):
         assert slides("MTT_vgg", engine)
