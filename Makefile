@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 MINUTES ?= 10
 SOAK ?= soak
 
-.PHONY: help demo test alone quick check types contracts docs coverage test-install test-lowest bench soak clean
+.PHONY: help demo test alone quick check types contracts kernels docs coverage test-install test-lowest bench soak clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
@@ -23,7 +23,7 @@ demo: $(VENV)/demo-ready ## tag a clip live, on screen and over OSC to 127.0.0.1
 
 test: $(VENV)/test-ready ## everything: linters, types, contracts, the whole suite
 	scripts/system-packages --optional $(SOUND) liblo-tools iproute2 chromium mosquitto mosquitto-clients icecast2
-	$(MAKE) --no-print-directory check
+	$(MAKE) --no-print-directory -j 2 check kernels
 	$(ONE_THREAD) $(BIN)/python -m pytest -q --dist load --tx '3*popen' --tx '2*popen//nice=10' || $(MAKE) --no-print-directory alone
 	$(ONE_THREAD) NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernels -k "not other_machines" $$(grep -lr --include='test_*.py' mark.kernels tests)
 
@@ -38,6 +38,10 @@ check: $(VENV)/test-ready ## linters, types, contracts and docstrings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(MAKE) --no-print-directory -j 2 types contracts
+
+kernels: $(VENV)/test-ready # what live sessions run: compiled once, instead of by several tests at a time
+	for model in MSD_musicnn MSD_vgg; do \
+	  $(BIN)/streamtag live --input demo --duration 0.1 --model $$model --format text >/dev/null || exit 1; done
 
 types: $(VENV)/test-ready
 	$(BIN)/mypy
@@ -85,8 +89,9 @@ $(VENV)/demo-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/test-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing streamtag and what its tests need into $(VENV) (this takes a few minutes the first time)"
-	$(PIP) install -c constraints.txt -e '.[dev]'
-	$(PIP) install --no-deps basic-pitch==0.4.0 # for the network that it ships, which a test hears with
+	$(PIP) install --no-compile -c constraints.txt -e '.[dev]'
+	$(PIP) install --no-compile --no-deps basic-pitch==0.4.0 # for the network that it ships, which a test hears with
+	-$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib # on all processors, where pip takes one
 	@touch $@ $(VENV)/demo-ready
 
 $(VENV)/docs-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
