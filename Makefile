@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 MINUTES ?= 10
 SOAK ?= soak
 
-.PHONY: help demo test alone quick check types contracts kernels docs coverage test-install test-lowest bench soak clean
+.PHONY: help demo test alone quick check lint types contracts kernels docs coverage test-install test-lowest bench soak clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
@@ -23,7 +23,7 @@ demo: $(VENV)/demo-ready ## tag a clip live, on screen and over OSC to 127.0.0.1
 
 test: $(VENV)/test-ready ## everything: linters, types, contracts, the whole suite
 	scripts/system-packages --optional $(SOUND) liblo-tools iproute2 chromium mosquitto mosquitto-clients icecast2
-	$(MAKE) --no-print-directory -j 2 check kernels
+	$(MAKE) --no-print-directory -j 2 lint types contracts kernels
 	$(ONE_THREAD) $(BIN)/python -m pytest -q --dist load --tx '3*popen' --tx '2*popen//nice=10' || $(MAKE) --no-print-directory alone
 	$(ONE_THREAD) NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m kernels -k "not other_machines" $$(grep -lr --include='test_*.py' mark.kernels tests)
 
@@ -35,9 +35,11 @@ quick: $(VENV)/test-ready check ## linters, types, contracts, and the tests that
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not slow and not device and not tensorflow"
 
 check: $(VENV)/test-ready ## linters, types, contracts and docstrings
+	$(MAKE) --no-print-directory -j 2 lint types contracts
+
+lint: $(VENV)/test-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(MAKE) --no-print-directory -j 2 types contracts
 
 kernels: $(VENV)/test-ready # what live sessions run: compiled once, instead of by several tests at a time
 	for model in MSD_musicnn MSD_vgg; do \

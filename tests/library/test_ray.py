@@ -41,7 +41,7 @@ def test_the_same_rows_with_workers_killed_on_the_way(tmp_path: Path, start: Cal
     tagged(music, tmp_path / "alone")
     running = start("library", "tag", music, "--out", out, "--ray", "auto", "--jobs", 2, env={"RAY_TMPDIR": "/tmp"})
     wait_until(lambda: len(ears()) == 2 or running.process.poll() is not None, "the cluster", 120)
-    wait_until(lambda: (out / "claims").exists() or running.process.poll() is not None, "work to begin", 60)
+    wait_until(lambda: (out / "claims").exists() or running.process.poll() is not None, "work to begin", 180)
     for worker in ears()[:1]:
         os.kill(worker, signal.SIGKILL)
     ended = running.end(200)
