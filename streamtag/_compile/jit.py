@@ -21,7 +21,6 @@ from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.core.typeinfer import register_dispatcher
-from numba.np import linalg
 
 from streamtag._compile import progress
 from streamtag._compile.cache import KernelStore
@@ -45,8 +44,11 @@ def _without_scipy() -> None:
 
     It asks there for a BLAS, for np.dot and its kin. No kernel calls them; one of the caller's own still finds it.
     """
-    module: Any = linalg
-    find = module.ensure_blas
+    try:
+        module: Any = importlib.import_module("numba.np.linalg")
+        find = module.ensure_blas
+    except (ImportError, AttributeError):  # a Numba that has this elsewhere starts as it comes
+        return
     module.ensure_blas = lambda: None
     try:
         importlib.import_module("numba.np.arraymath")  # which calls it, once
