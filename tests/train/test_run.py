@@ -243,7 +243,7 @@ def test_mixed_precision(trained: Trained, precision: str) -> None:
     import keras
 
     try:
-        epochs = trained("my.safetensors", replace(QUICK, precision=precision, epochs=6))  # type: ignore[arg-type]
+        epochs = trained("my.safetensors", replace(QUICK, precision=precision, epochs=3))  # type: ignore[arg-type]
     finally:
         keras.config.set_dtype_policy("float32")
     assert min(epoch.val_cost for epoch in epochs) < 0.8 * epochs[0].val_cost
