@@ -188,7 +188,7 @@ def _gradients(trainee: Any, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, 
     """The cost, the logits, and the gradients of all that is trained."""
     import tensorflow as tf
 
-    @tf.function  # as training does, and an eighth quicker for an LSTM
+    @tf.function  # as training does: an LSTM's steps one by one are slow
     def found(x: Any, y: Any) -> tuple[Any, Any, Any]:
         with tf.GradientTape() as tape:
             logits = trainee(x, training=True)

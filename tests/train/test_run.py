@@ -12,7 +12,7 @@ import pytest
 
 from streamtag.errors import OptionError, StreamtagError, TrainingError
 from streamtag.inference.networks.catalogue import find_spec, load_weights
-from streamtag.train.options import TrainOptions
+from streamtag.train.options import Freeze, Precision, TrainOptions
 from streamtag.train.run import Run, Told
 from streamtag.train.state import Epoch, state_path
 from streamtag.train.store import Store
@@ -158,8 +158,8 @@ def test_further_from_a_published_model(trained: Trained, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("freeze", "kept"), [("all-but-head", True), ("none", False)])
-def test_what_is_frozen_keeps_its_weights(trained: Trained, tmp_path: Path, freeze: str, kept: bool) -> None:
-    options = replace(FURTHER, freeze=freeze, learning_rate=1e-3, head_rate=10)  # type: ignore[arg-type]
+def test_what_is_frozen_keeps_its_weights(trained: Trained, tmp_path: Path, freeze: Freeze, kept: bool) -> None:
+    options = replace(FURTHER, freeze=freeze, learning_rate=1e-3, head_rate=10)
     trained("my.safetensors", options)
     run_state = state_path(tmp_path / "my.safetensors")
     assert run_state.is_file()
@@ -239,11 +239,11 @@ def test_options_that_cannot_be(data: tuple[Store, Truth, Truth], tmp_path: Path
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_mixed_precision(trained: Trained, precision: str) -> None:
+def test_mixed_precision(trained: Trained, precision: Precision) -> None:
     import keras
 
     try:
-        epochs = trained("my.safetensors", replace(QUICK, precision=precision, epochs=3))  # type: ignore[arg-type]
+        epochs = trained("my.safetensors", replace(QUICK, precision=precision, epochs=3))
     finally:
         keras.config.set_dtype_policy("float32")
     assert min(epoch.val_cost for epoch in epochs) < 0.8 * epochs[0].val_cost
